@@ -1,0 +1,46 @@
+# Every target makes its own private environment in .venv first; nothing outside the checkout is touched.
+# PYTHON=/path/to/python3.x chooses the interpreter, PYTEST_ARGS are handed to pytest, BENCH to the bench.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+BENCH  ?= all
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(VENV)/ready ## make a repository, import, serve, restore over every transport, verify (under a minute)
+	@$(PY) -m bench demo
+
+test: lint $(VENV)/ready-test ## the linters, then the whole test suite
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/ready-test ## ruff, mypy, import-linter, shellcheck
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo 2>&1
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; else echo "shellcheck is not installed: skipped"; fi
+
+format: $(VENV)/ready-test ## put the sources in shape
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+bench: $(VENV)/ready ## measure everything that can be measured here (long); BENCH=restore for one scenario
+	@$(PY) -m bench $(BENCH)
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/ready: pyproject.toml .ci/environment
+	@.ci/environment $(VENV)
+	@touch $@
+
+$(VENV)/ready-test: pyproject.toml .ci/environment
+	@.ci/environment $(VENV) test
+	@touch $@ $(VENV)/ready

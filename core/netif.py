@@ -1,0 +1,44 @@
+"""Network interfaces by name."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+
+from core.errors import UsageError
+
+__all__ = ["bind_to_interface", "interface_address"]
+
+_SIOCGIFADDR = 0x8915
+_NAME_MAX_BYTES = 15
+
+
+def interface_address(name: str) -> str:
+    """The IPv4 address of an interface. UsageError, listing the interfaces there are, if it has none."""
+    raw = name.encode("utf-8", "surrogateescape")
+    try:
+        if not 0 < len(raw) <= _NAME_MAX_BYTES:
+            raise OSError("not an interface name")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            # struct ifreq: 16 bytes of name, then a sockaddr_in whose address is at byte 4
+            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("16s24x", raw))
+    except OSError:
+        raise UsageError(f"no IPv4 address on interface {name!a}", hint=_known()) from None
+    return socket.inet_ntoa(answer[20:24])
+
+
+def bind_to_interface(sock: socket.socket, name: str) -> None:
+    """Let `sock` send and receive through this interface only, whatever the routes say.
+
+    UsageError, listing the interfaces there are, if there is none of this name. Needs no privilege since Linux 5.7.
+    """
+    try:
+        socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        raise UsageError(f"no network interface {name!a}", hint=_known()) from None
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode("utf-8", "surrogateescape"))
+
+
+def _known() -> str:
+    return f"interfaces here: {', '.join(known for _, known in socket.if_nameindex())}"

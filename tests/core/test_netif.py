@@ -1,0 +1,26 @@
+"""Interfaces by name."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from core.errors import UsageError
+from core.netif import bind_to_interface, interface_address
+
+
+def test_loopback_has_its_address() -> None:
+    assert interface_address("lo") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", ["", "nosuch0", "x" * 16, "a\0b"])
+def test_an_unknown_interface_is_refused_naming_those_there_are(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        interface_address(name)
+    assert caught.value.hint is not None
+    assert "lo" in caught.value.hint
+    with socket.socket() as sock, pytest.raises(UsageError) as caught:
+        bind_to_interface(sock, name)
+    assert caught.value.hint is not None
+    assert "lo" in caught.value.hint

@@ -1,0 +1,195 @@
+"""A repository and its clients as programs on the lab's hosts, for tests."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.lab.rig import Rig
+from bench.lab.topology import Topology
+
+__all__ = ["PORT", "Client", "Repod", "Room", "room_of"]
+
+ROOT = Path(__file__).parents[2]
+PORT = 8717
+START_S = 15.0
+END_S = 60.0
+
+
+class Client:
+    """One `ogcast` under way."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+        self.began = time.monotonic()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What it told so far."""
+        lines = self._log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Its events of one name."""
+        return [event for event in self.events if event["event"] == name]
+
+    def until(self, name: str, *, seconds: float = START_S, **fields: Any) -> dict[str, Any]:
+        """The first event `name` that has `fields`; waits for it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for event in self.named(name):
+                if fields.items() <= event.items():
+                    return event
+            if self.process.poll() is not None and not self.named(name):
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no event {name} {fields}: {self._log.read_text()[-3000:]}")
+
+    def done(self, seconds: float = END_S) -> dict[str, Any]:
+        """Its last event; it must have succeeded."""
+        self.process.wait(seconds)
+        assert self.process.returncode == 0, self._log.read_text()[-3000:]
+        return self.events[-1]
+
+    def failed(self, seconds: float = END_S) -> dict[str, Any]:
+        """Its last event; it must have failed."""
+        assert self.process.wait(seconds) != 0, self._log.read_text()[-3000:]
+        return self.events[-1]
+
+
+class Repod:
+    """One `repod serve` under way."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+        deadline = time.monotonic() + START_S
+        while "repod: serving" not in self.text:
+            assert process.poll() is None, self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.02)
+
+    @property
+    def text(self) -> str:
+        """What it wrote."""
+        return self._log.read_text()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Its log lines of one event."""
+        lines = [json.loads(line) for line in self.text.splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line for line in lines if line.get("event") == name]
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """As an operator would."""
+        self.process.terminate()
+        assert self.process.wait(20) == 0, self.text[-2000:]
+
+
+class Room:
+    """A lab with a repository of one image, `img`, on the host `server`."""
+
+    def __init__(self, rig: Rig, folder: Path, *, image_bytes: int, settings: Mapping[str, object]) -> None:
+        self.rig = rig
+        self.folder = folder
+        self.content = random.Random(1).randbytes(image_bytes)
+        self.repository = folder / "repository"
+        self._settings = folder / "repository" / "client.toml"
+        self._count = 0
+        self.processes: list[subprocess.Popen[bytes]] = []
+        source = folder / "image.raw"
+        source.write_bytes(self.content)
+        self.repod_command("init", self.repository)
+        self.repod_command("import", self.repository, source, "--name", "img")
+        self.configure(self.repository, settings)
+
+    def use(self, settings: Path) -> None:
+        """Clients started from now on have these settings."""
+        self._settings = settings
+
+    def configure(self, repository: Path, settings: Mapping[str, object]) -> None:
+        """Set keys of [transports.multicast]."""
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        path = repository / "repod.toml"
+        path.write_text("\n".join([path.read_text(), "[transports.multicast]", *lines, ""]))
+
+    def repod_command(self, *words: str | Path, host: str = "") -> str:
+        """Run a command of repod on this machine, or on a host of the lab."""
+        line = [sys.executable, "-m", "repod", *map(str, words)]
+        line = self.rig.command(host, line) if host else line
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def serve(self, host: str = "server", *, repository: Path | None = None, port: int = PORT, **env: str) -> Repod:
+        """Start `repod serve` on a host."""
+        self._count += 1
+        log = self.folder / f"repod{self._count}.log"
+        words = [sys.executable, "-m", "repod", "serve", repository or self.repository]
+        with log.open("wb") as out:
+            process = self.rig.start(
+                host, [*words, "--interface", "eth0", "--port", port], cwd=ROOT, stdout=out, stderr=out
+            )
+        self.processes.append(process)
+        return Repod(process, log)
+
+    def client(
+        self,
+        host: str,
+        *words: str | Path,
+        command: str = "restore",
+        target: Path | str | None = None,
+        method: str = "MULTICAST-DIRECT",
+        repo: str = "",
+        interface: str = "",
+    ) -> Client:
+        """Start a restore on a host."""
+        self._count += 1
+        log = self.folder / f"{host}.{self._count}.log"
+        config = self.folder / f"{host}.toml"
+        text = self._settings.read_text()
+        config.write_text(f'state_dir = "{self.folder / host}"\n' + text)
+        url = repo or f"https://{self.rig.topology.address('server')}:{PORT}"
+        before = ["--interface", interface] if interface else []
+        to = self.target(host) if target is None else target
+        line = [sys.executable, "-m", "client", "--config", config, "--repo", url, *before, "--json", command, "img"]
+        line += [to] if to else []
+        with log.open("wb") as out:
+            process = self.rig.start(host, [*line, "--method", method, *words], cwd=ROOT, stdout=out, stderr=out)
+        self.processes.append(process)
+        return Client(process, log)
+
+    def target(self, host: str) -> Path:
+        """Where a client of a host writes."""
+        return self.folder / f"{host}.img"
+
+    def check(self, *hosts: str) -> None:
+        """Every byte is there."""
+        for host in hosts:
+            assert self.target(host).read_bytes() == self.content, host
+
+
+@contextmanager
+def room_of(topology: Topology, folder: Path, *, image_bytes: int = 8 << 20, **settings: object) -> Iterator[Room]:
+    """A lab with a repository, torn down whatever happens."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with Rig(topology) as rig:
+            lab = Room(rig, folder, image_bytes=image_bytes, settings={"rate_mbit_per_s": 150, **settings})
+            processes = lab.processes
+            yield lab
+    finally:
+        for process in processes:  # the lab has ended them
+            process.wait()
