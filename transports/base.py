@@ -1,0 +1,238 @@
+"""The contract between ogcast and a transport: one way to move chunks.
+
+A transport is one folder under `transports/`, one entry point in the group `ogcast.transports` naming a
+`TransportSpec`, and a pass of `transports/conformance.py`. Server and client halves are loaded only when used.
+
+The server half serves stored frames of the sessions repod opens. The client half delivers stored frames of wanted
+chunks in any order; it neither decodes nor verifies: the client session does that in one place for all transports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.arena import Arena
+from core.ids import ChunkIndex, Digest, SessionId
+from core.wantmap import WantMap
+from images.manifest import Manifest
+from images.stores import ChunkReader, ChunkWriter, Encoding
+
+__all__ = [
+    "Capabilities",
+    "CaptureClient",
+    "CaptureGrant",
+    "ClientContext",
+    "ClientTransport",
+    "Delivery",
+    "Incoming",
+    "Offer",
+    "ServedSession",
+    "ServerContext",
+    "ServerTransport",
+    "TransportSpec",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What differs between transports, as values: nobody asks for a transport's type or name."""
+
+    shared_send: bool = False
+    """One sending serves many clients."""
+    needs_peers: bool = False
+    """Gets better with more clients."""
+    captures: bool = False
+    """Can carry an upload."""
+    fallback: bool = False
+    """Works wherever TCP to the repository works; others fall back to it."""
+    listens: bool = False
+    """Its settings have a `port`: repod proposes one beside the control API when repod.toml names none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSpec:
+    """What an entry point names. Importing it is cheap; the halves are import paths `module:attribute`."""
+
+    name: str
+    """`unicast`: the name in offers, metrics and configuration."""
+    protocol: str
+    """The operator's word in method names: `UNICAST` in UNICAST-DIRECT."""
+    server: str
+    """Import path of a callable `(ServerContext) -> ServerTransport`."""
+    client: str
+    """Import path of a callable `(ClientContext) -> ClientTransport`."""
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    settings: str = ""
+    """Import path of the dataclass of its table in repod.toml (fields made by core.config.setting); empty: no keys."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What repod publishes so that a client can take an image over one transport.
+
+    `parameters` holds only JSON values and is read by the transport's own client half.
+    """
+
+    transport: str
+    parameters: Mapping[str, Any]
+
+
+# ----------------------------------------------------------------------------------------------- server half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedSession:
+    """One image being served; made by repod, read-only for transports. Valid until `close_session`."""
+
+    id: SessionId
+    key: bytes
+    """32 bytes shared with the client over TLS; proves on a data lane that the peer is that client."""
+    manifest: Manifest
+    chunks: ChunkReader
+    options: str = ""
+    """OpenGnsys' option string, for the transport of the method; empty for those to fall back to."""
+    host: str = ""
+    """The client's name for itself, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureGrant:
+    """One upload in progress under repod's exclusive lock; made by repod for `open_capture`."""
+
+    id: SessionId
+    key: bytes
+    writer: ChunkWriter
+    """Called from the transport's thread, one call at a time."""
+    chunk_bytes: int
+    """Largest raw chunk accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerContext:
+    """What repod gives the server half of a transport."""
+
+    host: str
+    """Address to listen on for data lanes, and to name in offers unless `advertise` is set."""
+    advertise: str | None
+    interface: str | None
+    settings: Mapping[str, Any]
+    """The transport's own table of repod.toml, already checked by its `settings` loader."""
+    on_event: Callable[[str, Mapping[str, Any]], None]
+    """Report something worth a log line and the event stream: (event name, fields). Thread-safe.
+
+    `lane_opened` and `lane_closed`, with the field `session` (id of the session or capture), are duties: a session
+    without reports lives, and a capture keeps its lock, as long as a lane is open."""
+
+
+class ServerTransport(Protocol):
+    """Server half. All methods are called on repod's event loop; threads and loops of its own are its business."""
+
+    async def start(self) -> None:
+        """Open sockets. Raises a LocalError (address in use, no such interface) with a hint."""
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Tell clients, let what is being sent end within `grace_s` seconds, close. Repeating is harmless."""
+
+    def open_session(self, session: ServedSession) -> Offer:
+        """Serve a session from now on; returns what the client needs to take it."""
+
+    def close_session(self, session_id: SessionId, reason: str) -> None:
+        """Stop serving it; the client is told `reason` if it is connected. Unknown ids are ignored."""
+
+    def open_capture(self, grant: CaptureGrant) -> Offer:
+        """Accept an upload. UsageError if the transport cannot carry one."""
+
+    def session_state(self, session_id: SessionId) -> Mapping[str, Any]:
+        """What the operator may want to know of one session: JSON values; empty for unknown ids."""
+
+    def counters(self) -> Mapping[str, float]:
+        """Running totals for metrics: `bytes_sent`, `chunks_sent`, `clients`, refusals and limits reached."""
+
+
+# ----------------------------------------------------------------------------------------------- client half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientContext:
+    """What the client gives the client half of a transport."""
+
+    repository_host: str
+    """Host part of the repository's URL; used when an offer names no address."""
+    interface: str | None
+    state_dir: Path | None
+    on_event: Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """The stored bytes of one chunk, in a slot of the session's arena.
+
+    Valid until `release()`; exactly one of Incoming.accept or Incoming.reject is called for each delivery, then
+    release. Releasing gives the slot back and thereby grants the sender credit for another.
+    """
+
+    chunk: ChunkIndex
+    encoding: Encoding
+    frame: memoryview
+    """The stored bytes; writable memory of the slot, owned by the receiver of the delivery until release."""
+    source: str
+    """Who sent it, for figures and blame: `repository`, or a peer's id."""
+    release: Callable[[], None]
+
+
+class Incoming(Protocol):
+    """An async iterator of deliveries; ends when nothing more will come over this transport.
+
+    Raises ConnectionFailedError when the path broke and may work again, PathError when this transport cannot serve
+    this client (now), TransferError or ProtocolError when the session is over, AuthenticationError when it is refused.
+    What was delivered before stays good.
+    """
+
+    def __aiter__(self) -> Incoming: ...
+
+    async def __anext__(self) -> Delivery: ...
+
+    def accept(self, delivery: Delivery) -> None:
+        """The chunk was verified."""
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        """The chunk was not what its digest says; it is wanted again, from somebody else where possible."""
+
+
+class ClientTransport(Protocol):
+    """Client half: takes a session's chunks, once or several times."""
+
+    def fetch(
+        self, offer: Offer, *, session_id: SessionId, key: bytes, manifest: Manifest, want: WantMap, arena: Arena
+    ) -> AbstractAsyncContextManager[Incoming]:
+        """Connect and deliver every chunk of `want`.
+
+        `want` belongs to the session, which discards chunks as they are verified; the transport reads it and asks
+        for nothing that is not in it. Slots of the arena hold a chunk and 64 KiB. At most `arena.slots` chunks are in
+        flight. Leaving the context cancels what
+        is in flight and closes the lane.
+        """
+
+
+class CaptureClient(Protocol):
+    """What `capture` needs of a transport with `capabilities.captures`; a ClientTransport that has it is one.
+
+    Calls come from one worker thread through the event loop, in order, several in flight.
+    """
+
+    def upload(self, offer: Offer, *, session_id: SessionId, key: bytes) -> AbstractAsyncContextManager[CaptureLane]:
+        """Connect and take the exclusive lock."""
+
+
+class CaptureLane(Protocol):
+    """An upload under way. Raises ConnectionFailedError when the path broke (reconnect and go on)."""
+
+    async def contains(self, digests: list[Digest]) -> list[bool]:
+        """Which of `digests` (at most 4096) the repository holds already."""
+
+    async def write(self, digest: Digest, stored: bytes | memoryview, *, encoding: Encoding, raw_length: int) -> None:
+        """Send one chunk; returns when the repository has verified and stored it. Several may be in flight."""

@@ -1,0 +1,307 @@
+"""One connection of the server: a socket, its machine, and what is on its way out.
+
+Runs on the lane thread's event loop. Stored frames go from the pack to the socket by `os.sendfile`; the header before
+them is held back by the kernel (MSG_MORE) so that it shares their first packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from core.errors import OgcastError
+from core.ids import Digest
+from images.stores import ChunkReader, StoredChunk
+from transports.unicast.proto.frames import Status
+from transports.unicast.proto.grants import LookUp, Store
+from transports.unicast.proto.server import ServerLane, State
+
+__all__ = ["Lane", "LaneHost"]
+
+READ_BYTES = 256 * 1024
+SEND_BYTES_AT_ONCE = 8 * 1024 * 1024
+"""What one lane may push in a row before the others are looked at."""
+
+READ_AHEAD_CHUNKS = 4
+
+LINGER_S = 1.0
+"""Between the last frame and closing, for a peer that does not close."""
+
+
+class LaneHost(Protocol):
+    """What a lane asks of the server it belongs to."""
+
+    def chunks_of(self, session_id: str) -> ChunkReader | None: ...
+    def ask_turn(self, lane: Lane) -> bool: ...
+    def spend_turn(self, lane: Lane, count: int) -> None: ...
+    def leave_turn(self, lane: Lane) -> None: ...
+    def handle_progress(self, lane: Lane) -> None:
+        """The lane's machine took a step: it may have joined, locked or ended."""
+
+    def count(self, counter: str, amount: int = 1) -> None: ...
+    def do_work(self, lane: Lane, work: LookUp | Store) -> None:
+        """Do it elsewhere, then call `lane.finish`."""
+
+
+class Lane:
+    """Owns its socket; the first `pump` starts it. `close` is the only way out and harmless when repeated."""
+
+    def __init__(
+        self, sock: socket.socket, address: str, machine: ServerLane, host: LaneHost, number: int, scratch: bytearray
+    ) -> None:
+        self.machine = machine
+        self.address = address
+        self.number = number
+        self.closed = False
+        self.bytes_sent = 0
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._scratch = scratch
+        self._pending = memoryview(b"")
+        self._file: tuple[int, int, int] | None = None
+        self._more = False
+        self._reading = False
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._working = False
+        self._lingering = False
+        self._fresh: set[Digest] = set()
+
+    # ------------------------------------------------------------------ events
+
+    def pump(self) -> None:
+        """Let the machine speak: send what can be sent, hand out work, re-arm."""
+        if self.closed or self._lingering:
+            return
+        self._host.handle_progress(self)
+        try:
+            blocked = self._send()
+        except OSError as error:
+            self.close(str(error))
+            return
+        if self.machine.state is State.ENDED:
+            self._linger()
+            return
+        self._hand_out_work()
+        self._watch(writing=blocked)
+        self._arm()
+
+    def finish(self, act: Callable[[ServerLane], None]) -> None:
+        """Work given to `do_work` is done: `act` tells the machine."""
+        self._working = False
+        if not self.closed:
+            act(self.machine)
+            self.pump()
+
+    def end(self, status: Status, text: str) -> None:
+        """Tell the peer why, then close."""
+        self.machine.handle_break(status, text)
+        self.pump()
+
+    def close(self, reason: str) -> None:
+        """Close the socket and forget everything."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._watch_none()
+        self.machine.handle_eof()
+        self._host.leave_turn(self)
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        self._host.handle_progress(self)
+
+    def _linger(self) -> None:
+        """Closing with bytes unread would reset the connection and take the last frame with it: read until the peer
+        closes too, for a short while."""
+        if self._lingering:
+            return
+        self._lingering = True
+        self._watch_none()
+        self._host.leave_turn(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close("")
+            return
+        self._reading = True
+        self._loop.add_reader(self._fd, self._drain)
+        self._timer = self._loop.call_later(LINGER_S, self.close, "")
+        self._host.handle_progress(self)
+
+    def _drain(self) -> None:
+        try:
+            if self._sock.recv_into(self._scratch):
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self.close("")
+
+    # ------------------------------------------------------------------ input
+
+    def _readable(self) -> None:
+        try:
+            count = self._sock.recv_into(self._scratch)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.close(str(error))
+            return
+        if count:
+            self.machine.handle_bytes(memoryview(self._scratch)[:count], self._loop.time())
+        else:
+            self.close("")
+        self.pump()
+
+    def _hand_out_work(self) -> None:
+        if not self._working and (work := self.machine.poll_work()) is not None:
+            self._working = True
+            self._host.do_work(self, work)
+
+    # ------------------------------------------------------------------ output
+
+    def _send(self) -> bool:
+        """Send until nothing is left or the socket is full; True in the second case, or when it is others' turn."""
+        budget = SEND_BYTES_AT_ONCE
+        while True:
+            sent = self._send_pending()
+            if sent is None:
+                self.machine.handle_blocked(self._loop.time())
+                return True
+            if sent:
+                budget -= sent
+                self.machine.handle_progress(self._loop.time())
+            if self._pending or self._file is not None:
+                continue
+            if budget <= 0:
+                return True
+            if not self._next():
+                return False
+
+    def _send_pending(self) -> int | None:
+        """One system call's worth. None: the socket takes no more now. 0: nothing was pending."""
+        try:
+            if self._pending:
+                flags = socket.MSG_NOSIGNAL | (socket.MSG_MORE if self._more else 0)
+                count = self._sock.send(self._pending, flags)
+                self._pending = self._pending[count:]
+                return count
+            if self._file is not None:
+                fd, offset, left = self._file
+                count = os.sendfile(self._fd, fd, offset, left)
+                if not count:
+                    raise OSError("a pack is shorter than its index says")
+                self.bytes_sent += count
+                self._host.count("bytes_sent", count)
+                self._file = (fd, offset + count, left - count) if count < left else None
+                if self._file is None:
+                    self._close_file(fd)
+                return count
+        except (BlockingIOError, InterruptedError):
+            return None
+        return 0
+
+    def _next(self) -> bool:
+        """Make the next frame ready; False when there is none, or no turn for it."""
+        if (control := self.machine.poll_control()) is not None:
+            self._pending, self._more = memoryview(control), False
+            return True
+        if not self.machine.has_read:
+            self._host.leave_turn(self)
+            return False
+        if not self._host.ask_turn(self):
+            return False
+        return self._next_chunk()
+
+    def _next_chunk(self) -> bool:
+        polled = self.machine.poll_read()
+        session_id = self.machine.session_id
+        chunks = None if session_id is None else self._host.chunks_of(session_id)
+        if polled is None or chunks is None:
+            return False
+        read, digest = polled
+        try:
+            stored = chunks.locate(digest)
+            # A lane may be in the middle of a chunk for long; the store closes descriptors of packs it has not used.
+            fd = os.dup(stored.fd)
+        except (OgcastError, OSError) as error:
+            self.machine.handle_unreadable(read, Status.DAMAGED, f"chunk {read.chunk}: {error}")
+            self._host.count("chunks_unreadable")
+            return True
+        header = self.machine.header_for(read, length=stored.length, encoding=stored.encoding)
+        if header is None:
+            os.close(fd)
+            return True
+        self._pending, self._more = memoryview(header), True
+        self._file = (fd, stored.offset, stored.length)
+        self._host.count("chunks_sent")
+        self._host.spend_turn(self, stored.length)
+        self._read_ahead(chunks)
+        return True
+
+    def _read_ahead(self, chunks: ChunkReader) -> None:
+        """Ask the disk for what comes next while the network takes this chunk."""
+        upcoming = self.machine.upcoming(READ_AHEAD_CHUNKS)
+        for digest in upcoming:
+            if digest not in self._fresh:
+                with contextlib.suppress(OgcastError, OSError):
+                    stored: StoredChunk = chunks.locate(digest)
+                    os.posix_fadvise(stored.fd, stored.offset, stored.length, os.POSIX_FADV_WILLNEED)
+        self._fresh = set(upcoming)
+
+    def _close_file(self, fd: int) -> None:
+        self._file = None
+        os.close(fd)
+
+    # ------------------------------------------------------------------ waiting
+
+    def _watch(self, *, writing: bool) -> None:
+        reading = self.machine.wants_input
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self._loop.add_reader(self._fd, self._readable)
+            else:
+                self._loop.remove_reader(self._fd)
+        if writing != self._writing:
+            self._writing = writing
+            if writing:
+                self._loop.add_writer(self._fd, self.pump)
+            else:
+                self._loop.remove_writer(self._fd)
+
+    def _watch_none(self) -> None:
+        if self._reading:
+            self._loop.remove_reader(self._fd)
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+        self._reading = self._writing = False
+        if self._file is not None:
+            self._close_file(self._file[0])
+        self._pending = memoryview(b"")
+
+    def _arm(self) -> None:
+        """One timer, moved only when it would ring too late."""
+        deadline = self.machine.deadline
+        if self._timer is not None:
+            if self._timer.when() <= deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(min(deadline, self._loop.time() + 3600), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.machine.handle_timer(self._loop.time())
+        self.pump()

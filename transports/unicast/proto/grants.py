@@ -1,0 +1,53 @@
+"""What the serving machine is given by its shell, and what it asks of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.ids import ChunkIndex, Digest
+from transports.unicast.proto.frames import Header
+
+__all__ = ["ChunkTable", "Grant", "LookUp", "Store"]
+
+
+class ChunkTable(Protocol):
+    """What the machine needs of a manifest."""
+
+    @property
+    def chunk_count(self) -> int: ...
+    @property
+    def chunk_size(self) -> int: ...
+    @property
+    def root(self) -> bytes: ...
+    def digest(self, chunk: ChunkIndex) -> Digest: ...
+    def raw_length(self, chunk: ChunkIndex) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a session allows on its lanes."""
+
+    key: bytes
+    image: ChunkTable | None = None
+    """The version served; None for a capture. A lease on it is the session itself: it ends by LEASE_BREAK only."""
+    capture_bytes: int = 0
+    """Largest raw chunk a capture accepts; 0: no capture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """Work for the shell: which of these are stored? Answer with `handle_looked_up`."""
+
+    header: Header
+    digests: list[Digest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Work for the shell: verify `stored` against `digest`, then append. Answer with `handle_stored`."""
+
+    header: Header
+    digest: Digest
+    raw_length: int
+    stored: memoryview = field(repr=False)
