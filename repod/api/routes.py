@@ -1,0 +1,52 @@
+"""The table of routes: what answers which request, for whom, with which bodies. The OpenAPI text is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from repod.daemon import Daemon
+from repod.tokens import Role, Token
+
+__all__ = ["DAEMON", "TOKEN", "Handler", "Route", "daemon_of"]
+
+DAEMON = web.AppKey("daemon", Daemon)
+TOKEN: ContextVar[Token] = ContextVar("ogcast.token")
+"""The checked token of the request that this task answers."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One request that is answered."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    role: Role | None = Role.CLIENT
+    """Who may ask; None: anybody."""
+    request: Any = None
+    """Type of the JSON body."""
+    answer: Any = None
+    """Type of the JSON answer."""
+    media: str = "application/json"
+    """Content type of the answer."""
+    body_media: str = "application/json"
+    """Content type of the request's body, where it has one."""
+    status: HTTPStatus = HTTPStatus.OK
+    errors: tuple[int, ...] = ()
+    """Further status codes this route answers with an ErrorBody."""
+    timeout_s: float | None = 60.0
+    """Time for the whole answer; None for streams."""
+
+
+def daemon_of(request: web.Request) -> Daemon:
+    """The daemon behind a request."""
+    return request.app[DAEMON]

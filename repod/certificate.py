@@ -1,0 +1,96 @@
+"""The repository's TLS key and self-signed certificate, which clients pin."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RepositoryError, UsageError
+
+__all__ = ["Certificate", "make_certificate", "server_context"]
+
+VALIDITY = datetime.timedelta(days=3650)
+"""Long, because a pin is renewed by hand on every client; the pin, not the date, is what is trusted."""
+CLOCK_SKEW = datetime.timedelta(days=7)
+"""Netbooted clients often have a wrong clock."""
+COMMON_NAME_MAX_CHARS = 64
+NAME_MAX_CHARS = 253
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A key and its certificate, both PEM."""
+
+    key: bytes
+    certificate: bytes
+
+
+def make_certificate(names: Sequence[str], *, now: datetime.datetime) -> Certificate:
+    """A P-256 key and a certificate for `names` (host names or addresses), the first being the common name.
+
+    Raises UsageError for what is neither.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    alternatives: list[x509.GeneralName] = []
+    for name in dict.fromkeys(names):
+        address = _address(name)
+        if address is not None:
+            alternatives.append(x509.IPAddress(address))
+        elif name.isascii() and name.replace("-", "").replace(".", "").isalnum() and len(name) <= NAME_MAX_CHARS:
+            alternatives.append(x509.DNSName(name))
+        else:
+            raise UsageError(f"neither a host name nor an address: {name!a}")
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:COMMON_NAME_MAX_CHARS])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + VALIDITY)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Certificate(
+        key=key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+        certificate=certificate.public_bytes(serialization.Encoding.PEM),
+    )
+
+
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.2 or later with these files. Raises RepositoryError if they cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except PermissionError as error:
+        raise RepositoryError(
+            f"cannot read {certificate} and {key}", hint="run as root or as the owner of the repository"
+        ) from error
+    except (OSError, ssl.SSLError) as error:
+        raise RepositoryError(
+            f"cannot use the certificate {certificate} with {key}: {error}",
+            hint="docs/operations.md, 'Certificate renewal', says how to make new ones",
+        ) from error
+    return context
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None

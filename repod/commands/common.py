@@ -1,0 +1,39 @@
+"""What the commands share: argument types, JSON output, numbers for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from images.repository import Repository
+
+__all__ = ["DirArgument", "JsonOption", "emit_json", "human_bytes", "open_repository"]
+
+DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The repository.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def emit_json(value: Any) -> None:
+    """One JSON value as a line on standard output."""
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def human_bytes(count: float) -> str:
+    """A byte count for people: 1.5 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(count) < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError("unreachable")
+
+
+def open_repository(root: Path, *, read_only: bool = False) -> Repository:
+    """The repository at `root`, as a context manager. Raises RepositoryError or NotFoundError."""
+    from images.repository import Repository
+
+    return Repository.open(root, read_only=read_only)

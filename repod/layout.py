@@ -1,0 +1,101 @@
+"""Names of the daemon's own files in a repository directory (the store's are in images.repository)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LockedError, NotFoundError, RepositoryError
+from images.signing import SigningKey
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths in one repository directory."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """Settings of the daemon."""
+        return self.root / "repod.toml"
+
+    @property
+    def client(self) -> Path:
+        """Ready-made settings for clients; holds a token, mode 0600."""
+        return self.root / "client.toml"
+
+    @property
+    def operator(self) -> Path:
+        """The same with an operator's token, mode 0600."""
+        return self.root / "operator.toml"
+
+    @property
+    def signing_key(self) -> Path:
+        """Ed25519 key that signs manifests, PKCS #8 PEM, mode 0600."""
+        return self.root / "signing.key"
+
+    @property
+    def tls_key(self) -> Path:
+        """Key of the certificate, mode 0600."""
+        return self.root / "tls.key"
+
+    @property
+    def certificate(self) -> Path:
+        """Self-signed certificate that clients pin."""
+        return self.root / "tls.crt"
+
+    @property
+    def tokens(self) -> Path:
+        """Digests of the tokens, their roles and expiry, mode 0600."""
+        return self.root / "tokens.json"
+
+    def check(self) -> None:
+        """Raise NotFoundError or RepositoryError unless a repository is here."""
+        if (self.root / "format").is_file():
+            return
+        hint = f"make one: repod init {self.root}"
+        if not self.root.exists():
+            raise NotFoundError(f"no repository at {self.root}", hint=hint)
+        raise RepositoryError(f"{self.root} is not a repository", hint=hint)
+
+    @contextlib.contextmanager
+    def only_daemon(self) -> Iterator[None]:
+        """Keep other daemons away: sessions, and who captures a name, are known to one only. LockedError if one runs.
+
+        The lock is a flock on the file `format`; it goes with the process, however that ends.
+        """
+        with (self.root / "format").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LockedError(
+                    f"another repod serves {self.root}", hint="one daemon serves a repository; stop that one first"
+                ) from None
+            yield
+
+    def load_signing_key(self) -> SigningKey:
+        """The key that signs. RepositoryError with a hint if it is missing or unreadable."""
+        return SigningKey.from_pem(self.read(self.signing_key))
+
+    def read(self, path: Path) -> bytes:
+        """One of the files; RepositoryError if it cannot be read."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            if not self.root.is_dir():
+                raise NotFoundError(f"no repository at {self.root}", hint=f"make one: repod init {self.root}") from None
+            raise RepositoryError(
+                f"{path} is missing", hint=f"restore it from a backup, or check that {self.root} is a repository"
+            ) from None
+        except PermissionError as error:
+            raise RepositoryError(
+                f"cannot read {path}", hint="run as root or as the owner of the repository"
+            ) from error
+        except OSError as error:
+            raise RepositoryError(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,119 @@
+"""The listening socket of the control API, and the bound on its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import ssl
+
+from aiohttp import http_exceptions, web
+
+from core.errors import LockedError, UsageError
+from core.logs import get_logger
+from repod.daemon import Daemon
+
+__all__ = ["Listener", "bind", "http_log"]
+
+BACKLOG = 1024
+"""A whole room starts at the same moment."""
+TLS_HANDSHAKE_S = 15.0
+ACCEPT_PAUSE_S = 1.0
+"""Out of descriptors: try again after this long."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to `host` (a name or address). Raises LockedError if the port is taken, UsageError otherwise."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    except socket.gaierror as error:
+        raise UsageError(
+            f"no such address: {host!a} ({error.strerror})", hint="give an address of this machine"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise LockedError(
+                f"port {port} of {host} is in use", hint="is a repod running already? --port chooses another"
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise UsageError(
+                f"no permission to listen on {host} port {port}",
+                hint="ports below 1024 need root; --port chooses another",
+            ) from None
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror}", hint="--host takes an address of this machine"
+        ) from None
+
+
+class Listener:
+    """Accepts clients on a bound socket, at most limits.connections at once.
+
+    Those that still shake hands count too: nobody has shown a token yet, and each takes tens of kilobytes. Those beyond
+    the limit are closed before they cost a handshake. The socket stays the caller's to close.
+    """
+
+    def __init__(self, sock: socket.socket, server: web.Server, tls: ssl.SSLContext, daemon: Daemon) -> None:
+        self._sock = sock
+        self._server = server
+        self._tls = tls
+        self._daemon = daemon
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listen, and accept from now on. Call on the running loop."""
+        self._sock.listen(BACKLOG)
+        self._sock.setblocking(False)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    async def close(self) -> None:
+        """Accept nobody any more, and let go of those that still shake hands."""
+        tasks = [*self._arriving] if self._accepting is None else [self._accepting, *self._arriving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(self._sock)
+            except ConnectionError:
+                continue  # gone before it was taken
+            except OSError as error:
+                get_logger("repod.listener").warning("accept failed", message=str(error))
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if len(self._arriving) + len(self._server.connections) >= self._daemon.settings.limits.connections:
+                self._daemon.connections_refused += 1
+                sock.close()
+                continue
+            task = loop.create_task(self._admit(sock))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _admit(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # no TLS, the wrong one, too slow, or gone: its own trouble
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._server, sock, ssl=self._tls, ssl_handshake_timeout=TLS_HANDSHAKE_S
+            )
+
+
+class _PeerFaults(logging.Filter):
+    """Keeps requests that are no HTTP out of the log: anybody can send any number of them, each with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], http_exceptions.HttpProcessingError))
+
+
+_PEER_FAULTS = _PeerFaults()
+
+
+def http_log() -> logging.Logger:
+    """Where the HTTP server tells its own faults."""
+    log = logging.getLogger("aiohttp.server")
+    log.addFilter(_PEER_FAULTS)
+    return log

@@ -1,0 +1,78 @@
+"""The answer of GET /v1/sessions as a table for the operator, with the reason why a client is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["HEADINGS", "session_rows", "why"]
+
+HEADINGS = ("HOST", "IMAGE", "BY", "HAVE", "RATE", "LOSS", "OVERFLOW", "BACKLOG", "WHY")
+
+LOSS_WORTH_SAYING = 0.01
+OVERFLOW_WORTH_SAYING = 0.005
+BACKLOG_WORTH_SAYING = 0.75
+SILENT_WORTH_SAYING_S = 10.0
+SLOW_SHARE = 0.5
+"""Below this share of the median rate a client is slow, whatever it says."""
+
+
+def session_rows(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """One row a session, the slowest first."""
+    rates = sorted(rate for session in sessions if (rate := _report(session).get("rate", 0.0)))
+    median = rates[len(rates) // 2] if rates else 0.0
+    ordered = sorted(sessions, key=lambda session: (_report(session).get("rate", 0.0), str(session.get("host"))))
+    return [_row(session, median) for session in ordered]
+
+
+def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
+    """The likeliest brake of one client in words; empty if nothing is wrong."""
+    cast, report = _cast(session), _report(session)
+    if session.get("silent_s", 0.0) >= SILENT_WORTH_SAYING_S:
+        return f"not heard of for {session['silent_s']:.0f} s"
+    if reason := cast.get("reason"):
+        return str(reason)
+    if cast.get("host_overflow", 0.0) >= OVERFLOW_WORTH_SAYING:
+        return "the machine itself drops packets: too slow, or its receive buffer is small (run as root)"
+    if cast.get("network_loss", 0.0) >= LOSS_WORTH_SAYING:
+        return "its network path loses packets: cable, switch port, or a duplex that does not match"
+    if cast.get("backlog", 0.0) >= BACKLOG_WORTH_SAYING or report.get("brake") == "disk":
+        return "its disk is the brake"
+    if report.get("brake") == "decode":
+        return "its processor is the brake"
+    if 0 < report.get("rate", 0.0) < SLOW_SHARE * median_rate:
+        return "slower than the others for no reason it knows"
+    return ""
+
+
+def _row(session: Mapping[str, Any], median: float) -> tuple[str, ...]:
+    cast, report = _cast(session), _report(session)
+    want = max(0, int(session.get("want") or 0))
+    by = str(report.get("transport") or session.get("method", ""))
+    if by == "multicast" and cast.get("lane") not in (None, "multicast"):
+        by = f"multicast ({cast['lane']})"
+    return (
+        str(session.get("host") or session.get("address") or "?"),
+        str(session.get("image", "")),
+        by,
+        f"{report.get('have', 0)} (lacked {want})",
+        f"{report.get('rate', 0.0) / 1e6:.1f} MB/s",
+        _share(cast.get("network_loss")),
+        _share(cast.get("host_overflow")),
+        _share(cast.get("backlog")),
+        why(session, median_rate=median),
+    )
+
+
+def _cast(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (session.get("transports") or {}).get("multicast") or {}
+    return found
+
+
+def _report(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = session.get("report") or {}
+    return found
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

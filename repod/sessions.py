@@ -1,0 +1,163 @@
+"""Sessions: clients taking images. Opens offers, hears reports, ends what nobody uses any more."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import BusyError
+from core.ids import ImageRef, SessionId
+from repod.catalogue import Catalogue, Pin
+from repod.lanes import Lanes
+from repod.proto.session_table import SessionState, SessionTable
+from repod.telling import Telling
+from transports.base import ServedSession
+from transports.control import SessionOpened, SessionReport, SessionRequest
+from transports.methods import parse_method
+from transports.registry import by_protocol
+
+__all__ = ["Sessions"]
+
+KEY_BYTES = 32
+
+
+class Sessions:
+    """All running sessions. Use on the event loop only."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        lanes: Lanes,
+        table: SessionTable,
+        telling: Telling,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._catalogue = catalogue
+        self._lanes = lanes
+        self._telling = telling
+        self._clock = clock
+        self._pins: dict[SessionId, Pin] = {}
+        self.table = table
+        self.stopping = False
+
+    async def open(self, request: SessionRequest, *, address: str) -> SessionOpened:
+        """Pin the image and offer it. Raises UsageError, NotFoundError, BusyError."""
+        ref = ImageRef.parse(request.image)
+        spec = by_protocol(parse_method(request.method).protocol)
+        if self.stopping:
+            raise BusyError("the repository is stopping", hint="try again when it is back")
+        self.table.check_room()
+        pin = await self._catalogue.pin(ref)
+        opened = False
+        session_id = SessionId(secrets.token_hex(16))
+        try:
+            info = await self._catalogue.facts(pin)
+            key = secrets.token_bytes(KEY_BYTES)
+            served = ServedSession(
+                id=session_id,
+                key=key,
+                manifest=pin.manifest,
+                chunks=self._catalogue.repository,
+                options=request.options,
+                host=request.host or address,
+            )
+            now = self._clock()
+            self.table.handle_open(
+                SessionState(
+                    id=session_id,
+                    image=str(pin.manifest.ref),
+                    method=request.method,
+                    host=request.host,
+                    address=address,
+                    opened=now,
+                    heard=now,
+                    want=request.want,
+                )
+            )
+            opened = True
+            offers, refusals = self._lanes.open_session(served, first=spec.name)
+        except BaseException:
+            if opened:
+                self.table.handle_close(session_id)
+                self._lanes.close(session_id, "not opened")
+            pin.release()
+            raise
+        self._pins[session_id] = pin
+        self._telling.tell(
+            "session_opened",
+            session=session_id,
+            image=str(pin.manifest.ref),
+            method=request.method,
+            host=request.host,
+            address=address,
+            want=request.want,
+        )
+        return SessionOpened(session=session_id, key=key, image=info, offers=offers, refusals=refusals)
+
+    def report(self, session_id: SessionId, report: SessionReport) -> None:
+        """Note where a client stands; its last report ends the session. NotFoundError if the session is gone."""
+        last = self.table.handle_report(session_id, report, now=self._clock())
+        self._telling.tell(
+            "session_report",
+            session=session_id,
+            state=report.state,
+            have=report.have,
+            rate=report.rate,
+            brake=report.brake,
+            transport=report.transport,
+            message=report.message,
+        )
+        if last:
+            self.close(session_id, report.state)
+
+    def close(self, session_id: SessionId, reason: str) -> None:
+        """End a session; harmless when it is gone."""
+        session = self.table.handle_close(session_id)
+        if session is None:
+            return
+        self._lanes.close(session_id, reason)
+        self._pins.pop(session_id).release()
+        self._telling.tell(
+            "session_expired" if reason == "expired" else "session_closed",
+            session=session_id,
+            image=session.image,
+            host=session.host,
+            reason=reason,
+            seconds=round(self._clock() - session.opened, 3),
+        )
+
+    def close_all(self, reason: str) -> None:
+        """End every session."""
+        for session in self.table:
+            self.close(session.id, reason)
+
+    def expire(self) -> None:
+        """End the sessions nobody has been heard of."""
+        for session_id in self.table.poll_expired(now=self._clock()):
+            self.close(session_id, "expired")
+
+    def handle_lane(self, session_id: SessionId, *, opened: bool) -> None:
+        """A transport says that a lane of a session opened or closed."""
+        self.table.handle_lane(session_id, opened=opened, now=self._clock())
+
+    def overview(self) -> list[dict[str, Any]]:
+        """What runs, for the operator."""
+        now = self._clock()
+        return [
+            {
+                "session": session.id,
+                "image": session.image,
+                "method": session.method,
+                "host": session.host,
+                "address": session.address,
+                "seconds": round(now - session.opened, 3),
+                "silent_s": round(now - session.heard, 3),
+                "want": session.want,
+                "lanes": session.lanes,
+                "report": session.report,
+                "transports": self._lanes.session_state(session.id),
+            }
+            for session in self.table
+        ]

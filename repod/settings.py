@@ -1,0 +1,92 @@
+"""What `repod serve` can be told: every key of DIR/repod.toml, with its meaning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from core.config import Loaded, load, setting
+from images.defaults import CHUNK_SIZE_DEFAULT, ZSTD_LEVEL_DEFAULT
+from repod.layout import Layout
+
+__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "load_settings"]
+
+DEFAULT_PORT = 8717
+ENV_PREFIX = "REPOD_"
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of the daemon; reaching one is counted in `ogcast_limit_reached_total`."""
+
+    connections: Count = setting(default=2048, doc="Open connections to the control API; more are closed at once.")
+    sessions: Count = setting(default=1024, doc="Running sessions; more are answered 503 with Retry-After.")
+    captures: Count = setting(default=16, doc="Captures at once; more are answered 503 with Retry-After.")
+    session_idle_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = setting(
+        default=60.0, doc="Seconds without a report and without an open lane after which a session ends."
+    )
+    capture_hold_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = setting(
+        default=60.0, doc="Seconds a capture keeps its lock on the name after its lane broke."
+    )
+    grace_s: Seconds = setting(default=5.0, doc="Seconds that running sessions get to end when the daemon stops.")
+    body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 24)] = setting(
+        default=65_536, doc="Largest JSON body of a request, bytes."
+    )
+    manifest_bytes: Annotated[int, msgspec.Meta(ge=65_536, le=1 << 28)] = setting(
+        default=64 << 20, doc="Largest manifest a capture may send, bytes (40 a chunk); memory grows with it."
+    )
+    event_subscribers: Count = setting(default=16, doc="Readers of the event stream at once.")
+    event_queue: Count = setting(
+        default=256, doc="Events waiting for one reader of the stream; when full, the oldest are dropped and counted."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The daemon's settings: defaults, DIR/repod.toml, REPOD_… variables, flags of `repod serve`."""
+
+    host: str = setting(
+        default="",
+        doc="Address to listen on, for the control API and the data lanes.\n"
+        "Empty: the address of `interface` if that is set, all addresses otherwise.",
+    )
+    port: Port = setting(
+        default=DEFAULT_PORT, doc="TCP port of the control API; 0 takes any free one (data lanes too)."
+    )
+    interface: str = setting(default="", doc="Network interface for data lanes, for example eth0. Empty: any.")
+    advertise: str = setting(
+        default="", doc="Name or address that clients use, if it is not the one listened on (port forwarding)."
+    )
+    log_level: str = setting(default="info", doc="debug, info, warning or error.")
+    chunk_size: Annotated[int, msgspec.Meta(ge=65_536, le=1 << 24)] = setting(
+        default=CHUNK_SIZE_DEFAULT,
+        doc="Chunk size of new images, bytes: a power of two, 65536 to 16777216. Large images get larger chunks.",
+    )
+    level: Annotated[int, msgspec.Meta(ge=1, le=22)] = setting(
+        default=ZSTD_LEVEL_DEFAULT, doc="zstd level of new images, 1 to 22."
+    )
+    limits: Limits = field(default_factory=Limits)
+    transports: Mapping[str, Mapping[str, Any]] = setting(
+        default={}, doc="One table a transport, such as [transports.unicast]; keys are the transport's own."
+    )
+
+    def __post_init__(self) -> None:
+        if self.chunk_size & (self.chunk_size - 1):
+            raise ValueError(f"key 'chunk_size': {self.chunk_size} is not a power of two")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ValueError(f"key 'log_level': {self.log_level!a} is none of debug, info, warning, error")
+
+
+def load_settings(layout: Layout, *, flags: Mapping[str, object] | None = None) -> Loaded[Settings]:
+    """Settings of one repository. Raises UsageError naming file and key."""
+    file: Path | None = layout.settings if layout.settings.exists() else None
+    return load(Settings, file=file, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags)

@@ -1,0 +1,34 @@
+"""repod verify: damage is named, and the index is made again from the packs."""
+
+from __future__ import annotations
+
+
+def test_a_sound_repository_is_said_to_be(repod, layout, publish) -> None:
+    publish("win", bytes(range(256)) * 1000)
+    outcome = repod("verify", layout.root, "--json")
+    assert (outcome.code, outcome.json["damaged_chunks"], outcome.json["images_checked"]) == (0, [], 1)
+    assert repod("verify", layout.root, "win", "--workers", "1").code == 0
+
+
+def test_a_flipped_bit_is_found_and_named_with_its_image(repod, layout, publish) -> None:
+    publish("win", bytes(range(256)) * 1000)
+    (pack,) = (layout.root / "packs").iterdir()
+    data = bytearray(pack.read_bytes())
+    data[-5] ^= 1
+    pack.write_bytes(data)
+    outcome = repod("verify", layout.root)
+    assert outcome.code == 5
+    assert "damaged chunk " in outcome.out
+    assert "damaged image win@1" in outcome.out
+    assert "hint: " in outcome.err
+
+
+def test_a_lost_index_is_rebuilt(repod, layout, publish) -> None:
+    publish("win", bytes(range(256)) * 1000)
+    for path in layout.root.glob("index.sqlite*"):
+        path.unlink()
+    assert repod("verify", layout.root, "--rebuild", "--json").code == 0
+    (layout.root / "index.sqlite").write_bytes(b"garbage" * 1000)
+    outcome = repod("verify", layout.root, "--rebuild")
+    assert outcome.code == 0
+    assert repod("verify", layout.root).code == 0

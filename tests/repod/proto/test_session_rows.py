@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from repod.proto.session_rows import HEADINGS, session_rows, why
+
+
+def _session(host: str = "pc1", *, rate: float = 50e6, silent_s: float = 1.0, **cast: Any) -> dict[str, Any]:
+    return {
+        "host": host,
+        "image": "classroom@3",
+        "method": "MULTICAST-DIRECT",
+        "want": 100,
+        "silent_s": silent_s,
+        "report": {"have": 10, "rate": rate, "brake": "network", "transport": "multicast"},
+        "transports": {"multicast": {"lane": "multicast", **cast}},
+    }
+
+
+def test_the_slowest_client_comes_first() -> None:
+    rows = session_rows([_session("pc1"), _session("pc17", rate=1e6), {"address": "10.1.1.9"}])
+    assert [row[0] for row in rows] == ["10.1.1.9", "pc17", "pc1"]
+    assert all(len(row) == len(HEADINGS) for row in rows)
+    assert "slower" in rows[1][-1]
+    assert rows[2][-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        ({"network_loss": 0.03}, "cable"),
+        ({"host_overflow": 0.02}, "receive buffer"),
+        ({"backlog": 0.9}, "disk"),
+        ({"reason": "loses 30% of the packets", "network_loss": 0.3}, "loses 30%"),
+        ({}, ""),
+    ],
+    ids=str,
+)
+def test_the_reason_is_in_words(figures: dict[str, Any], text: str) -> None:
+    assert text in why(_session(**figures))
+
+
+def test_a_client_nobody_hears_of_is_said_to_be_silent() -> None:
+    assert "20 s" in why(_session(silent_s=20.0))
+
+
+def test_a_member_served_in_another_way_is_shown_so() -> None:
+    assert session_rows([_session(lane="late")])[0][2] == "multicast (late)"

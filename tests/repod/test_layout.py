@@ -1,0 +1,36 @@
+"""Names in a repository directory, and what is said when one is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import LockedError, NotFoundError, RepositoryError
+from repod.layout import Layout
+
+
+def test_a_repository_passes_and_has_its_key(layout: Layout) -> None:
+    layout.check()
+    assert len(layout.load_signing_key().public) == 32
+
+
+def test_what_is_missing_is_named_with_a_hint(layout: Layout, tmp_path) -> None:
+    with pytest.raises(NotFoundError, match="no repository"):
+        Layout(tmp_path / "none").check()
+    with pytest.raises(RepositoryError, match="is not a repository"):
+        Layout(tmp_path).check()
+    with pytest.raises(NotFoundError):
+        Layout(tmp_path / "none").load_signing_key()
+    layout.signing_key.unlink()
+    with pytest.raises(RepositoryError, match=r"signing\.key is missing"):
+        layout.load_signing_key()
+    with pytest.raises(RepositoryError):
+        layout.read(layout.root)
+
+
+def test_one_daemon_serves_a_repository(tmp_path) -> None:
+    layout = Layout(tmp_path)
+    (tmp_path / "format").write_text("x")
+    with layout.only_daemon(), pytest.raises(LockedError, match="another repod"), layout.only_daemon():
+        pass
+    with layout.only_daemon():
+        pass

@@ -1,0 +1,93 @@
+"""The listening socket: its errors, and the bound on connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import tomllib
+
+import pytest
+
+from core.errors import LockedError, UsageError
+from repod.listener import bind
+
+
+def test_a_free_port_is_found_and_a_taken_one_told() -> None:
+    with bind("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+        assert port
+        with pytest.raises(LockedError, match="in use"):
+            bind("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.77", "no.such.host.invalid"])
+def test_addresses_of_other_machines_are_refused(host: str) -> None:
+    with pytest.raises(UsageError):
+        bind(host, 0)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
+def test_ipv6_is_an_address_like_any_other() -> None:
+    try:
+        sock = bind("::1", 0)
+    except UsageError:
+        pytest.skip("this machine has no IPv6 loopback")
+    sock.close()
+
+
+async def one_byte(port: int, tls: ssl.SSLContext) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return await reader.readexactly(1)
+    finally:
+        writer.close()
+
+
+@pytest.mark.asyncio
+async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemon, layout) -> None:
+    certificate = tomllib.loads(layout.client.read_text())["certificate"]
+    async with daemon(**{"limits.connections": 2}) as api:
+        port = int(api.url.rsplit(":", 1)[1])
+        tls = ssl.create_default_context(cadata=certificate)
+        held = [await asyncio.open_connection("127.0.0.1", port, ssl=tls) for _ in range(2)]
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            await one_byte(port, tls)
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep(0.1)
+        _, text, _ = await api.ask("GET", "/metrics", role=None)
+        assert b'ogcast_limit_reached_total{limit="connections"} 1.0' in text
+
+
+@pytest.mark.asyncio
+async def test_connections_that_never_shake_hands_count_too_and_do_not_stay(daemon, layout, monkeypatch) -> None:
+    monkeypatch.setattr("repod.listener.TLS_HANDSHAKE_S", 0.5)
+    tls = ssl.create_default_context(cadata=tomllib.loads(layout.client.read_text())["certificate"])
+    async with daemon(**{"limits.connections": 3}) as api:
+        port = int(api.url.rsplit(":", 1)[1])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(1), 0.4) == b""  # at once, before any handshake
+        writer.close()
+        for quiet, _ in silent:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(quiet.read(1), 10) == b""
+        assert await one_byte(port, tls) == b"H"
+        for _, other in silent:
+            other.close()
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_http_is_answered_and_not_logged(daemon, layout, caplog) -> None:
+    tls = ssl.create_default_context(cadata=tomllib.loads(layout.client.read_text())["certificate"])
+    async with daemon() as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rsplit(":", 1)[1]), ssl=tls)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert not [record for record in caplog.records if record.name == "aiohttp.server"]

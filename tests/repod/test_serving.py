@@ -1,0 +1,54 @@
+"""Serving: the line that says where, and everything given back at the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from repod.layout import Layout
+from repod.serving import Serving
+
+
+def test_the_line_names_folder_url_and_lanes() -> None:
+    layout = Layout(Path("/srv/images"))
+    serving = Serving(url="https://10.0.0.5:8717", ports={"unicast": 8718})
+    assert serving.line(layout) == "repod: serving /srv/images on https://10.0.0.5:8717 (unicast lane 8718)"
+    assert Serving(url="https://h:1", ports={}).line(layout) == "repod: serving /srv/images on https://h:1"
+
+
+def test_a_port_that_client_toml_does_not_name_is_told(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    assert Serving(url="https://h:9000", ports={}).unlike_client_toml(layout) is None
+    layout.client.write_text('url = "https://images.example.org"')
+    assert Serving(url="https://10.0.0.5:8717", ports={}).unlike_client_toml(layout) is None
+    warning = Serving(url="https://10.0.0.5:9000", ports={}).unlike_client_toml(layout)
+    assert warning is not None
+    assert "8717" in warning
+    assert "--repo https://10.0.0.5:9000" in warning
+
+
+@pytest.mark.asyncio
+async def test_a_wildcard_is_shown_as_the_host_clients_are_told(daemon) -> None:
+    async with daemon(host="0.0.0.0") as api:
+        assert api.url.startswith("https://127.0.0.1:")
+
+
+@pytest.mark.asyncio
+async def test_the_interface_gives_the_address(daemon) -> None:
+    async with daemon(host="", interface="lo") as api:
+        assert api.url.startswith("https://127.0.0.1:")
+
+
+@pytest.mark.asyncio
+async def test_stopping_gives_back_sockets_files_and_threads(daemon) -> None:
+    async with daemon() as api:
+        await api.ask("GET", "/v1/images")
+    before = len(os.listdir("/proc/self/fd")), {thread.name for thread in threading.enumerate()}
+    async with daemon() as api:
+        await api.ask("GET", "/v1/images")
+    after = len(os.listdir("/proc/self/fd")), {thread.name for thread in threading.enumerate()}
+    assert after[0] <= before[0]
+    assert after[1] <= before[1]

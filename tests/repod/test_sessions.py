@@ -1,0 +1,63 @@
+"""Sessions through a real lane: the want of a client, whose break and return repod sees."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.arena import Arena
+from core.ids import SessionId
+from core.wantmap import WantMap
+from images.manifest import parse_manifest
+from transports.base import ClientContext, Offer
+from transports.registry import by_name, load_client
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_lane_is_seen_and_a_removed_image_goes_on_being_served(daemon, publish) -> None:
+    publish("win", bytes(range(256)) * 2000)
+    async with daemon() as api, asyncio.timeout(30):
+        _, opened, _ = await api.ask("POST", "/v1/sessions", json={"image": "win", "method": "unicast", "want": 8})
+        _, data, _ = await api.ask("GET", "/v1/images/win/manifest")
+        manifest = parse_manifest(data)
+        assert (await api.ask("DELETE", "/v1/images/win", role="operator"))[0] == 204
+        import base64
+
+        offer = Offer(transport="unicast", parameters=opened["offers"][0]["parameters"])
+        context = ClientContext(
+            repository_host="127.0.0.1", interface=None, state_dir=None, on_event=lambda name, fields: None
+        )
+        client = load_client(by_name("unicast"))(context)
+        want = WantMap(manifest.chunk_count)
+        arena = Arena(slot_bytes=manifest.chunk_size + 65536, slots=4)
+        fetching = client.fetch(
+            offer,
+            session_id=SessionId(opened["session"]),
+            key=base64.b64decode(opened["key"]),
+            manifest=manifest,
+            want=want,
+            arena=arena,
+        )
+        lanes = []
+        async with fetching as incoming:
+            async for delivery in incoming:
+                want.discard(delivery.chunk)
+                incoming.accept(delivery)
+                delivery.release()
+                if not lanes:
+                    _, listed, _ = await api.ask("GET", "/v1/sessions", role="operator")
+                    lanes.append(listed["sessions"][0]["lanes"])
+        assert len(want) == 0
+        assert lanes == [1]
+        for _ in range(50):
+            _, listed, _ = await api.ask("GET", "/v1/sessions", role="operator")
+            if listed["sessions"][0]["lanes"] == 0:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the end of the lane was not seen")
+        await api.ask("DELETE", f"/v1/sessions/{opened['session']}")
+        _, text, _ = await api.ask("GET", "/metrics", role=None)
+        assert b"ogcast_manifests_pinned 0.0" in text

@@ -1,0 +1,54 @@
+"""The daemon's settings: the file init makes says the defaults; contradictions name their key."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from core.config import render, render_template
+from core.errors import UsageError
+from repod.layout import Layout
+from repod.settings import Settings, load_settings
+
+
+def test_the_file_made_by_init_documents_every_key_and_changes_nothing(layout: Layout) -> None:
+    assert load_settings(layout).value == Settings()
+    text = layout.settings.read_text()
+    for line in render(load_settings(layout)).splitlines():
+        assert line.startswith("[") or not line or line.split(" =")[0] in text
+
+
+def test_every_default_shown_is_a_value_the_loader_takes(layout: Layout) -> None:
+    text = render_template(Settings, heading="x")
+    layout.settings.write_text("\n".join(line.removeprefix("#") for line in text.splitlines() if "# " not in line))
+    assert tomllib.loads(layout.settings.read_text())["limits"]["sessions"] == 1024
+    assert load_settings(layout).value == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("chunk_size = 100000", "chunk_size"),
+        ("level = 23", "level"),
+        ("port = 65536", "port"),
+        ("log_level = 'loud'", "log_level"),
+        ("[limits]\nsessions = 0", "limits.sessions"),
+        ("[limit]\nsessions = 1", "limit"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_naming_the_key(layout: Layout, text: str, key: str) -> None:
+    layout.settings.write_text(text)
+    with pytest.raises(UsageError, match=key) as caught:
+        load_settings(layout)
+    assert str(layout.settings) in str(caught.value)
+
+
+def test_the_environment_wins_over_the_file_and_flags_over_both(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.settings.write_text("port = 1\nlevel = 5\n")
+    monkeypatch.setenv("REPOD_PORT", "2")
+    assert load_settings(layout).value.port == 2
+    assert load_settings(layout, flags={"port": 3}).value.port == 3
+    assert load_settings(layout).value.level == 5
