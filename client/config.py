@@ -1,0 +1,104 @@
+"""Settings of ogcast: client.toml (as `repod init` writes it), the environment, flags."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.config import load, setting
+from core.errors import UsageError
+
+__all__ = ["CONFIG_CANDIDATES", "ENV_PREFIX", "ClientSettings", "load_settings"]
+
+ENV_PREFIX = "OGCAST_"
+CONFIG_CANDIDATES = (Path("client.toml"), Path("/etc/ogcast/client.toml"), Path("/opt/opengnsys/etc/ogcast.toml"))
+"""Tried in this order when --config is not given."""
+
+DEFAULT_PORT = 8717
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """What ogcast must know of its repository and of this machine."""
+
+    url: str = setting(doc="The repository: https://HOST:PORT.")
+    certificate: str = setting(doc="The repository's certificate, PEM. Nothing else is trusted.")
+    token: str = setting(doc="Proves to the repository that this is one of its clients.", secret=True)
+    signing_key: str = setting(doc="Public key of the repository's manifests: base64 of 32 bytes.")
+    cache: Path | None = setting(
+        doc="The CACHE: a directory. Without it, the one on the partition labelled CACHE.", default=None
+    )
+    interface: str | None = setting(
+        doc="Network interface for data. Without it, the one that routes to the repository.", default=None
+    )
+    restore_protocol_not_cache: str = setting(
+        doc="Protocol `deploy` takes for a direct restore where there is no CACHE: UNICAST, MULTICAST, …\n"
+        "NONE: that is an error (OpenGnsys' RESTOREPROTOCOLNOTCACHE).",
+        default="NONE",
+    )
+    state_dir: Path | None = setting(
+        doc="Where journals of unfinished restores live. Without it: /var/lib/ogcast, or ~/.local/state/ogcast.",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError(f"url {self.url!a} is not of the form https://HOST:PORT")
+        _ = parts.port  # ValueError if it is no number
+        if "-----BEGIN CERTIFICATE-----" not in self.certificate:
+            raise ValueError("certificate is not in PEM form; copy it from the client.toml of the repository")
+        if not self.token or not self.token.isascii() or not self.token.isprintable():
+            raise ValueError("token is empty or holds characters that no token has")
+        try:
+            key = base64.b64decode(self.signing_key, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"signing_key is not the base64 of {_KEY_BYTES} bytes")
+
+    @property
+    def host(self) -> str:
+        """Host part of the URL."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def base_url(self) -> str:
+        """The URL with its port, without path or trailing slash."""
+        parts = urlsplit(self.url)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{parts.port or DEFAULT_PORT}"
+
+    @property
+    def public_key(self) -> bytes:
+        """The pinned key of manifests, 32 bytes."""
+        return base64.b64decode(self.signing_key)
+
+    @property
+    def state_path(self) -> Path:
+        """Directory of journals."""
+        if self.state_dir is not None:
+            return self.state_dir
+        if os.geteuid() == 0:
+            return Path("/var/lib/ogcast")
+        return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "ogcast"
+
+
+def load_settings(config: Path | None, *, repo: str | None, interface: str | None) -> ClientSettings:
+    """The settings in force. UsageError with a hint if there is no file or something in it makes no sense."""
+    if config is None:
+        config = next((path for path in CONFIG_CANDIDATES if path.is_file()), None)
+        if config is None:
+            raise UsageError(
+                "no configuration: give --config FILE",
+                hint="`repod init` writes a client.toml beside the repository; copy it here or to /etc/ogcast",
+            )
+    if repo is not None and "://" not in repo:
+        repo = f"https://{repo}"
+    flags = {"url": repo, "interface": interface}
+    return load(ClientSettings, file=config, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags).value

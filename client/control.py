@@ -1,0 +1,252 @@
+"""Client of the control API `/v1` (docs/wire-control.md).
+
+The certificate of client.toml is the only trust anchor. The host name is not checked: a repository's address changes,
+its certificate does not. Requests that may be repeated are repeated a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from types import TracebackType
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+import core.errors
+from client.config import ClientSettings
+from client.proto.retry import RetryPolicy
+from core.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    LockedError,
+    NotFoundError,
+    OgcastError,
+    ProtocolError,
+)
+from core.ids import ImageRef
+from transports.control import (
+    API_PREFIX,
+    CaptureCommitted,
+    CaptureOpened,
+    CaptureRequest,
+    ErrorBody,
+    ImageInfo,
+    SessionOpened,
+    SessionReport,
+    SessionRequest,
+)
+
+__all__ = ["ANSWER_MAX_BYTES", "MANIFEST_MAX_BYTES", "ControlClient"]
+
+ANSWER_MAX_BYTES = 16 << 20
+MANIFEST_MAX_BYTES = 256 << 20
+"""2^22 chunk records of 40 bytes and 2^20 extents fit."""
+
+CONNECT_TIMEOUT_S = 5.0
+SILENCE_TIMEOUT_S = 30.0
+RETRY_FOR_S = 4.0
+"""How long a request is repeated before its command fails; a session in progress has its own, longer patience."""
+COMMIT_FOR_S = 300.0
+"""How long the answer to a commit is asked for: the repository looks every chunk up before it publishes."""
+RETRY_FIRST_S = 0.25
+RETRY_LONGEST_S = 2.0
+
+_RETRIED = frozenset({429, 502, 503, 504})
+_PIECE_BYTES = 1 << 18
+
+T = TypeVar("T")
+
+
+class ControlClient:
+    """One repository. An async context manager; use on one event loop."""
+
+    def __init__(self, settings: ClientSettings, *, rng: random.Random | None = None) -> None:
+        self._settings = settings
+        self._random = rng or random.Random()
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> ControlClient:
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=_pinned_context(self._settings.certificate), limit=4),
+            headers={"Authorization": f"Bearer {self._settings.token}"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def image(self, ref: ImageRef) -> ImageInfo:
+        """One image version. NotFoundError with the server's hint."""
+        return _decoded(await self._request("GET", f"/images/{ref}"), ImageInfo)
+
+    async def manifest(self, ref: ImageRef) -> bytes:
+        """The signed manifest file, not yet checked."""
+        return await self._request("GET", f"/images/{ref}/manifest", limit=MANIFEST_MAX_BYTES)
+
+    async def open_session(self, request: SessionRequest) -> SessionOpened:
+        """Open a session; one whose answer was lost expires by itself, so repeating is harmless."""
+        return _decoded(await self._request("POST", "/sessions", body=request), SessionOpened)
+
+    async def report(self, session: str, report: SessionReport) -> None:
+        """Say where this client stands. NotFoundError when the session is gone. Not repeated: the next one comes."""
+        await self._request("POST", f"/sessions/{session}/reports", body=report, patient=False)
+
+    async def close_session(self, session: str) -> None:
+        """End a session."""
+        await self._request("DELETE", f"/sessions/{session}", patient=False)
+
+    async def open_capture(self, request: CaptureRequest) -> CaptureOpened:
+        """Take the lock on a name, or get one's own lock back. LockedError while somebody else holds it."""
+        return _decoded(await self._request("POST", "/captures", body=request), CaptureOpened)
+
+    async def commit_capture(self, capture: str, manifest: bytes) -> CaptureCommitted:
+        """Publish what was uploaded. Asked again when the answer was lost: one capture makes one version.
+
+        NotFoundError when the repository forgot the capture: it may have published it before.
+        """
+        retry = self._retry(COMMIT_FOR_S)
+        while True:
+            try:
+                answer = await self._request_once("PUT", f"/captures/{capture}/manifest", manifest, ANSWER_MAX_BYTES)
+                return _decoded(answer, CaptureCommitted)
+            except (ConnectionFailedError, LockedError):  # locked: an earlier request of ours is being worked on
+                delay = retry.poll_delay(time.monotonic())
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+
+    async def abandon_capture(self, capture: str) -> None:
+        """Give the lock back."""
+        await self._request("DELETE", f"/captures/{capture}", patient=False)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: msgspec.Struct | bytes | None = None,
+        limit: int = ANSWER_MAX_BYTES,
+        patient: bool = True,
+    ) -> bytes:
+        retry = self._retry(RETRY_FOR_S if patient else 0.0)
+        while True:
+            try:
+                return await self._request_once(method, path, body, limit)
+            except ConnectionFailedError:
+                delay = retry.poll_delay(time.monotonic())
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+
+    def _retry(self, limit_s: float) -> RetryPolicy:
+        return RetryPolicy(
+            now=time.monotonic(),
+            limit_s=limit_s,
+            first_s=RETRY_FIRST_S,
+            longest_s=RETRY_LONGEST_S,
+            rng=self._random,
+        )
+
+    async def _request_once(self, method: str, path: str, body: msgspec.Struct | bytes | None, limit: int) -> bytes:
+        if self._http is None:
+            raise RuntimeError("the control client is not open")
+        url = f"{self._settings.base_url}{API_PREFIX}{path}"
+        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
+        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
+        headers = {"Content-Type": kind} if data is not None else {}
+        try:
+            async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+                text = await _read_bounded(answer, limit)
+                if answer.status >= 300:
+                    raise _refusal(answer.status, text, self._settings.base_url)
+                return text
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
+            raise AuthenticationError(
+                f"the certificate of {self._settings.base_url} is not the one of the configuration: {_reason(error)}",
+                hint="copy client.toml anew from the repository; if it is the right one, check this machine's clock",
+            ) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ConnectionFailedError(
+                f"cannot reach the repository {self._settings.base_url}: {_reason(error)}",
+                hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
+            ) from error
+
+
+def _pinned_context(pem: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    # the pinned certificate is an anchor itself, whether or not it may sign others
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cadata=pem)
+    except ssl.SSLError as error:
+        raise AuthenticationError(
+            f"the certificate of the configuration cannot be read: {_reason(error)}",
+            hint="copy client.toml anew from the repository",
+        ) from error
+    return context
+
+
+async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    total = 0
+    async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+        total += len(piece)
+        if total > limit:
+            raise ProtocolError(f"the repository's answer is larger than {limit} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(
+            f"the repository's answer makes no sense: {error}", hint="do the versions of repod and ogcast fit?"
+        ) from error
+
+
+def _refusal(status: int, text: bytes, url: str) -> OgcastError:
+    """The error an answer of status 300 and above stands for."""
+    try:
+        body = msgspec.json.decode(text, type=ErrorBody)
+    except msgspec.MsgspecError:
+        body = ErrorBody(error="", message=f"{url} answered with status {status}")
+    hint = body.hint
+    if status in (401, 403):
+        return AuthenticationError(
+            body.message, hint=hint or "the token in client.toml is wrong or expired; copy the file anew"
+        )
+    if status in _RETRIED:
+        return ConnectionFailedError(body.message, hint=hint or "the repository is busy or stopping; try again later")
+    known = getattr(core.errors, body.error, None) if body.error in core.errors.__all__ else None
+    if known is not None:
+        error: OgcastError = known(body.message, hint=hint)
+        return error
+    return NotFoundError(body.message, hint=hint) if status == 404 else ProtocolError(body.message, hint=hint)
+
+
+def _reason(error: BaseException) -> str:
+    """The short text at the bottom of a chain of wrapped errors."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

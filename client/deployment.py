@@ -1,0 +1,287 @@
+"""What restore, update-cache and deploy do, put together from their parts. Imported after the first request is out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from client.cache import asked_of, find_cache, open_cache
+from client.control import ControlClient
+from client.manifests import checked_manifest
+from client.preflight import OpenTarget, open_target
+from client.readback import VerifyMode
+from client.restoring import Restore, needs_of
+from client.run import Run
+from client.sources.local import LocalSource
+from client.sources.remote import RemoteSource
+from client.updating import Update
+from core.errors import NoCacheError, OgcastError, UsageError
+from core.ids import ImageRef
+from images.manifest import Manifest
+from images.repository import PinnedManifest, Repository
+from transports import registry
+from transports.control import ImageInfo
+from transports.methods import Method, Target, parse_method
+
+__all__ = ["deploy", "restore_direct", "restore_from_cache", "update_cache"]
+
+
+async def restore_direct(
+    run: Run,
+    control: ControlClient,
+    ref: ImageRef,
+    data: bytes,
+    target: str,
+    *,
+    method: str | None,
+    options: str,
+    discard: bool,
+    verify: str,
+    fallback: bool = True,
+) -> Mapping[str, Any]:
+    """Restore from the repository; `data` is the manifest it gave for `ref`."""
+    chosen = chosen_method(method, Target.DIRECT)
+    manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
+    opened = open_target(target, needs_of(manifest))
+    run.stage("restore", f"{chosen}: {manifest.ref} to {target}")
+    remote = _remote(run, control, chosen, options, fallback)
+    restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
+    await restore.perform()
+    return restore.result("restore", method=str(chosen))
+
+
+async def restore_from_cache(
+    run: Run,
+    ref: ImageRef,
+    target: str,
+    *,
+    method: str | None,
+    options: str,
+    cache: Path | None,
+    discard: bool,
+    verify: str,
+    fallback: bool = True,
+) -> Mapping[str, Any]:
+    """Restore what the CACHE holds. No repository is needed unless a chunk there turns out to be damaged."""
+    chosen = chosen_method(method, Target.CACHE)
+    directory = find_cache(cache, run.settings.cache)
+    with open_cache(directory, create=False) as store, _pinned(store, ref, directory) as pinned:
+        manifest = checked_manifest(pinned.data, public_key=run.settings.public_key, asked=ref)
+        opened = open_target(target, needs_of(manifest))
+        return await _from_cache(
+            run,
+            store,
+            manifest,
+            opened,
+            chosen,
+            options,
+            command="restore",
+            discard=discard,
+            verify=verify,
+            fallback=fallback,
+        )
+
+
+async def update_cache(
+    run: Run,
+    control: ControlClient,
+    info: ImageInfo,
+    *,
+    method: str | None,
+    options: str,
+    cache: Path | None,
+    fallback: bool = True,
+) -> Mapping[str, Any]:
+    """Bring the image into the CACHE."""
+    chosen = chosen_method(method, Target.CACHE)
+    if chosen.target is not Target.CACHE:
+        raise UsageError(f"{chosen} does not use the CACHE", hint=f"use --method {chosen.protocol}-CACHE")
+    manifest = await _manifest(run, control, info)
+    directory = find_cache(cache, run.settings.cache)
+    with open_cache(directory, create=True) as store:
+        update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback)
+    return update.result("update-cache", method=str(chosen))
+
+
+async def deploy(
+    run: Run,
+    control: ControlClient,
+    info: ImageInfo,
+    target: str,
+    *,
+    method: str | None,
+    options: str,
+    cache: Path | None,
+    discard: bool,
+    verify: str,
+    fallback: bool = True,
+) -> Mapping[str, Any]:
+    """Update the CACHE, then restore from it. The target is checked, and held, before the CACHE is filled."""
+    chosen = chosen_method(method, Target.CACHE)
+    manifest = await _manifest(run, control, info)
+    opened = open_target(target, needs_of(manifest))
+    if chosen.target is Target.DIRECT:
+        run.stage("restore", f"{chosen}: {manifest.ref} to {target}")
+        remote = _remote(run, control, chosen, options, fallback)
+        restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
+        await restore.perform()
+        return restore.result("deploy", method=str(chosen))
+    direct = _without_cache(run)
+    try:
+        directory = find_cache(cache, run.settings.cache)
+        store = open_cache(directory, create=True)
+    except NoCacheError as error:
+        opened.abandon()
+        if direct is None:
+            raise
+        run.warning(f"{error}; taking {direct}, as restore_protocol_not_cache says")
+        return await deploy(
+            run,
+            control,
+            info,
+            target,
+            method=str(direct),
+            options=options,
+            cache=None,
+            discard=discard,
+            verify=verify,
+            fallback=fallback,
+        )
+    except BaseException:
+        opened.abandon()
+        raise
+    with store:
+        try:
+            update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback)
+            run.stage("cache-ok", f"{manifest.ref} is in the CACHE")
+            pinned = store.pin(manifest.ref)
+        except BaseException:
+            opened.abandon()
+            raise
+        with pinned:
+            done = await _from_cache(
+                run,
+                store,
+                manifest,
+                opened,
+                chosen,
+                options,
+                command="deploy",
+                discard=discard,
+                verify=verify,
+                fallback=fallback,
+            )
+    return {**done, "update": update.result("update-cache", method=str(chosen))}
+
+
+def chosen_method(text: str | None, default: Target) -> Method:
+    """The method meant by --method; without it, the protocol that works everywhere, to `default`."""
+    if text is not None:
+        method = parse_method(text)
+        registry.by_protocol(method.protocol)
+        return method
+    known = list(registry.specs().values())
+    spec = next((spec for spec in known if spec.capabilities.fallback), known[0])
+    return Method(protocol=spec.protocol, target=default)
+
+
+def _without_cache(run: Run) -> Method | None:
+    """What to do where there is no CACHE: OpenGnsys' RESTOREPROTOCOLNOTCACHE; None for NONE."""
+    word = run.settings.restore_protocol_not_cache.upper()
+    return None if word == "NONE" else Method(protocol=registry.by_protocol(word).protocol, target=Target.DIRECT)
+
+
+async def _manifest(run: Run, control: ControlClient, info: ImageInfo) -> Manifest:
+    """The manifest of exactly the version that was listed, even if a newer one is published meanwhile."""
+    ref = ImageRef(info.name, info.version)
+    return checked_manifest(await control.manifest(ref), public_key=run.settings.public_key, asked=ref)
+
+
+async def _update(
+    run: Run,
+    control: ControlClient,
+    store: Repository,
+    directory: Path,
+    manifest: Manifest,
+    info: ImageInfo,
+    method: Method,
+    options: str,
+    fallback: bool,
+) -> Update:
+    run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
+    update = Update(run, store, directory, manifest, info, _remote(run, control, method, options, fallback))
+    await update.perform()
+    if update.mended:
+        run.notice(f"{update.mended} damaged chunks of the CACHE were fetched again")
+    return update
+
+
+def _pinned(store: Repository, ref: ImageRef, directory: Path) -> PinnedManifest:
+    with asked_of(directory):
+        return store.pin(ref)
+
+
+async def _from_cache(
+    run: Run,
+    store: Repository,
+    manifest: Manifest,
+    opened: OpenTarget,
+    method: Method,
+    options: str,
+    *,
+    command: str,
+    discard: bool,
+    verify: str,
+    fallback: bool,
+) -> Mapping[str, Any]:
+    """Restore from the CACHE. A chunk that is damaged there comes from the repository, and the CACHE forgets it."""
+    run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
+    local = LocalSource(store)
+    async with ControlClient(run.settings) as control:
+        remote = _remote(run, control, method, options, fallback)
+        restore = _restore(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
+        try:
+            await restore.perform()
+        finally:
+            if local.damaged:
+                await asyncio.to_thread(store.forget, [manifest.digest(chunk) for chunk in local.damaged])
+                run.warning(
+                    f"{len(local.damaged)} chunks of {manifest.ref} are damaged in the CACHE; "
+                    "`ogcast update-cache` fetches them again"
+                )
+    return restore.result(command, method=str(method))
+
+
+def _restore(
+    run: Run,
+    manifest: Manifest,
+    opened: OpenTarget,
+    sources: list[LocalSource | RemoteSource],
+    remote: RemoteSource,
+    *,
+    discard: bool,
+    verify: str,
+) -> Restore:
+    try:
+        return Restore(
+            run, manifest, opened, sources=sources, remote=remote, discard=discard, verify=VerifyMode(verify)
+        )
+    except OgcastError:
+        opened.abandon()
+        raise
+
+
+def _remote(run: Run, control: ControlClient, method: Method, options: str, fallback: bool) -> RemoteSource:
+    settings = run.settings
+    return RemoteSource(
+        control,
+        method=str(method),
+        options=options,
+        fallback=fallback,
+        interface=settings.interface,
+        repository_host=settings.host,
+        state_dir=settings.state_path,
+        on_event=run.event,
+    )

@@ -1,0 +1,185 @@
+"""A relay: the images a subnet needs, fetched once by unicast into a store of its own, and served there.
+
+The store is a repository like any other, so serving it is `repod serve`, run as a child: casts, lanes, sessions and
+metrics are the same as at the main repository. Images stay signed by the main repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from client.control import ControlClient
+from client.deployment import update_cache
+from client.run import Run
+from core.errors import LocalError, OgcastError, RemoteError, UsageError
+from core.ids import ImageRef
+from images.repository import Repository
+
+__all__ = ["Relay"]
+
+READY = "repod: serving "
+READY_S = 30.0
+STOP_S = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """What `ogcast relay` was asked to do."""
+
+    run: Run
+    names: Sequence[str]
+    """Images to keep: name (always its newest version) or name@version."""
+    store: Path
+    method: str
+    port: int
+    interface: str | None
+    refresh_s: float
+    """How often the main repository is asked for newer versions; 0: never."""
+
+    async def perform(self) -> Mapping[str, Any]:
+        """Fetch, serve, keep up to date; ends by cancellation, or with an error if the child ends."""
+        refs = [ImageRef.parse(name) for name in self.names]
+        if not refs:
+            raise UsageError("no image to relay", hint="name at least one: ogcast relay NAME --store DIR")
+        await self._prepare()
+        async with ControlClient(self.run.settings) as control:
+            for ref in refs:
+                await self._fetch(control, ref)
+            child = await self._serve()
+            try:
+                while True:
+                    ended = await self._wait(child)
+                    if ended is not None:
+                        raise LocalError(
+                            f"repod of the relay ended with status {ended}", hint=f"its log: {self.store / 'relay.log'}"
+                        )
+                    for ref in refs:
+                        await self._refresh(control, ref)
+            finally:
+                await _end(child)
+
+    async def _prepare(self) -> None:
+        """Make the store a repository with settings for clients that trust the main repository's signatures."""
+        if not (self.store / "repod.toml").exists():
+            host = ["--host", self._address()] if self.interface else []
+            code, said = await self._repod("init", str(self.store), "--port", str(self.port), *host)
+            if code:
+                raise LocalError(f"the relay's store {self.store} cannot be made: {said}")
+        path = self.store / "client.toml"
+        key = base64.b64encode(self.run.settings.public_key).decode()
+        text = re.sub(r'(?m)^signing_key = ".*"$', f'signing_key = "{key}"', path.read_text())
+        path.write_text(text)
+
+    def _address(self) -> str:
+        from core.netif import interface_address
+
+        assert self.interface is not None
+        return interface_address(self.interface)
+
+    async def _fetch(self, control: ControlClient, ref: ImageRef) -> None:
+        info = await control.image(ref)
+        await update_cache(self.run, control, info, method=self.method, options="", cache=self.store)
+        if ref.version is None:
+            await asyncio.to_thread(self._forget_older, info.name, info.version)
+
+    async def _refresh(self, control: ControlClient, ref: ImageRef) -> None:
+        """A main repository that does not answer changes nothing: what is here is served on."""
+        try:
+            info = await control.image(ref)
+            if not await asyncio.to_thread(self._has, ImageRef(info.name, info.version)):
+                await self._fetch(control, ref)
+        except (RemoteError, LocalError) as error:
+            self.run.warning(f"{ref} was not brought up to date: {error}")
+
+    def _has(self, ref: ImageRef) -> bool:
+        with Repository.open(self.store, read_only=True) as store:
+            return any(entry.ref == ref for entry in store.images())
+
+    def _forget_older(self, name: str, newest: int) -> None:
+        """Keep the store bounded by the images it was asked to keep."""
+        with Repository.open(self.store) as store:
+            old = [entry.ref for entry in store.images() if entry.name == name and entry.version < newest]
+            for ref in old:
+                store.remove(ref)
+            if old:
+                with contextlib.suppress(OgcastError):  # somebody reads what goes: the next round frees it
+                    store.gc()
+
+    async def _serve(self) -> asyncio.subprocess.Process:
+        interface = ["--interface", self.interface] if self.interface else []
+        log = (self.store / "relay.log").open("ab")
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *_repod_words("serve", str(self.store), "--port", str(self.port), *interface),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+        finally:
+            log.close()
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(READY_S):
+                line = (await child.stdout.readline()).decode(errors="replace").strip()
+        except TimeoutError:
+            line = ""
+        if not line.startswith(READY):
+            await _end(child)
+            raise LocalError("repod of the relay did not start", hint=f"its log: {self.store / 'relay.log'}")
+        self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})
+        return child
+
+    async def _wait(self, child: asyncio.subprocess.Process) -> int | None:
+        """Exit status of the child, or None when it is time to look for newer versions."""
+        try:
+            async with asyncio.timeout(self.refresh_s or None):
+                return await child.wait()
+        except TimeoutError:
+            return None
+
+    async def _repod(self, *words: str) -> tuple[int, str]:
+        child = await asyncio.create_subprocess_exec(
+            *_repod_words(*words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(),
+        )
+        _, said = await child.communicate()
+        return child.returncode or 0, said.decode(errors="replace").strip()
+
+
+def _repod_words(*words: str) -> list[str]:
+    """`repod` of this installation; of this checkout where there is none beside this Python."""
+    beside = shutil.which("repod", path=str(Path(sys.executable).parent))
+    return [beside, *words] if beside else [sys.executable, "-m", "repod", *words]
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is not None:
+        return
+    child.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()

@@ -1,0 +1,38 @@
+"""`ogcast cache …` against the real daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.client.conftest import Room, damage_chunk, digests_of
+
+
+def test_a_damaged_cache_is_named_mended_chunk_by_chunk_and_then_whole(room: Room, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert room.ogcast("update-cache", "room1", "--cache", cache).code == 0
+    digest = digests_of(cache)[5]
+    damage_chunk(cache, digest)
+    named = room.ogcast("cache", "verify", "--cache", cache)
+    assert named.code == 5
+    assert [event["digest"] for event in named.events if event["event"] == "damaged-chunk"] == [digest.hex()]
+    mended = room.ogcast("cache", "verify", "--mend", "--cache", cache)
+    assert mended.code == 0, mended.errors
+    assert 0 < mended.last["bytes_fetched"] <= 65536
+    assert room.ogcast("cache", "verify", "--cache", cache).code == 0
+
+
+def test_the_cache_is_listed_removed_from_and_collected(room: Room, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert room.ogcast("update-cache", "room1", "--cache", cache).code == 0
+    listed = room.ogcast("cache", "ls", "--cache", cache)
+    assert [image["image"] for image in listed.last["images"]] == ["room1@1"]
+    assert listed.last["images"][0]["complete"] is True
+    assert room.ogcast("cache", "rm", "room1", "--cache", cache).code == 0
+    for again in (("cache", "rm"), ("cache", "verify")):
+        missing = room.ogcast(*again, "room1", "--cache", cache)
+        assert missing.code == 2
+        assert "in the CACHE" in missing.errors
+        assert "update-cache" in missing.last["hint"]
+    collected = room.ogcast("cache", "gc", "--cache", cache)
+    assert collected.code == 0
+    assert collected.last["bytes_freed"] > 0

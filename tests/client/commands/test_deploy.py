@@ -1,0 +1,36 @@
+"""`ogcast deploy` against the real daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.client.conftest import Room
+
+
+def test_deploy_fills_the_cache_then_restores_from_it(room: Room, tmp_path: Path) -> None:
+    target = tmp_path / "disk.img"
+    ended = room.ogcast("deploy", "room1", target, "--method", "UNICAST-CACHE", "--cache", tmp_path / "cache")
+    assert ended.code == 0, ended.errors
+    assert ended.last["bytes_by_source"] == {"cache": room.image.stored_bytes}
+    assert ended.last["update"]["bytes_by_source"] == {"repository": room.image.distinct_bytes}
+    assert target.read_bytes() == room.image.content
+    assert ended.last["update"]["seconds"] < ended.last["seconds"]
+
+
+def test_deploy_with_a_direct_method_needs_no_cache(room: Room, tmp_path: Path) -> None:
+    target = tmp_path / "disk.img"
+    ended = room.ogcast("deploy", "room1", target, "--method", "UNICAST-DIRECT")
+    assert ended.code == 0
+    assert ended.last["bytes_by_source"] == {"repository": room.image.stored_bytes}
+
+
+def test_a_target_that_is_no_disk_is_refused_before_the_cache_is_filled(room: Room, tmp_path: Path) -> None:
+    ended = room.ogcast("deploy", "room1", "/dev/null", "--cache", tmp_path / "cache")
+    assert ended.code == 3
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_a_cache_the_method_is_not_changed(room: Room, tmp_path: Path) -> None:
+    ended = room.ogcast("deploy", "room1", tmp_path / "disk.img", "--cache", tmp_path / "no" / "such")
+    assert ended.code == 15
+    assert not (tmp_path / "disk.img").exists()

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from client.control import ControlClient
+from client.sources import remote
+from client.sources.remote import REFUSALS_MAX, RemoteSource
+from core.arena import Arena
+from core.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    NotFoundError,
+    OgcastError,
+    PathError,
+    ProtocolError,
+    TransferError,
+)
+from core.wantmap import WantMap
+from images.extents import Extents
+from images.manifest import Manifest, parse_manifest
+from images.memstore import MemoryStore
+from tests.support.images import make_image
+from transports.base import Delivery, Incoming, TransportSpec
+from transports.control import ImageInfo, OfferBody, SessionOpened, SessionReport, SessionRequest
+
+pytestmark = pytest.mark.asyncio
+
+REPORT = SessionReport(state="transferring", have=0)
+
+
+class Control:
+    """The control API of a repository that can forget its sessions."""
+
+    def __init__(self, manifest: Manifest, offers: list[str]) -> None:
+        self.root = manifest.root.hex()
+        self.offers = offers
+        self.opened: list[SessionRequest] = []
+        self.closed: list[str] = []
+        self.reported: list[str] = []
+        self.gone = False
+        self.error: OgcastError | None = None
+
+    async def open_session(self, request: SessionRequest) -> SessionOpened:
+        self.opened.append(request)
+        image = ImageInfo(
+            name="room1",
+            version=1,
+            root=self.root,
+            size=1,
+            data_bytes=1,
+            chunk_size=65536,
+            chunks=1,
+            stored_bytes=1,
+            fs_type="",
+            created="",
+        )
+        return SessionOpened(
+            session=f"s{len(self.opened)}",
+            key=bytes(32),
+            image=image,
+            offers=[OfferBody(transport=name, parameters={}) for name in self.offers],
+        )
+
+    async def report(self, session: str, report: SessionReport) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.gone:
+            raise NotFoundError("no such session")
+        self.reported.append(session)
+
+    async def close_session(self, session: str) -> None:
+        self.closed.append(session)
+
+
+class Nothing:
+    """An Incoming that brings nothing until it is left."""
+
+    def accept(self, delivery: Delivery) -> None: ...
+
+    def reject(self, delivery: Delivery, reason: str) -> None: ...
+
+    async def __anext__(self) -> Delivery:
+        raise AssertionError("it was left before")
+
+
+class Transport:
+    """Ends with the error it was given."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    @asynccontextmanager
+    async def fetch(self, offer: Any, **_: Any) -> AsyncIterator[Incoming]:
+        if self.error is not None:
+            raise self.error
+        yield cast(Incoming, Nothing())
+
+
+Make = Callable[..., tuple[RemoteSource, Control, list[tuple[str, Mapping[str, Any]]]]]
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    with MemoryStore() as store:
+        return parse_manifest(make_image(store, Extents.all_data(70000)).manifest)
+
+
+@pytest.fixture
+def make(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def build(
+        *, fallback: bool = True, **transports: Exception | None
+    ) -> tuple[RemoteSource, Control, list[tuple[str, Mapping[str, Any]]]]:
+        specs = {name: TransportSpec(name=name, protocol=name, server="", client="") for name in transports}
+        monkeypatch.setattr(remote.registry, "specs", lambda: specs)
+        monkeypatch.setattr(
+            remote.registry, "load_client", lambda spec: lambda context: Transport(transports[spec.name])
+        )
+        control = Control(manifest, ["unheard-of", *transports])
+        events: list[tuple[str, Mapping[str, Any]]] = []
+        source = RemoteSource(
+            cast(ControlClient, control),
+            method=f"{next(iter(transports), 'unicast')}-DIRECT",
+            options="",
+            fallback=fallback,
+            interface=None,
+            repository_host="h",
+            state_dir=None,
+            on_event=lambda name, fields: events.append((name, fields)),
+        )
+        return source, control, events
+
+    return build
+
+
+async def _fetch(source: RemoteSource, manifest: Manifest) -> str:
+    arena = Arena(slot_bytes=65536, slots=1)
+    async with source.fetch(manifest=manifest, want=WantMap(manifest.chunk_count), arena=arena):
+        return source.path
+
+
+async def test_the_first_offer_with_a_known_transport_is_taken(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(first=None, second=None)
+    assert await _fetch(source, manifest) == "first"
+    assert await _fetch(source, manifest) == "first"
+    assert [request.image for request in control.opened] == ["room1@1"]
+    assert control.opened[0].want == manifest.chunk_count
+
+
+async def test_a_transport_that_breaks_the_protocol_is_given_up_for_the_next(make: Make, manifest: Manifest) -> None:
+    source, _, events = make(first=ProtocolError("rubbish"), second=None)
+    with pytest.raises(ConnectionFailedError):
+        await _fetch(source, manifest)
+    assert await _fetch(source, manifest) == "second"
+    assert [name for name, _ in events] == ["transport", "transport-given-up", "transport"]
+
+
+@pytest.mark.parametrize("error", [AuthenticationError("unknown session"), TransferError("stopping")])
+async def test_a_session_that_ended_is_opened_again_a_bounded_number_of_times(
+    make: Make, manifest: Manifest, error: Exception
+) -> None:
+    source, control, _ = make(only=error)
+    for _ in range(REFUSALS_MAX + 1):
+        with pytest.raises(ConnectionFailedError):
+            await _fetch(source, manifest)
+    assert len(control.opened) == REFUSALS_MAX + 1
+    with pytest.raises(TransferError, match="no transport left"):
+        await _fetch(source, manifest)
+
+
+async def test_a_broken_path_keeps_its_session(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(only=ConnectionFailedError("cut"))
+    for _ in range(5):
+        with pytest.raises(ConnectionFailedError):
+            await _fetch(source, manifest)
+    assert len(control.opened) == 1
+
+
+async def test_without_a_known_transport_the_error_names_what_there_is(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(only=None)
+    control.offers = ["unheard-of"]
+    with pytest.raises(TransferError, match="unheard-of"):
+        await _fetch(source, manifest)
+
+
+async def test_another_image_under_the_same_name_is_refused(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(only=None)
+    control.root = "00" * 32
+    with pytest.raises(TransferError, match="another"):
+        await _fetch(source, manifest)
+    assert control.closed == ["s1"]
+
+
+async def test_a_forgotten_session_is_opened_again_after_the_report(make: Make, manifest: Manifest) -> None:
+    source, control, events = make(only=None)
+    assert await source.report(REPORT) > 0  # no session yet: nothing to say
+    await _fetch(source, manifest)
+    assert await source.report(REPORT) == 2.0
+    control.error = ConnectionFailedError("away")
+    await source.report(REPORT)
+    assert events[-1] == ("report-failed", {"message": "away"})
+    control.error = None
+    control.gone = True
+    await source.report(REPORT)
+    control.gone = False
+    await _fetch(source, manifest)
+    assert len(control.opened) == 2
+    await source.close(REPORT)
+    await source.close(REPORT)
+    assert control.closed == ["s2"]
+    assert control.reported == ["s1", "s2"]
+
+
+async def test_a_transport_that_cannot_serve_this_client_is_left_and_its_reason_told(
+    make: Make, manifest: Manifest
+) -> None:
+    source, _, events = make(first=PathError("no IGMP querier"), second=None)
+    with pytest.raises(ConnectionFailedError):
+        await _fetch(source, manifest)
+    assert await _fetch(source, manifest) == "second"
+    assert events[1] == ("transport-given-up", {"transport": "first", "message": "no IGMP querier"})
+
+
+async def test_a_resting_transport_is_returned_to(make: Make, manifest: Manifest) -> None:
+    source, control, events = make(first=PathError("too lossy", again_after_s=0.01), second=None)
+    with pytest.raises(ConnectionFailedError):
+        await _fetch(source, manifest)
+    assert events[1][0] == "transport-resting"
+    arena, want = Arena(slot_bytes=65536, slots=1), WantMap(1000)
+    control.offers = ["first", "second"]
+    async with source.fetch(manifest=manifest, want=want, arena=arena) as incoming:
+        assert source.path == "second"
+        await asyncio.sleep(0.02)
+        with pytest.raises(StopAsyncIteration):  # the better one may be tried again
+            await incoming.__anext__()
+
+
+async def test_without_fallback_the_reason_is_the_error(make: Make, manifest: Manifest) -> None:
+    source, _, _ = make(fallback=False, first=PathError("no IGMP querier"), second=None)
+    with pytest.raises(PathError, match="querier"):
+        await _fetch(source, manifest)
+    with pytest.raises(TransferError, match="querier"):
+        await _fetch(source, manifest)

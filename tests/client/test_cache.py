@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from client.cache import check_room, find_cache, open_cache
+from core.errors import CacheDamagedError, CacheFullError, NoCacheError
+
+
+def test_the_flag_counts_before_the_settings(tmp_path: Path) -> None:
+    assert find_cache(tmp_path / "a", tmp_path / "b") == tmp_path / "a"
+    assert find_cache(None, tmp_path / "b") == tmp_path / "b"
+
+
+def test_a_cache_below_a_folder_that_is_not_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NoCacheError) as caught:
+        find_cache(tmp_path / "not" / "mounted", None)
+    assert caught.value.exit_code == 15
+
+
+def test_a_cache_is_made_only_where_asked(tmp_path: Path) -> None:
+    with pytest.raises(NoCacheError):
+        open_cache(tmp_path / "cache", create=False)
+    open_cache(tmp_path / "cache", create=True).close()
+    open_cache(tmp_path / "cache", create=False).close()
+
+
+def test_something_else_in_its_place_is_a_damaged_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "format").write_text("ogcast-repository 99\n")
+    for path in ("file", "odd"):
+        with pytest.raises(CacheDamagedError) as caught:
+            open_cache(tmp_path / path, create=True)
+        assert caught.value.exit_code == 21
+
+
+def test_only_what_is_missing_must_fit(tmp_path: Path) -> None:
+    check_room(tmp_path, stored_bytes=1 << 60, held_bytes=1 << 60, missing=0, image="x@1")
+    check_room(tmp_path, stored_bytes=1000, held_bytes=0, missing=1, image="x@1")
+    with pytest.raises(CacheFullError) as caught:
+        check_room(tmp_path, stored_bytes=1 << 60, held_bytes=5, missing=1, image="x@1")
+    assert caught.value.exit_code == 16
+    assert str((1 << 60) - 5 + 64) in str(caught.value)

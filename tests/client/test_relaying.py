@@ -1,0 +1,81 @@
+"""A relay beside its main repository; tests/integration/test_multicast_room.py has one in a subnet of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.config import load_settings
+from client.relaying import Relay
+from client.run import Run
+from core.errors import LocalError, UsageError
+from images.repository import Repository
+from tests.client.conftest import Room
+
+pytestmark = pytest.mark.asyncio
+
+
+class Told:
+    """A reporter that remembers, and wakes who waits for an event."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.news = asyncio.Event()
+
+    def event(self, name: str, fields: Any) -> None:
+        self.names.append(name)
+        self.news.set()
+
+    def close(self) -> None: ...
+
+    async def until(self, name: str) -> None:
+        async with asyncio.timeout(30):
+            while name not in self.names:
+                self.news.clear()
+                await self.news.wait()
+
+
+def _relay(room: Room, store: Path, told: Told, *names: str, port: int = 0) -> Relay:
+    settings = load_settings(room.config, repo=room.url, interface=None)
+    return Relay(
+        run=Run(settings=settings, reporter=told),
+        names=names,
+        store=store,
+        method="UNICAST-CACHE",
+        port=port,
+        interface="lo",
+        refresh_s=0.2,
+    )
+
+
+async def test_it_fetches_serves_and_ends_its_child(room: Room, tmp_path: Path) -> None:
+    told = Told()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    store = tmp_path / "relay"
+    task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+    await told.until("relay")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with Repository.open(store, read_only=True) as repository:
+        assert [str(entry.ref) for entry in repository.images()] == ["room1@1"]
+    main = load_settings(room.config, repo=None, interface=None)
+    assert load_settings(store / "client.toml", repo=None, interface=None).public_key == main.public_key
+    with socket.create_server(("127.0.0.1", port)):  # nobody listens there any more
+        pass
+
+
+async def test_without_a_name_there_is_nothing_to_relay(room: Room, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        await _relay(room, tmp_path / "relay", Told()).perform()
+
+
+async def test_a_taken_port_is_an_error_with_the_place_of_the_log(room: Room, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LocalError) as caught:
+        await _relay(room, tmp_path / "relay", Told(), "room1", port=taken.getsockname()[1]).perform()
+    assert "relay.log" in str(caught.value.hint)

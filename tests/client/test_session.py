@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.budget import budget_for
+from client.figures import Figures
+from client.journal import Journal, JournalIdentity, read_journal
+from client.proto.plan import RestorePlan
+from client.readback import matching_chunks
+from client.session import BAD_DELIVERIES_MAX, Session
+from client.sources.local import LocalSource
+from client.targets import CacheTarget, PartitionTarget
+from client.writer import Verified
+from core.arena import Arena
+from core.errors import ChunkError, ConnectionFailedError, PartitionError, TransferError
+from core.ids import ChunkIndex
+from core.wantmap import WantMap
+from images.extents import Extents
+from images.manifest import Manifest, parse_manifest
+from images.memstore import MemoryStore
+from tests.support.images import MadeImage, make_image, random_extents
+from transports.base import Delivery, Incoming
+
+pytestmark = pytest.mark.asyncio
+
+CHUNK = 65536
+
+
+class FlakySource:
+    """Delivers from a store, breaks after some deliveries, and damages some frames on their way."""
+
+    label = "repository"
+
+    def __init__(
+        self, store: MemoryStore, *, breaks_after: Sequence[int] = (), damaged: Mapping[int, int] | None = None
+    ):
+        self._store = store
+        self._breaks = list(breaks_after)
+        self._damaged = dict(damaged or {})
+        self.rejected: list[int] = []
+
+    @asynccontextmanager
+    async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
+        async with LocalSource(self._store).fetch(manifest=manifest, want=want, arena=arena) as inner:
+            yield _Flaky(inner, self._breaks.pop(0) if self._breaks else None, self._damaged, self.rejected)
+
+
+class _Flaky:
+    def __init__(self, inner: Incoming, left: int | None, damaged: dict[int, int], rejected: list[int]) -> None:
+        self._inner = inner
+        self._left = left
+        self._damaged = damaged
+        self._rejected = rejected
+
+    def __aiter__(self) -> _Flaky:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        if self._left == 0:
+            raise ConnectionFailedError("the cable was pulled")
+        if self._left is not None:
+            self._left -= 1
+        delivery = await anext(self._inner)
+        delivery.source = "repository"
+        if self._damaged.get(delivery.chunk, 0):
+            self._damaged[delivery.chunk] -= 1
+            delivery.frame[len(delivery.frame) // 2] ^= 1
+        return delivery
+
+    def accept(self, delivery: Delivery) -> None:
+        pass
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        self._rejected.append(delivery.chunk)
+
+
+class MemorySink:
+    """A model of a disk; `fails_after` writes it vanishes, having kept half of the last one."""
+
+    name = identity = "model"
+    sector_size = 512
+    reads_back = True
+
+    def __init__(self, content: bytes, fails_after: int | None = None) -> None:
+        self.content = bytearray(content)
+        self.size = len(content)
+        self.fails_after = fails_after
+        self.writes = 0
+
+    def prepare(self) -> None:
+        pass
+
+    def write(self, offset: int, buffers: Sequence[memoryview]) -> None:
+        data = b"".join(buffers)
+        if self.fails_after is not None and self.writes >= self.fails_after:
+            self.content[offset : offset + len(data) // 2] = data[: len(data) // 2]
+            raise PartitionError("the disk went away")
+        self.writes += 1
+        self.content[offset : offset + len(data)] = data
+
+    def zero(self, start: int, stop: int) -> None:
+        self.content[start:stop] = bytes(stop - start)
+
+    def discard(self, start: int, stop: int) -> bool:
+        return False
+
+    def flush(self) -> None:
+        pass
+
+    def drop_cache(self) -> None:
+        pass
+
+    def read(self, offset: int, into: memoryview) -> None:
+        into[:] = self.content[offset : offset + len(into)]
+
+    def close(self) -> None:
+        pass
+
+
+class Collected:
+    """A target that keeps what it gets."""
+
+    keeps_frames = False
+
+    def __init__(self, *, error: Exception | None = None) -> None:
+        self.chunks: dict[int, bytes] = {}
+        self.order: list[int] = []
+        self.error = error
+        self.bytes_written = 0
+
+    def write(self, batch: Sequence[Verified]) -> None:
+        if self.error is not None:
+            raise self.error
+        for item in batch:
+            assert item.chunk not in self.chunks
+            self.chunks[item.chunk] = bytes(item.raw)
+            self.order.append(item.chunk)
+            self.bytes_written += len(item.raw)
+
+
+def _ignore(name: str, fields: Mapping[str, Any]) -> None:
+    pass
+
+
+def _session(
+    manifest: Manifest, source: Any, target: Any, *, want: WantMap | None = None, limit_s: float = 20.0
+) -> tuple[Session, Figures]:
+    figures = Figures()
+    session = Session(
+        manifest,
+        want=want if want is not None else WantMap(manifest.chunk_count),
+        sources=[source] if not isinstance(source, list) else source,
+        target=target,
+        figures=figures,
+        on_event=_ignore,
+        rng=random.Random(1),
+        no_progress_limit_s=limit_s,
+    )
+    return session, figures
+
+
+@pytest.fixture
+def store() -> Any:
+    with MemoryStore() as memory:
+        yield memory
+
+
+def _image(store: MemoryStore, chunks: int = 40) -> tuple[MadeImage, Manifest]:
+    made = make_image(store, Extents.all_data(chunks * CHUNK + 700))
+    return made, parse_manifest(made.manifest)
+
+
+async def test_every_chunk_arrives_once_with_its_content(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    target = Collected()
+    session, figures = _session(manifest, FlakySource(store), target)
+    await session.run()
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+    assert figures.chunks_done == manifest.chunk_count
+    assert figures.raw_bytes == len(made.content)
+    assert figures.bytes_by_source["repository"] == made.stored_bytes
+    assert figures.reconnects == 0
+
+
+async def test_an_image_without_chunks_needs_no_source(store: MemoryStore) -> None:
+    manifest = parse_manifest(make_image(store, Extents.all_data(0)).manifest)
+    session, _ = _session(manifest, [], Collected())
+    await session.run()
+
+
+async def test_a_broken_path_is_opened_again_and_only_the_rest_is_fetched(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    target = Collected()
+    session, figures = _session(manifest, FlakySource(store, breaks_after=[7, 0, 11]), target)
+    await session.run()
+    assert len(target.chunks) == manifest.chunk_count
+    assert figures.bytes_received == made.stored_bytes
+    assert figures.reconnects == 3
+
+
+async def test_a_damaged_chunk_is_rejected_and_fetched_again(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    source = FlakySource(store, damaged={3: 2, 9: 1})
+    target = Collected()
+    session, figures = _session(manifest, source, target)
+    await session.run()
+    assert sorted(source.rejected) == [3, 3, 9]
+    assert figures.bad_by_source == {"repository": 3}
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+
+
+async def test_a_chunk_that_stays_damaged_ends_the_session_and_is_never_written(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    target = Collected()
+    session, figures = _session(manifest, FlakySource(store, damaged={3: 99}), target)
+    with pytest.raises(ChunkError, match=f"wrong {BAD_DELIVERIES_MAX} times") as caught:
+        await session.run()
+    assert caught.value.exit_code == 5
+    assert 3 not in target.chunks
+    assert figures.bad_chunks == BAD_DELIVERIES_MAX
+
+
+async def test_without_progress_for_the_limit_the_session_gives_up(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    session, _ = _session(manifest, FlakySource(store, breaks_after=[5] + [0] * 50), Collected(), limit_s=0.3)
+    with pytest.raises(TransferError, match="the cable was pulled") as caught:
+        await session.run()
+    assert caught.value.exit_code == 53
+
+
+async def test_what_one_source_lacks_the_next_one_gives(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    with MemoryStore() as cache:
+        for digest in manifest.digests()[:10]:
+            place = store.locate(digest)
+            frame = os.pread(place.fd, place.length, place.offset)
+            cache.append(digest, frame, encoding=place.encoding, raw_length=place.raw_length)
+        target = Collected()
+        local = LocalSource(cache)
+        session, figures = _session(manifest, [local, FlakySource(store)], target)
+        await session.run()
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+    assert figures.chunks_by_source == {"cache": 10, "repository": manifest.chunk_count - 10}
+    assert len(local.damaged) == figures.chunks_by_source["repository"]
+
+
+async def test_an_error_of_the_target_ends_the_session_as_itself(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    session, _ = _session(manifest, FlakySource(store), Collected(error=PartitionError("the disk went away")))
+    with pytest.raises(PartitionError, match="the disk went away"):
+        await session.run()
+
+
+async def test_frames_go_into_a_store_as_they_came(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+
+    class Flushed(MemoryStore):
+        def flush(self) -> None:
+            pass
+
+    with Flushed() as cache:
+        session, _ = _session(manifest, FlakySource(store, damaged={1: 1}), CacheTarget(cache, manifest))
+        await session.run()
+        assert all(cache.contains(manifest.digests()))
+        for digest in manifest.digests():
+            assert cache.locate(digest).length == store.locate(digest).length
+
+
+@pytest.mark.parametrize("chunk_size", [65536, 1 << 20, 4 << 20, 16 << 20])
+async def test_memory_of_a_session_is_bounded_at_any_chunk_size(chunk_size: int) -> None:
+    budget = budget_for(chunk_size)
+    whole = budget.frame_slots * budget.frame_bytes + budget.raw_slots * budget.raw_bytes
+    assert whole <= 130 << 20
+    assert budget.raw_slots >= 2
+    assert budget.frame_slots >= 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), kills=st.lists(st.integers(0, 40), max_size=4))
+async def test_whatever_the_extents_and_kill_points_the_target_ends_as_it_must(
+    seed: int, kills: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rng = random.Random(seed)
+    size = rng.randint(0, 20) * CHUNK + rng.randrange(0, CHUNK, 512)
+    path = tmp_path_factory.mktemp("journal") / "j"
+    with MemoryStore() as store:
+        made = make_image(store, random_extents(rng, size), seed=seed)
+        manifest = parse_manifest(made.manifest)
+        before = rng.randbytes(size)
+        sink = MemorySink(before)
+        fetched = 0
+        for fails_after in [*kills, None]:
+            sink.fails_after, sink.writes = fails_after, 0
+            fetched += await _one_run(manifest, store, sink, path)
+        assert bytes(sink.content) == made.expected_on(before)
+        assert fetched >= manifest.chunk_count
+
+
+async def _one_run(manifest: Manifest, store: MemoryStore, sink: MemorySink, path: Path) -> int:
+    plan = RestorePlan(manifest)
+    identity = JournalIdentity(root=manifest.root, target=sink.identity, chunks=manifest.chunk_count)
+    noted, _ = read_journal(path, identity)
+    have = matching_chunks(sink, plan, [ChunkIndex(chunk) for chunk in noted], workers=2)
+    assert have == set(noted)  # what was noted was written
+    journal = Journal(path, identity)
+    journal.start(have)
+    target = PartitionTarget(sink, plan, journal)
+    session, figures = _session(manifest, FlakySource(store), target, want=plan.want(have))
+    try:
+        await session.run()
+        target.begin()
+    except PartitionError:
+        pass
+    finally:
+        journal.close()
+    return figures.chunks_by_source.total() + len(have)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.config import load_settings
+from client.figures import Figures
+from client.proto.brake import BrakeMeter
+from client.run import Run
+from client.ticker import Ticker
+from tests.client.test_config import GOOD
+
+pytestmark = pytest.mark.asyncio
+
+
+class Kept:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def event(self, name: str, fields: Mapping[str, Any]) -> None:
+        self.events.append((name, dict(fields)))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> tuple[Run, Kept]:
+    path = tmp_path / "client.toml"
+    path.write_text(GOOD)
+    reporter = Kept()
+    return Run(settings=load_settings(path, repo=None, interface=None), reporter=reporter), reporter
+
+
+async def test_progress_counts_what_was_there_before(kept: tuple[Run, Kept]) -> None:
+    run, reporter = kept
+    figures = Figures(raw_bytes_before=100)
+    ticker = Ticker(run, figures, total_bytes=1000, chunks=10, remote=None)
+    ticker.watch(BrakeMeter(now=time.monotonic(), workers=1, write_backlog=1))
+    figures.raw_bytes = 400
+    figures.chunks_done = 5
+    ticker.progress()
+    ((name, fields),) = reporter.events
+    assert name == "progress"
+    assert fields["done_bytes"] == 500
+    assert fields["total_bytes"] == 1000
+    assert fields["brake"] == "network"
+    report = ticker.report("failed", "x" * 5000)
+    assert report.have == 5
+    assert len(report.message) == 1024
+
+
+async def test_it_tells_until_it_is_cancelled(kept: tuple[Run, Kept]) -> None:
+    run, reporter = kept
+    ticker = Ticker(run, Figures(), total_bytes=0, chunks=0, remote=None)
+    ticking = asyncio.ensure_future(ticker.run())
+    await asyncio.sleep(0.6)
+    ticking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ticking
+    assert len(reporter.events) == 1
+
+
+async def test_counts_of_another_thread_are_thinned_out_but_the_last_is_told(kept: tuple[Run, Kept]) -> None:
+    run, reporter = kept
+    count = Ticker(run, Figures(), total_bytes=0, chunks=0, remote=None).counter("checking", 1000)
+
+    def work() -> None:
+        for done in range(1001):
+            count(done)
+
+    await asyncio.to_thread(work)
+    await asyncio.sleep(0)
+    assert [fields["done_bytes"] for _, fields in reporter.events] == [0, 1000]
+    assert reporter.events[-1][1]["rate_bytes_per_s"] > 0
+    assert reporter.events[-1][1]["left_s"] == 0
