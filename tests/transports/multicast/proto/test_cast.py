@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transports.multicast.proto.burst import Burst
+from transports.multicast.proto.cast import Cast
+from transports.multicast.proto.limits import SEQUENCE_LIMIT, WHOLE_CHUNK
+from transports.multicast.proto.packets import Status, StatusFlags, kind_of
+from transports.multicast.proto.rate import RateLimits
+from transports.multicast.proto.reports import Report, entries_of
+
+KEY = bytes(range(32))
+SYMBOL = 64
+ROWS = 100
+"""Symbols of each chunk: one block."""
+RATE = 1e6
+
+
+def make_cast(chunks: int = 4, **more: int) -> Cast:
+    return Cast(
+        cast_id=7,
+        chunks=chunks,
+        stored=lambda chunk: (ROWS * SYMBOL, chunk % 2),
+        symbol_bytes=SYMBOL,
+        limits=RateLimits(cap_bytes_per_s=RATE),
+        now=0.0,
+        **more,
+    )
+
+
+def wants(*chunks: int, count: int = 4) -> np.ndarray:
+    flags = np.zeros(count, dtype=np.bool_)
+    flags[list(chunks or range(count))] = True
+    return flags
+
+
+def drain(
+    cast: Cast, now: float = 0.0, *, stop: float = 60.0, bursts: int = 10_000
+) -> tuple[list[Burst], list[Status], float]:
+    """Everything sent until the cast rests or `bursts` are out; the time then."""
+    sent, said = [], []
+    while len(sent) < bursts and now < stop:
+        if (burst := cast.poll_burst(now)) is not None:
+            sent.append(burst)
+        while (control := cast.poll_control(now)) is not None:
+            if kind_of(control.data).name == "STATUS":
+                said.append(Status.parse(control.data))
+        if said and StatusFlags.IDLE in said[-1].flags and burst is None:
+            break
+        now = max(now, min(cast.poll_timer(), stop))
+    return sent, said, now
+
+
+def ask(cast: Cast, *entries: tuple[int, int, int], number: int, as_of: int, member: int = 1, now: float = 1.0) -> None:
+    columns = [np.array([entry[n] for entry in entries], dtype=np.int64) for n in range(3)]
+    lacks = entries_of(*columns)
+    report = Report(cast_id=7, member=member, number=number, as_of=as_of, span=0, received=0, overflow=0, entries=lacks)
+    cast.handle_report(report.encode(KEY), now)
+
+
+def rows_of(bursts: list[Burst]) -> list[tuple[int, int]]:
+    """(chunk, row) of every original, in the order of sending."""
+    originals = [(burst.chunk, burst.first_row, len(burst)) for burst in bursts if burst.first_row is not None]
+    return [(chunk, row) for chunk, first, count in originals for row in range(first, first + count)]
+
+
+def test_without_members_nothing_is_sent_and_nothing_is_waited_for() -> None:
+    cast = make_cast()
+    assert cast.poll_burst(0.0) is None
+    assert cast.poll_control(0.0) is None
+    assert cast.poll_timer() == float("inf")
+
+
+def test_every_chunk_somebody_lacks_is_sent_once_in_order() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(0, 2, 3), now=0.0)
+    assert cast.upcoming(2) == [0, 2]
+    bursts, said, _ = drain(cast)
+    assert rows_of(bursts) == [(chunk, row) for chunk in (0, 2, 3) for row in range(ROWS)]
+    assert [burst.encoding for burst in bursts[:1]] == [0]
+    assert cast.totals.packets == cast.totals.originals == 3 * ROWS
+    assert StatusFlags.IDLE in said[-1].flags
+    assert said[-1].sequence == cast.sequence
+
+
+def test_every_packet_of_any_kind_has_its_own_number() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    now, numbers = 0.0, []
+    for _ in range(400):
+        if (burst := cast.poll_burst(now)) is not None:
+            numbers += range(burst.first_sequence, burst.first_sequence + len(burst))
+        while (control := cast.poll_control(now)) is not None:
+            numbers.append(control.sequence)
+        now = min(cast.poll_timer(), 10.0)
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_rate_counts_every_byte_of_the_wire() -> None:
+    cast = make_cast(40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0)
+    _, _, now = drain(cast, bursts=100)
+    assert cast.totals.wire_bytes == pytest.approx(RATE * now, rel=0.05)
+
+
+def test_a_repair_is_sent_before_the_next_chunk_once_reports_were_gathered() -> None:
+    cast = make_cast(20)
+    cast.add_member(1, key=KEY, wanted=wants(count=20), now=0.0, probe=False)
+    bursts: list[Burst] = []
+    now = 0.0
+    while len(rows_of(bursts)) <= ROWS:
+        more, _, now = drain(cast, now, bursts=1)
+        bursts += more
+    ask(cast, (0, 0, 3), number=1, as_of=cast.sequence, now=now)
+    after, _, _ = drain(cast, now)
+    repair = next(burst for burst in after if burst.first_row is None)
+    assert (repair.chunk, repair.symbols.tolist()) == (0, [100, 101, 102])
+    assert after.index(repair) < len(after) - 2
+    assert cast.totals.repairs - cast.totals.unasked == 3
+
+
+def test_the_end_is_repaired_at_once() -> None:
+    cast = make_cast(1)
+    cast.add_member(1, key=KEY, wanted=wants(count=1), now=0.0)
+    _, _, now = drain(cast)
+    ask(cast, (0, 0, 2), number=1, as_of=cast.sequence, now=now)
+    assert cast.poll_timer() <= now + 0.001
+    bursts, said, _ = drain(cast, now)
+    assert [burst.symbols.tolist() for burst in bursts] == [[100, 101]]
+    assert StatusFlags.IDLE in said[-1].flags
+
+
+def test_a_joiner_only_adds_what_it_missed() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    first: list[Burst] = []
+    now = 0.0
+    while len(rows_of(first)) < ROWS + 20:
+        more, _, now = drain(cast, now, bursts=1)
+        first += more
+    half = len(rows_of(first)) - ROWS
+    cast.add_member(2, key=KEY, wanted=wants(), now=now)
+    bursts, _, _ = drain(cast, now)
+    sent = rows_of(first) + rows_of(bursts)
+    assert sent[: 4 * ROWS] == [(chunk, row) for chunk in range(4) for row in range(ROWS)]
+    assert sent[4 * ROWS :] == [(0, row) for row in range(ROWS)] + [(1, row) for row in range(half)]
+
+
+def test_who_joins_before_the_first_row_misses_nothing() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0)
+    bursts, _, _ = drain(cast)
+    assert len(rows_of(bursts)) == 4 * ROWS
+
+
+def test_nothing_is_sent_for_who_left_is_done_or_was_moved() -> None:
+    for leave in (Cast.remove_member, Cast.handle_done, Cast.handle_moved):
+        cast = make_cast()
+        cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
+        cast.add_member(2, key=KEY, wanted=wants(3), now=0.0)
+        leave(cast, 2)
+        leave(cast, 99)
+        assert {chunk for chunk, _ in rows_of(drain(cast)[0])} == {0}
+
+
+def test_the_last_one_leaving_stops_the_chunk_in_progress() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    _, _, now = drain(cast, bursts=1)
+    cast.handle_done(1)
+    assert drain(cast, now, stop=now + 1)[0] == []
+    cast.add_member(2, key=KEY, wanted=wants(0), now=now)
+    assert len(rows_of(drain(cast, now)[0])) == ROWS
+
+
+def test_a_rest_is_announced_ever_more_rarely_and_ends_when_all_are_done() -> None:
+    cast = make_cast(1)
+    cast.add_member(1, key=KEY, wanted=wants(count=1), now=0.0)
+    _, _, now = drain(cast)
+    said = 0
+    while now < 20.0:
+        said += cast.poll_control(now) is not None
+        now = max(now + 1e-6, cast.poll_timer())
+    assert 30 < said < 60
+    cast.handle_done(1)
+    assert cast.poll_timer() == float("inf")
+
+
+def test_a_chunk_nothing_arrived_of_is_sent_again_whole() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    _, _, now = drain(cast)
+    ask(cast, (2, WHOLE_CHUNK, 0), number=1, as_of=cast.sequence, now=now)
+    bursts, said, _ = drain(cast, now)
+    assert rows_of(bursts) == [(2, row) for row in range(ROWS)]
+    assert cast.totals.chunks_again == 1
+    assert StatusFlags.REPEATS in said[-1].flags
+
+
+def test_what_makes_no_sense_wakes_nobody() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    _, _, now = drain(cast)
+    cast.handle_report(b"\x14" * 100, now)
+    ask(cast, (9, 0, 1), (0, 7, 1), number=1, as_of=cast.sequence, now=now)
+    assert drain(cast, now, stop=now + 1)[0] == []
+    assert (cast.totals.reports_refused, cast.totals.entries_refused) == (1, 2)
+
+
+def test_joining_again_replaces_what_was_wanted() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    cast.handle_moved(1)
+    cast.add_member(1, key=KEY, wanted=wants(3), now=0.0)
+    assert {chunk for chunk, _ in rows_of(drain(cast)[0])} == {3}
+    assert len(cast.members) == 1
+
+
+def test_closing_is_said_even_at_rest() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
+    _, _, now = drain(cast)
+    cast.handle_done(1)
+    cast.handle_closing(now)
+    control = cast.poll_control(now)
+    assert control is not None
+    assert StatusFlags.CLOSING in Status.parse(control.data).flags
+
+
+def test_a_share_of_the_budget_slows_the_pace() -> None:
+    cast = make_cast(40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0)
+    cast.handle_share(RATE / 4)
+    _, _, now = drain(cast, bursts=40)
+    assert cast.totals.wire_bytes == pytest.approx(RATE / 4 * now, rel=0.05)
+    assert cast.rate.limited_by == "share"
+
+
+def test_a_cast_ends_before_its_numbers_do() -> None:
+    cast = make_cast(first_sequence=SEQUENCE_LIMIT - 10)
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    assert cast.exhausted
+    assert cast.poll_burst(0.0) is None
+    assert cast.poll_control(0.0) is None
+
+
+def test_mistakes_of_the_caller_fail_loudly() -> None:
+    with pytest.raises(ValueError, match="want-map"):
+        make_cast().add_member(1, key=KEY, wanted=wants(count=5), now=0.0)
+    with pytest.raises(ValueError, match="symbol"):
+        Cast(cast_id=1, chunks=1, stored=lambda _: (1, 0), symbol_bytes=65, limits=RateLimits(cap_bytes_per_s=1), now=0)

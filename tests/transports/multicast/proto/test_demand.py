@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.limits import MAX_MEMBERS
+
+CHUNKS = 6
+
+
+def flags(*chunks: int) -> np.ndarray:
+    wanted = np.zeros(CHUNKS, dtype=np.bool_)
+    wanted[list(chunks)] = True
+    return wanted
+
+
+def test_counts_are_how_many_lack_each_chunk() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(0, flags(0, 1))
+    demand.add(9, flags(1, 5))
+    assert demand.counts.tolist() == [1, 2, 0, 0, 0, 1]
+    assert demand.chunks_wanted == 3
+
+
+def test_sending_clears_a_chunk_for_all_and_a_later_joiner_wants_it_again() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(0, flags(1))
+    demand.add(1, flags(1))
+    assert demand.take(1) == 2
+    assert (demand.chunks_wanted, demand.take(1)) == (0, 0)
+    demand.add(2, flags(1))
+    assert demand.counts[1] == 1
+    demand.remove(0)
+    assert demand.counts[1] == 1
+
+
+def test_leaving_takes_only_its_own_wants() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(0, flags(0, 1))
+    demand.add(1, flags(1))
+    demand.remove(0)
+    demand.remove(77)
+    assert demand.counts.tolist() == [0, 1, 0, 0, 0, 0]
+    assert demand.chunks_wanted == 1
+
+
+def test_asking_again_counts_once() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(3, flags())
+    assert demand.ask(3, 4)
+    assert not demand.ask(3, 4)
+    assert demand.wants(3, 4)
+    assert demand.counts[4] == 1
+    demand.withdraw(3, 4)
+    demand.withdraw(3, 4)
+    assert (demand.counts[4], demand.chunks_wanted) == (0, 0)
+
+
+def test_there_are_only_so_many_places() -> None:
+    with pytest.raises(ValueError, match="place"):
+        Demand(CHUNKS).add(MAX_MEMBERS, flags())
+
+
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "remove", "ask", "withdraw", "take"]), st.integers(0, 20), st.integers(0, CHUNKS - 1)
+    )
+)
+
+
+@given(operations)
+def test_it_is_a_set_of_pairs(steps: list[tuple[str, int, int]]) -> None:
+    demand, model = Demand(CHUNKS), set[tuple[int, int]]()
+    demand.add(20, flags())
+    for what, place, chunk in steps:
+        if what == "add":
+            demand.add(place, flags(chunk, 0))
+            model = {pair for pair in model if pair[0] != place} | {(place, chunk), (place, 0)}
+        elif what == "remove":
+            demand.remove(place)
+            model = {pair for pair in model if pair[0] != place}
+        elif what == "ask":
+            assert demand.ask(place, chunk) == ((place, chunk) not in model)
+            model.add((place, chunk))
+        elif what == "withdraw":
+            demand.withdraw(place, chunk)
+            model.discard((place, chunk))
+        else:
+            assert demand.take(chunk) == sum(pair[1] == chunk for pair in model)
+            model = {pair for pair in model if pair[1] != chunk}
+    assert demand.counts.tolist() == [sum(pair[1] == chunk for pair in model) for chunk in range(CHUNKS)]
+    assert demand.chunks_wanted == len({chunk for _, chunk in model})

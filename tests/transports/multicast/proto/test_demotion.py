@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from transports.multicast.proto.demotion import Demotion, Verdict
+from transports.multicast.proto.members import Members
+
+
+def room(*losses: float) -> Members:
+    members = Members()
+    for number, loss in enumerate(losses):
+        members.add(number, bytes(32), 0.0).loss = loss
+    return members
+
+
+def polls(demotion: Demotion, members: Members, *times: float, sent: int = 0) -> list[tuple[float, Verdict]]:
+    return [(now, verdict) for now in times for verdict in demotion.poll(members, sent, now)]
+
+
+def test_a_bad_cable_is_late_at_once_and_moved_after_a_while() -> None:
+    members = room(0.0, 0.01, 0.0, 0.7)
+    said = polls(Demotion(0.0), members, 0.0, 1.0, 4.9, 5.1, 6.0)
+    assert [(now, verdict.member, verdict.lane) for now, verdict in said] == [(0.0, 3, "late"), (5.1, 3, "unicast")]
+    assert "70%" in said[0][1].reason
+
+
+def test_loss_that_all_share_makes_nobody_late() -> None:
+    assert polls(Demotion(0.0), room(0.2, 0.25, 0.22, 0.3), 0.0, 5.0, 10.0) == []
+
+
+def test_who_recovers_is_served_as_before() -> None:
+    members = room(0.0, 0.0, 0.5)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0)
+    bad = members.get(2)
+    assert bad is not None
+    bad.loss = 0.01
+    ((_, verdict),) = polls(demotion, members, 1.0)
+    assert verdict.lane == bad.lane == "multicast"
+
+
+def test_the_last_one_costs_nobody_anything() -> None:
+    members = room(0.0, 0.9)
+    first = members.get(0)
+    assert first is not None
+    first.done = True
+    assert polls(Demotion(0.0), members, 0.0, 6.0, 12.0) == []
+
+
+def test_who_alone_causes_a_twentieth_of_what_is_sent_is_moved() -> None:
+    members = room(0.05, 0.05, 0.05)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, sent=0)
+    greedy = members.get(1)
+    assert greedy is not None
+    greedy.sole_packets = 60
+    ((now, verdict),) = polls(demotion, members, 4.0, 5.0, sent=1000)
+    assert (now, verdict.member, verdict.lane) == (5.0, 1, "unicast")
+    assert "6%" in verdict.reason
+
+
+def test_who_was_moved_may_return_when_its_wire_is_good() -> None:
+    members = room(0.0, 0.0, 0.7)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, 5.1)
+    bad = members.get(2)
+    assert bad is not None
+    assert bad.lane == "unicast"
+    assert polls(demotion, members, 26.0) == []
+    bad.loss = 0.0
+    ((_, verdict),) = polls(demotion, members, 27.0)
+    assert (verdict.member, verdict.lane) == (2, "multicast")
+    demotion.forget(2)
+
+
+def test_it_looks_ten_times_a_second() -> None:
+    demotion = Demotion(0.0)
+    polls(demotion, room(0.0), 0.0)
+    assert polls(demotion, room(0.0, 0.0, 0.9), 0.05) == []
+
+
+def test_who_asks_for_a_quarter_of_everything_is_not_watched_for_long() -> None:
+    members = room(0.0, 0.0, 0.0)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, sent=0)
+    greedy = members.get(2)
+    assert greedy is not None
+    greedy.sole_packets = 300
+    ((now, verdict),) = polls(demotion, members, 0.9, 1.0, sent=1000)
+    assert (now, verdict.member, verdict.lane) == (1.0, 2, "unicast")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from core.errors import BusyError, ProtocolError
+from transports.multicast.proto.limits import MAX_MEMBERS
+from transports.multicast.proto.members import Members
+from transports.multicast.proto.reports import Report
+
+KEY = bytes(32)
+
+
+def report(number: int, span: int, received: int, overflow: int = 0, **more: int) -> Report:
+    return Report(
+        cast_id=1, member=1, number=number, as_of=span, span=span, received=received, overflow=overflow, **more
+    )
+
+
+def test_network_loss_and_a_full_socket_are_told_apart() -> None:
+    member = Members().add(1, KEY, 0.0)
+    assert member.handle_report(report(1, 1000, 900, 60), 1.0)
+    assert member.loss == pytest.approx(0.3 * 0.04)
+    assert member.overflow == pytest.approx(0.3 * 0.06)
+    assert member.handle_report(report(2, 2000, 1900, 60, backlog=255, missing_chunks=4), 2.0)
+    assert member.loss < 0.3 * 0.04
+    assert (member.backlog, member.missing_chunks, member.heard_at) == (1.0, 4, 2.0)
+
+
+def test_a_repeated_report_changes_nothing() -> None:
+    member = Members().add(1, KEY, 0.0)
+    member.handle_report(report(5, 1000, 900), 1.0)
+    before = member.loss
+    assert not member.handle_report(report(5, 2000, 0), 2.0)
+    assert not member.handle_report(report(4, 2000, 0), 2.0)
+    assert (member.loss, member.heard_at) == (before, 1.0)
+
+
+def test_figures_do_not_run_backwards() -> None:
+    member = Members().add(1, KEY, 0.0)
+    member.handle_report(report(1, 1000, 900), 1.0)
+    with pytest.raises(ProtocolError):
+        member.handle_report(report(2, 999, 900), 2.0)
+
+
+def test_the_round_trip_leaves_out_the_time_the_member_waited() -> None:
+    members = Members()
+    member = members.add(1, KEY, 0.0)
+    assert members.round_trip_s() == 0.02
+    member.handle_report(report(1, 10, 10, status_time_us=5_000_000, held_us=90_000), 5.1)
+    assert member.round_trip_s == pytest.approx(0.01)
+    member.handle_report(report(2, 10, 10, status_time_us=9_000_000), 5.2)  # a clock that jumped
+    assert members.round_trip_s() == pytest.approx(0.01)
+    member.handle_report(report(3, 10, 10, status_time_us=5_200_000), 5.218)
+    assert member.round_trip_s == pytest.approx(0.011)
+
+
+def test_places_are_used_again() -> None:
+    members = Members()
+    assert [members.add(n, KEY, 0.0).place for n in (10, 11, 12)] == [0, 1, 2]
+    members.remove(11)
+    assert members.remove(11) is None
+    assert members.add(13, KEY, 0.0).place == 1
+    assert sorted(member.place for member in members) == [0, 1, 2]
+    assert members.get(11) is None
+
+
+def test_quantiles_leave_out_who_is_not_served_by_the_group() -> None:
+    members = Members()
+    for number in range(5):
+        members.add(number, KEY, 0.0).loss = 0.01 * number
+    assert members.quantile("loss", 0.75) == pytest.approx(0.03)
+    for member in members:
+        member.lane = "unicast"
+    assert members.quantile("loss", 0.75) == 0.0
+
+
+def test_who_is_done_lacks_nothing() -> None:
+    members = Members()
+    members.add(1, KEY, 0.0).done = True
+    members.add(2, KEY, 0.0)
+    assert (len(members), members.lacking) == (2, 1)
+    members.charge({1: 7})
+    members.charge({})
+    assert [member.sole_packets for member in members] == [0, 7]
+
+
+def test_there_are_only_so_many() -> None:
+    members = Members()
+    for number in range(MAX_MEMBERS):
+        members.add(number, KEY, 0.0)
+    with pytest.raises(BusyError):
+        members.add(MAX_MEMBERS, KEY, 0.0)
+
+
+@pytest.mark.parametrize(("member", "key"), [(1, b"short"), (-1, KEY), (1 << 32, KEY)])
+def test_a_member_that_cannot_be_is_a_mistake_of_the_caller(member: int, key: bytes) -> None:
+    with pytest.raises(ValueError, match="member"):
+        Members().add(member, key, 0.0)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ProtocolError
+from transports.multicast.proto.limits import MAX_STORED_BYTES, SEQUENCE_LIMIT
+from transports.multicast.proto.packets import (
+    Kind,
+    Probe,
+    Status,
+    StatusFlags,
+    extend_sequences,
+    kind_of,
+    packet_bytes,
+    parse_headers,
+    sequence_of,
+    well_formed,
+    write_headers,
+)
+
+STATUS = Status(
+    cast_id=7,
+    sequence=(5 << 32) + 9,
+    time_us=123_456_789,
+    pace_bytes_per_s=25_000_000,
+    chunks_wanted=3,
+    repairs_pending=17,
+    report_interval_ms=100,
+    round_trip_ms=4,
+    members=8,
+    flags=StatusFlags.IDLE | StatusFlags.REPEATS,
+    echo=12,
+)
+
+
+def train(count: int = 4, *, symbol_bytes: int = 64, first: int = 1, **fields: int) -> np.ndarray:
+    packets = np.zeros((count, packet_bytes(symbol_bytes)), dtype=np.uint8)
+    write_headers(
+        packets,
+        cast_id=fields.get("cast_id", 7),
+        first_sequence=first,
+        chunk=fields.get("chunk", 2),
+        blocks=np.arange(count).astype(np.uint8) % 2,
+        symbols=np.arange(count).astype(np.uint8),
+        stored_bytes=fields.get("stored_bytes", 300 * 64),
+        encoding=fields.get("encoding", 1),
+    )
+    return packets
+
+
+def test_a_train_reads_as_it_was_written() -> None:
+    headers = parse_headers(train(chunk=0xABCDEF, first=(3 << 32) - 2))
+    assert headers.chunk.tolist() == [0xABCDEF] * 4
+    assert headers.block.tolist() == [0, 1, 0, 1]
+    assert headers.symbol.tolist() == [0, 1, 2, 3]
+    assert headers.stored_bytes.tolist() == [19200] * 4
+    assert headers.encoding.tolist() == [1] * 4
+    assert headers.sequence.tolist() == [0xFFFFFFFE, 0xFFFFFFFF, 0, 1]
+    assert extend_sequences(headers.sequence, 3 << 32).tolist() == list(range((3 << 32) - 2, (3 << 32) + 2))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cast_id": 8},
+        {"chunk": 5},
+        {"stored_bytes": 0},
+        {"stored_bytes": MAX_STORED_BYTES + 1},
+        {"encoding": 2},
+        {"stored_bytes": 64},
+    ],
+)
+def test_rows_that_name_nothing_are_told_apart(fields: dict[str, int]) -> None:
+    good = well_formed(parse_headers(train(2, **fields)), cast_id=7, chunks=5, symbol_bytes=64)
+    assert not good[1]  # of a frame of one symbol there is no block 1
+
+
+def test_another_version_or_kind_is_not_data() -> None:
+    packets = train(3)
+    packets[0, 0] = 0x21
+    packets[1, 0] = 0x12
+    assert well_formed(parse_headers(packets), cast_id=7, chunks=5, symbol_bytes=64).tolist() == [False, False, True]
+
+
+def test_selecting_rows_keeps_them_in_order() -> None:
+    chosen = parse_headers(train(4)).select(np.array([False, True, False, True]))
+    assert chosen.symbol.tolist() == [1, 3]
+    assert len(chosen) == 2
+
+
+@given(st.integers(1 << 31, SEQUENCE_LIMIT - (1 << 31)), st.integers(-(1 << 31), (1 << 31) - 1))
+def test_a_short_number_is_extended_to_the_nearest(highest: int, distance: int) -> None:
+    whole = highest + distance
+    low = np.array([whole % (1 << 32)], dtype=np.uint32)
+    assert extend_sequences(low, highest).tolist() == [whole]
+    packet = bytes(4) + (whole % (1 << 32)).to_bytes(4, "little") + bytes(8)
+    assert sequence_of(packet, highest) == whole
+
+
+def test_status_reads_as_it_was_written() -> None:
+    assert Status.parse(STATUS.encode()) == STATUS
+    assert sequence_of(STATUS.encode(), 5 << 32) == STATUS.sequence
+    assert kind_of(STATUS.encode()) is Kind.STATUS
+
+
+def test_probe_reads_as_it_was_written() -> None:
+    probe = Probe(cast_id=7, sequence=77, number=3, left=13)
+    assert Probe.parse(probe.encode()) == probe
+
+
+@pytest.mark.parametrize("at", [0, 1, 4, 14, 43])
+def test_a_status_that_makes_no_sense_is_refused(at: int) -> None:
+    packet = bytearray(STATUS.encode())
+    packet[at] ^= 0x80
+    with pytest.raises(ProtocolError):
+        Status.parse(bytes(packet))
+
+
+def test_a_status_without_a_report_interval_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        Status.parse(replace(STATUS, report_interval_ms=0).encode())
+
+
+PROBE = Probe(cast_id=1, sequence=1, number=1, left=0).encode()
+
+
+@pytest.mark.parametrize("packet", [b"", b"\x22", b"\x1f", STATUS.encode()[:-1], PROBE])
+def test_what_is_no_status_is_a_protocol_error(packet: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Status.parse(packet)
+
+
+@pytest.mark.parametrize("packet", [b"", STATUS.encode(), PROBE + b"x", PROBE[:1] + b"\x01" + PROBE[2:]])
+def test_what_is_no_probe_is_a_protocol_error(packet: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Probe.parse(packet)
+
+
+def test_a_packet_cut_within_its_header_has_no_number() -> None:
+    with pytest.raises(ProtocolError):
+        sequence_of(bytes(15), 0)

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.limits import WHOLE_CHUNK
+from transports.multicast.proto.packets import Headers, Probe, Status, StatusFlags, parse_headers, write_headers
+from transports.multicast.proto.received import Placement
+from transports.multicast.proto.reception import Reception
+from transports.multicast.proto.reports import Report, split_entries
+from transports.multicast.proto.silence import Alarm
+
+KEY = bytes(range(32))
+SYMBOL = 64
+LAYOUT = Layout(400 * SYMBOL, SYMBOL)  # three blocks
+STORED = LAYOUT.stored_bytes
+
+
+class Wire:
+    """Numbers packets as a sender does and feeds one reception of five chunks."""
+
+    def __init__(self, *, slots: int = 2, wanted: tuple[int, ...] = (0, 1, 2, 3, 4)) -> None:
+        flags = np.zeros(5, dtype=np.bool_)
+        flags[list(wanted)] = True
+        self.reception = Reception(
+            cast_id=7,
+            member=1,
+            key=KEY,
+            symbol_bytes=SYMBOL,
+            wanted=flags,
+            slot_bytes=LAYOUT.padded_bytes,
+            slots=slots,
+            sequence=0,
+            interval_s=0.1,
+            rng=random.Random(1),
+            now=0.0,
+        )
+        for slot in range(slots):
+            self.reception.handle_slot(slot)
+        self.sequence = 1
+        self.now = 0.0
+
+    def train(self, chunk: int, rows: list[int] | range, *, stored: int = STORED, encoding: int = 0) -> Headers:
+        """Originals of these rows."""
+        at = np.array(rows)
+        return self.symbols(chunk, at % LAYOUT.blocks, at // LAYOUT.blocks, stored=stored, encoding=encoding)
+
+    def symbols(
+        self,
+        chunk: int,
+        blocks: np.ndarray,
+        symbols: np.ndarray,
+        *,
+        stored: int = STORED,
+        encoding: int = 0,
+    ) -> Headers:
+        packets = np.zeros((len(blocks), 16), dtype=np.uint8)
+        write_headers(
+            packets,
+            cast_id=7,
+            first_sequence=self.sequence,
+            chunk=chunk,
+            blocks=np.asarray(blocks).astype(np.uint8),
+            symbols=np.asarray(symbols).astype(np.uint8),
+            stored_bytes=stored,
+            encoding=encoding,
+        )
+        self.sequence += len(blocks)
+        return parse_headers(packets)
+
+    def send(self, chunk: int, rows: list[int] | range, *, lost: tuple[int, ...] = ()) -> Placement:
+        headers = self.train(chunk, rows)
+        keep = np.array([row not in lost for row in rows])
+        self.now += 0.001
+        return self.reception.handle_packets(headers.select(keep), self.now)
+
+    def status(self, flags: StatusFlags = StatusFlags.NONE, *, members: int = 1, trip_ms: int = 1) -> None:
+        packet = Status(
+            cast_id=7,
+            sequence=self.sequence,
+            time_us=int(self.now * 1e6),
+            pace_bytes_per_s=1000,
+            chunks_wanted=0,
+            repairs_pending=0,
+            report_interval_ms=100,
+            round_trip_ms=trip_ms,
+            members=members,
+            flags=flags,
+        )
+        self.sequence += 1
+        self.reception.handle_control(packet.encode(), self.now)
+
+    def report(self, now: float) -> tuple[Report, list[tuple[int, int, int]]] | None:
+        data = self.reception.poll_report(now)
+        if data is None:
+            return None
+        report = Report.parse(data, KEY)
+        columns = [column.tolist() for column in split_entries(report.entries)]
+        return report, list(zip(*columns, strict=True))
+
+
+def test_symbols_go_to_their_rows_and_a_whole_chunk_comes_out() -> None:
+    wire = Wire()
+    placed = wire.send(2, range(44))
+    assert placed.packets.tolist() == placed.rows.tolist() == list(range(44))
+    assert set(placed.slots.tolist()) == {0}
+    assert wire.reception.poll_ready() is None
+    wire.send(2, range(44, 400))
+    ready = wire.reception.poll_ready()
+    assert ready is not None
+    assert (ready.chunk, ready.slot, ready.layout.stored_bytes, ready.repairs) == (2, 0, LAYOUT.stored_bytes, [])
+    assert wire.reception.lacking == 5
+    wire.reception.handle_accepted(2)
+    wire.reception.handle_accepted(2)
+    assert wire.reception.lacking == 4
+
+
+def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(7,))
+    both = wire.symbols(0, np.array([1, 1]), np.array([200, 201]))
+    other = wire.train(1, [0, 1])
+    parts = (both, other, other)
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Headers.__slots__}
+    mixed = Headers(**columns)
+    placed = wire.reception.handle_packets(mixed, 1.0)
+    assert placed.packets.tolist() == [0, 2, 3]
+    assert placed.slots.tolist() == [0, 1, 1]
+    assert placed.rows.tolist() == [7, 0, 1]
+    ready = wire.reception.poll_ready()
+    assert ready is not None
+    assert ready.repairs[0].indices[2] == 200
+
+
+def test_what_names_nothing_or_contradicts_changes_only_counters() -> None:
+    wire = Wire()
+    wire.send(0, range(10))
+    wire.reception.handle_packets(wire.train(9, range(3)), 1.0)
+    wire.reception.handle_packets(wire.train(0, [20], stored=399 * SYMBOL), 1.0)
+    wire.reception.handle_packets(wire.train(0, [20], encoding=1), 1.0)
+    wire.reception.handle_packets(wire.train(1, [0], stored=401 * SYMBOL), 1.0)
+    wire.reception.handle_control(b"\x12" + bytes(47), 1.0)
+    wire.reception.handle_control(b"\x99", 1.0)
+    assert wire.reception.figures.malformed == 8
+    assert wire.reception.figures.stored == 10
+
+
+def test_packets_that_are_not_authentic_do_not_even_break_the_silence() -> None:
+    wire = Wire()
+    headers = wire.train(0, range(4))
+    wire.reception.handle_packets(headers, 0.9, np.zeros(4, dtype=np.bool_))
+    assert wire.reception.figures.forged == 4
+    wire.reception.handle_timer(1.0)
+    assert wire.reception.poll_alarm() is Alarm.REJOIN
+    placed = wire.reception.handle_packets(headers, 1.1, np.array([True, False, False, True]))
+    assert placed.packets.tolist() == [0, 3]
+
+
+def test_without_memory_a_chunk_passes_and_is_asked_for_at_the_end() -> None:
+    wire = Wire(slots=1, wanted=(0, 1))
+    wire.send(0, range(399))
+    wire.send(1, range(400))
+    assert wire.reception.figures.passed == 400
+    wire.now = 1.0
+    wire.status(StatusFlags.IDLE)
+    told = wire.report(1.1)
+    assert told is not None
+    assert told[1] == [(0, 399 % 3, 1)]
+    wire.send(0, [399])
+    assert wire.reception.poll_ready() is not None
+    wire.reception.handle_accepted(0)
+    wire.reception.handle_slot(0)
+    wire.status(StatusFlags.IDLE)
+    told = wire.report(3.0)
+    assert told is not None
+    assert told[1] == [(1, WHOLE_CHUNK, 0)]
+
+
+def test_a_chunk_is_not_begun_in_its_middle_but_for_a_joiners_first() -> None:
+    wire = Wire()
+    assert len(wire.send(0, range(200, 400)).packets) == 200
+    assert len(wire.send(1, range(200, 400)).packets) == 0
+    assert len(wire.reception.handle_packets(wire.symbols(2, np.array([0]), np.array([200])), 1.0).packets) == 0
+    assert wire.reception.figures.passed == 201
+
+
+def test_young_losses_are_not_reported() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(3, 4))
+    wire.now = 0.5
+    wire.send(1, range(40), lost=(9,))
+    wire.status(trip_ms=100)
+    told = wire.report(0.6)
+    assert told is not None
+    report, entries = told
+    assert entries == [(0, 0, 1), (0, 1, 1)]
+    assert (report.as_of, report.span, report.received, report.missing_chunks) == (441, 441, 438, 5)
+    assert wire.report(0.61) is None
+
+
+def test_the_end_is_reported_at_once_whatever_its_age() -> None:
+    wire = Wire(wanted=(0,))
+    wire.reception.poll_report(0.1)
+    wire.send(0, range(400), lost=(398, 399))
+    wire.status(StatusFlags.IDLE)
+    assert wire.reception.poll_timer() <= wire.now + 0.02
+    told = wire.report(wire.now + 0.02)
+    assert told is not None
+    assert told[1] == [(0, 0, 1), (0, 2, 1)]
+
+
+def test_data_after_an_idle_status_ends_the_rest() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.status(StatusFlags.IDLE)
+    wire.send(0, range(10))
+    told = wire.report(1.0)
+    assert told is None or (1, WHOLE_CHUNK, 0) not in told[1]
+
+
+def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
+    wire = Wire()
+    wire.send(0, range(400))
+    ready = wire.reception.poll_ready()
+    assert ready is not None
+    wire.reception.handle_rejected(0)
+    wire.reception.handle_slot(ready.slot)
+    assert wire.reception.lacking == 5
+    assert len(wire.send(0, range(10)).packets) == 10
+    wire.reception.handle_accepted(0)
+    assert wire.reception.free_slots == 2
+    assert len(wire.send(0, range(10, 20)).packets) == 0
+    assert wire.reception.figures.rejected == 1
+
+
+def test_replays_change_nothing() -> None:
+    wire = Wire()
+    headers = wire.train(0, range(10))
+    wire.reception.handle_packets(headers, 0.1)
+    assert len(wire.reception.handle_packets(headers, 0.2).packets) == 0
+    assert wire.reception.tracker.repeated == 10
+
+
+def test_a_closing_cast_and_silence_raise_alarms() -> None:
+    wire = Wire()
+    wire.status(StatusFlags.CLOSING)
+    assert wire.reception.poll_alarm() is Alarm.CLOSING
+    wire.reception.handle_timer(3.5)
+    assert wire.reception.poll_alarm() is Alarm.SILENT
+    assert wire.reception.poll_alarm() is None
+
+
+def test_probes_are_counted_and_old_status_is_ignored() -> None:
+    wire = Wire()
+    wire.reception.handle_control(Probe(cast_id=7, sequence=2, number=1, left=3).encode(), 0.1)
+    assert wire.reception.figures.probes == 1
+    wire.sequence = 4
+    wire.status(StatusFlags.IDLE)
+    wire.sequence = 3
+    wire.status()
+    assert wire.reception.status is not None
+    assert wire.reception.status.sequence == 4
+
+
+def test_slots_can_be_taken_back_and_figures_are_reported() -> None:
+    wire = Wire(slots=4)
+    assert wire.reception.poll_free_slot() == 0
+    assert wire.reception.poll_free_slot() == 1
+    wire.reception.handle_overflow(7)
+    wire.reception.handle_rate(5_000_000)
+    told = wire.report(2.5)
+    assert told is not None
+    assert (told[0].overflow, told[0].write_bytes_per_s, told[0].backlog) == (7, 5_000_000, 127)
+    wire.reception.poll_free_slot()
+    wire.reception.poll_free_slot()
+    assert wire.reception.poll_free_slot() is None

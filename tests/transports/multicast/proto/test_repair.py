@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.repair import HISTORY_BURSTS, MAX_TRACKED_CHUNKS, ChunkRepair, RepairBurst, Repairs
+
+LAYOUT = Layout(400 * 64, 64)  # three blocks of 134, 133, 133
+
+
+def sent_chunk(last_sequence: int = 400) -> ChunkRepair:
+    repair = ChunkRepair(LAYOUT, encoding=0)
+    repair.sent_at = last_sequence
+    return repair
+
+
+def ask(repair: ChunkRepair, deficits: dict[int, int], *, as_of: int, place: int = 0, late: bool = False) -> bool:
+    blocks = np.array(list(deficits), dtype=np.int64)
+    needs = np.array(list(deficits.values()), dtype=np.int64)
+    return repair.merge(blocks, needs, as_of=as_of, place=place, late=late)
+
+
+def send(repair: ChunkRepair, last_sequence: int, limit: int = 44, *, late: bool = False) -> RepairBurst:
+    burst = repair.take(limit, late=late)
+    repair.note_sent(last_sequence, burst.counts)
+    return burst
+
+
+def test_the_worst_deficit_is_sent_once_as_parity() -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 2, 2: 1}, as_of=400)
+    ask(repair, {0: 3}, as_of=400, place=1)
+    burst = send(repair, 404)
+    assert list(zip(burst.blocks.tolist(), burst.symbols.tolist(), strict=True)) == [
+        (0, 134),
+        (2, 133),
+        (0, 135),
+        (0, 136),
+    ]
+    assert not repair.due.any()
+    assert burst.sole == {1: 1, 0: 1}
+    assert repair.repaired
+
+
+def test_what_is_on_its_way_is_not_sent_again() -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 3}, as_of=400)
+    send(repair, 403)
+    ask(repair, {0: 3}, as_of=402, place=1)
+    assert not repair.due.any()
+    ask(repair, {0: 5}, as_of=402, place=2)
+    assert repair.due.tolist() == [2, 0, 0]
+
+
+def test_repairs_lost_on_the_way_are_sent_fresh() -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 3}, as_of=400)
+    send(repair, 403)
+    ask(repair, {0: 1}, as_of=403)
+    assert send(repair, 404).symbols.tolist() == [137]
+
+
+def test_reports_from_before_the_end_of_the_chunk_say_nothing() -> None:
+    repair = ChunkRepair(LAYOUT, encoding=0)
+    assert not ask(repair, {0: 3}, as_of=400)
+    repair.sent_at = 400
+    assert not ask(repair, {0: 3}, as_of=399)
+    assert not repair.due.any()
+
+
+def test_a_report_older_than_what_is_remembered_is_stale() -> None:
+    repair = sent_chunk()
+    for number in range(HISTORY_BURSTS + 1):
+        ask(repair, {0: 1}, as_of=400 + number)
+        send(repair, 401 + number)
+    assert not ask(repair, {0: 3}, as_of=400)
+    assert ask(repair, {0: 3}, as_of=401)
+
+
+def test_after_parity_come_the_originals_again() -> None:
+    repair = sent_chunk()
+    symbols: list[int] = []
+    for number in range(3):
+        ask(repair, {0: 100}, as_of=400 + 100 * number)
+        for part in range(3):
+            symbols += send(repair, 400 + 100 * number + 33 * (part + 1) + 1, 34).symbols.tolist()
+    assert symbols[:122] == list(range(134, 256))
+    assert symbols[122:256] == list(range(134))
+    assert symbols[256] == 134
+
+
+def test_late_members_are_served_apart() -> None:
+    repair = sent_chunk()
+    ask(repair, {1: 60}, as_of=400, late=True)
+    ask(repair, {1: 2}, as_of=400, place=1)
+    assert repair.due.tolist() == [0, 2, 0]
+    assert len(send(repair, 402).blocks) == 2
+    assert repair.late.tolist() == [0, 58, 0]
+    assert len(send(repair, 446, late=True).blocks) == 44
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 100), st.integers(0, 60)), max_size=30))
+def test_no_report_has_more_sent_than_the_worst_deficit(steps: list[tuple[int, int, int, int]]) -> None:
+    repair, sequence, sent = sent_chunk(), 400, np.zeros(3, dtype=np.int64)
+    worst = np.zeros(3, dtype=np.int64)
+    for place, block, deficit, back in steps:
+        # Every report is of the state at the end of the chunk, told again and again.
+        del back
+        ask(repair, {block: deficit}, as_of=400, place=place)
+        worst[block] = max(worst[block], deficit)
+        if place == 0:
+            burst = repair.take(20, late=False)
+            sequence += len(burst.blocks)
+            repair.note_sent(sequence, burst.counts)
+            sent += burst.counts
+        assert (sent + repair.due <= worst).all()
+
+
+def test_the_longest_unserved_chunk_is_first() -> None:
+    repairs = Repairs()
+    for chunk in (5, 6):
+        repairs.start(chunk, LAYOUT, 1)
+        repairs.finish(chunk, 10)
+    need = (np.array([0]), np.array([4]))
+    assert repairs.merge(6, *need, as_of=10, place=0, late=False, now=1.0)
+    assert repairs.merge(5, *need, as_of=10, place=0, late=False, now=2.0)
+    assert repairs.oldest(late=False) == (6, 1.0)
+    assert repairs.chunks_due(5) == [6, 5]
+    assert repairs.pending == 8
+    assert len(repairs.take(6, 44, late=False).blocks) == 4
+    assert repairs.oldest(late=False) == (5, 2.0)
+    repairs.start(5, LAYOUT, 1)
+    assert not repairs.any_due
+
+
+def test_only_so_many_chunks_are_remembered() -> None:
+    repairs = Repairs()
+    for chunk in range(MAX_TRACKED_CHUNKS + 3):
+        repairs.start(chunk, LAYOUT, 0)
+    assert repairs.forgotten == 3
+    assert 2 not in repairs
+    assert 3 in repairs
+    assert repairs[3].encoding == 0
+    repairs.finish(1, 5)
+
+
+def test_what_is_sent_unasked_is_charged_to_nobody() -> None:
+    repairs = Repairs()
+    repairs.start(1, LAYOUT, 0)
+    repairs.finish(1, 10)
+    repairs.add_all(1, 2, 0.0)
+    burst = repairs.take(1, 44, late=False)
+    assert burst.counts.tolist() == [2, 2, 2]
+    assert burst.sole == {}
+    assert not repairs.any_late

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+
+from transports.multicast.proto.schedule import FAIR_TURN, Schedule
+
+
+def test_nobody_lacks_anything_means_nothing_is_sent() -> None:
+    assert Schedule(np.zeros(5, dtype=np.int32)).take() is None
+
+
+def taken(schedule: Schedule, counts: np.ndarray, most: int = 100) -> list[int]:
+    order = []
+    while len(order) < most and (chunk := schedule.take()) is not None:
+        counts[chunk] = 0
+        order.append(chunk)
+    return order
+
+
+def test_the_first_pass_is_in_order_and_skips_what_nobody_lacks() -> None:
+    counts = np.array([1, 0, 2, 9, 1], dtype=np.int32)
+    schedule = Schedule(counts)
+    assert schedule.peek(3) == [0, 2, 3]
+    assert taken(schedule, counts) == [0, 2, 3, 4]
+
+
+def test_the_pointer_goes_on_where_it_stood() -> None:
+    counts = np.array([1, 1, 1, 1], dtype=np.int32)
+    schedule = Schedule(counts)
+    assert taken(schedule, counts, 2) == [0, 1]
+    counts[:2] = 1  # a joiner
+    assert schedule.peek(4) == [2, 3, 0, 1]
+    assert taken(schedule, counts) == [2, 3, 0, 1]
+    assert schedule.repeating
+
+
+def test_of_repetitions_the_most_wanted_go_first() -> None:
+    counts = np.ones(6, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts)
+    counts[:] = [1, 8, 7, 1, 9, 2]
+    assert taken(schedule, counts, 3) == [1, 2, 4]
+    assert schedule.sent(0)
+
+
+def test_a_lone_want_is_not_put_off_for_ever() -> None:
+    counts = np.ones(4, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts)
+    counts[3] = 1
+    seen = []
+    for _ in range(4 * FAIR_TURN):
+        counts[:3] = 50
+        chunk = schedule.take()
+        assert chunk is not None
+        seen.append(chunk)
+        counts[chunk] = 0
+    assert 3 in seen

@@ -1,0 +1,135 @@
+"""Start policies and verdicts of a running cast, over real lanes on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from core.arena import Arena
+from core.errors import PathError
+from core.ids import SessionId
+from core.wantmap import WantMap
+from transports.base import ClientContext, Incoming, ServedSession, ServerContext
+from transports.conformance.sample import sample_image
+from transports.multicast.client import MulticastClient
+from transports.multicast.proto.demotion import Verdict
+from transports.multicast.server import MulticastServer
+
+pytestmark = pytest.mark.asyncio
+
+KEY = bytes(32)
+
+
+class Site:
+    """One image served to any number of clients in this process."""
+
+    def __init__(self, **settings: object) -> None:
+        self.manifest, self.store, _ = sample_image(chunks=60)
+        self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self._news = asyncio.Event()
+        self.server = MulticastServer(
+            ServerContext(
+                host="127.0.0.1",
+                advertise=None,
+                interface=None,
+                settings={"port": 0, **settings},
+                on_event=self._hear,
+            )
+        )
+
+    def _hear(self, name: str, fields: Mapping[str, Any]) -> None:
+        self.events.append((name, fields))
+        self._news.set()
+
+    async def until(self, name: str) -> None:
+        """Wait for an event of that name."""
+        async with asyncio.timeout(10):
+            while name not in [each for each, _ in self.events]:
+                self._news.clear()
+                await self._news.wait()
+
+    @contextlib.asynccontextmanager
+    async def client(self, name: str, *, options: str = "") -> AsyncIterator[tuple[Incoming, WantMap]]:
+        session = ServedSession(id=SessionId(name), key=KEY, manifest=self.manifest, chunks=self.store, options=options)
+        offer = self.server.open_session(session)
+        want = WantMap(self.manifest.chunk_count)
+        half = MulticastClient(
+            ClientContext(
+                repository_host="127.0.0.1",
+                interface=None,
+                state_dir=None,
+                on_event=self._hear,
+            )
+        )
+        arena = Arena(slot_bytes=1 << 18, slots=4)
+        async with half.fetch(
+            offer, session_id=SessionId(name), key=KEY, manifest=self.manifest, want=want, arena=arena
+        ) as incoming:
+            yield incoming, want
+
+    async def __aenter__(self) -> Site:
+        await self.server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.server.stop(grace_s=1)
+        self.store.close()
+
+
+async def _take_all(incoming: Incoming, want: WantMap) -> int:
+    count = 0
+    async for delivery in incoming:
+        want.discard(delivery.chunk)
+        incoming.accept(delivery)
+        delivery.release()
+        count += 1
+    return count
+
+
+async def _drop_all(incoming: Incoming) -> None:
+    async for delivery in incoming:
+        delivery.release()
+
+
+async def test_nothing_is_sent_before_the_number_of_clients_is_there() -> None:
+    async with Site(start_clients=2, start_wait_s=30, rate_mbit_per_s=20) as site, site.client("s1") as (one, want):
+        first = asyncio.ensure_future(_take_all(one, want))
+        await site.until("waiting")
+        assert site.server.session_state(SessionId("s1"))["lane"] == "waiting"
+        assert site.server.counters()["chunks_sent"] == 0
+        async with site.client("s2") as (two, other), asyncio.timeout(10):
+            assert await _take_all(two, other) == 60
+            assert await first == 60
+        assert site.server.counters()["chunks_sent"] < 90  # one sending served both
+
+
+async def test_the_longest_wait_begins_a_cast_too() -> None:
+    async with Site(start_clients=9, start_wait_s=0.5) as site, site.client("s1") as (one, want):
+        async with asyncio.timeout(10):
+            assert await _take_all(one, want) == 60
+
+
+async def test_a_member_that_costs_too_much_is_told_why_and_may_come_back() -> None:
+    async with Site(rate_mbit_per_s=1) as site, site.client("s1") as (one, _):
+        delivery = await anext(one)
+        delivery.release()
+        casting = next(iter(site.server._casts.values()))
+        casting.handle_verdict(Verdict(member=99, lane="unicast", reason="nobody"))
+        casting.handle_verdict(Verdict(member=1, lane="late", reason="loses 20 % of the packets"))
+        casting.handle_verdict(Verdict(member=1, lane="unicast", reason="loses 30 % of the packets"))
+        with pytest.raises(PathError, match="30 %") as caught:
+            await _drop_all(one)
+        assert caught.value.again_after_s
+        assert [fields["lane"] for name, fields in site.events if name == "member_moved"] == ["late", "unicast"]
+
+
+async def test_the_cap_is_kept_and_shared_between_images() -> None:
+    async with Site(rate_mbit_per_s=8) as site, site.client("s1") as (_, _):
+        casting = next(iter(site.server._casts.values()))
+        assert casting.cap_bytes_per_s == 1_000_000
+        casting.share(500_000)
+        assert casting.share_bytes_per_s == 500_000

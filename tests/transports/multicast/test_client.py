@@ -1,0 +1,82 @@
+"""The client half where it refuses to begin; what it does afterwards is in tests/contract/test_multicast.py."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.arena import Arena
+from core.errors import ConnectionFailedError, PathError, ProtocolError
+from core.ids import SessionId
+from core.wantmap import WantMap
+from transports.base import ClientContext, Offer, ServedSession, ServerContext
+from transports.conformance.sample import sample_image
+from transports.multicast.client import MulticastClient
+from transports.multicast.server import MulticastServer
+
+pytestmark = pytest.mark.asyncio
+
+KEY = bytes(32)
+
+
+def _client(interface: str | None = None) -> MulticastClient:
+    return MulticastClient(
+        ClientContext(
+            repository_host="127.0.0.1", interface=interface, state_dir=None, on_event=lambda name, fields: None
+        )
+    )
+
+
+async def test_an_interface_that_is_not_there_makes_the_path_unusable_not_the_session() -> None:
+    manifest, store, _ = sample_image()
+    server = MulticastServer(
+        ServerContext(
+            host="127.0.0.1", advertise=None, interface=None, settings={"port": 0}, on_event=lambda name, fields: None
+        )
+    )
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        arena, want = Arena(slot_bytes=1 << 18, slots=2), WantMap(manifest.chunk_count)
+        client = _client("nowhere0")
+        assert client.state() == {}
+        fetch = client.fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        with pytest.raises(PathError, match="nowhere0"):
+            async with fetch:
+                pass
+        assert arena.free == arena.slots
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming:
+            state = incoming.state()
+            assert state["network_loss"] == 0
+            await asyncio.sleep(0)
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def test_an_offer_that_makes_no_sense_and_a_port_nobody_listens_on_are_errors() -> None:
+    manifest, store, _ = sample_image()
+    store.close()
+    arena, want = Arena(slot_bytes=1 << 18, slots=2), WantMap(manifest.chunk_count)
+    common = {"session_id": SessionId("s"), "key": KEY, "manifest": manifest, "want": want, "arena": arena}
+    with pytest.raises(ProtocolError):
+        _client().fetch(Offer(transport="multicast", parameters={}), **common)  # type: ignore[arg-type]
+    parameters = {
+        "cast": 1,
+        "epoch": 1,
+        "member": 1,
+        "group": "232.1.1.1",
+        "group_port": 9000,
+        "source": "127.0.0.1",
+        "source_specific": True,
+        "report_port": 9,
+        "port": 1,
+        "key": "A" * 43 + "=",
+        "symbol_bytes": 1424,
+        "protection": "mac",
+    }
+    with pytest.raises(ConnectionFailedError):
+        async with _client().fetch(Offer(transport="multicast", parameters=parameters), **common):  # type: ignore[arg-type]
+            pass

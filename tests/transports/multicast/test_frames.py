@@ -1,0 +1,80 @@
+"""Frames are read once, ahead, in bounded number, and what the disk cannot give is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from core.errors import ChunkError
+from tests.support.casts import SYMBOL_BYTES, StoredImage
+from transports.multicast.frames import FRAMES_MAX, Frames
+
+LENGTHS = (1, SYMBOL_BYTES, SYMBOL_BYTES + 1, 50_000, *(3000 + n for n in range(2 * FRAMES_MAX)))
+
+
+@pytest.fixture
+def image() -> Iterator[StoredImage]:
+    with StoredImage(*LENGTHS) as made:
+        yield made
+
+
+@pytest.fixture
+def frames(image: StoredImage) -> Iterator[Frames]:
+    made = Frames(image.locate, symbol_bytes=SYMBOL_BYTES)
+    yield made
+    made.close()
+    made.close()
+
+
+def test_a_frame_comes_in_symbols_filled_with_zeros(image: StoredImage, frames: Frames) -> None:
+    for chunk, stored in enumerate(image.frames):
+        frame = frames.get(chunk)
+        assert frame.shape == (-(-len(stored) // SYMBOL_BYTES), SYMBOL_BYTES)
+        assert frame.tobytes() == stored.ljust(frame.size, b"\0"), "memory used before leaves no trace"
+        assert frames.stored(chunk) == (len(stored), 0)
+
+
+def test_what_was_read_ahead_is_not_read_again(frames: Frames) -> None:
+    frames.read_ahead(range(5))
+    for chunk in (0, 1, 2, 3, 4, 0, 4):
+        frames.get(chunk)
+    assert frames.reads == 5
+
+
+def test_no_more_than_the_bound_is_held_and_what_is_wanted_stays(image: StoredImage, frames: Frames) -> None:
+    frames.get(0)
+    for start in range(len(LENGTHS)):
+        frames.read_ahead(range(start, min(start + 5, len(LENGTHS))))
+        frames.get(start)
+    assert len(frames._frames) <= FRAMES_MAX
+    assert frames.reads == len(LENGTHS)
+    frames.read_ahead(range(len(LENGTHS)))
+    assert len(frames._frames) <= FRAMES_MAX
+    assert frames.get(0).tobytes()[:1] == image.frames[0]
+
+
+def test_a_frame_not_read_yet_is_waited_for_and_counted(frames: Frames) -> None:
+    for chunk in range(4, 4 + FRAMES_MAX + 3):
+        frames.get(chunk)
+    assert frames.stalls > 0
+    assert np.array_equal(frames.get(4), frames.get(4))
+
+
+def test_a_chunk_the_store_lost_is_an_error_until_it_is_back(image: StoredImage, frames: Frames) -> None:
+    image.lost.add(3)
+    with pytest.raises(ChunkError, match="no chunk 3"):
+        frames.stored(3)
+    frames.read_ahead([3])
+    with pytest.raises(ChunkError, match="no chunk 3"):
+        frames.get(3)
+    image.lost.clear()
+    assert frames.get(3).size >= 50_000
+
+
+def test_a_file_that_ends_early_is_an_error(image: StoredImage, frames: Frames) -> None:
+    image.truncate(100)
+    with pytest.raises(ChunkError, match="ends inside chunk 3"):
+        frames.get(3)
+    assert frames.get(0).tobytes()[:1] == image.frames[0]

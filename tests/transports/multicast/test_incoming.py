@@ -1,0 +1,103 @@
+"""What a session sees of a cast beyond the contract: chunks that come another way, forged packets, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from core.arena import Arena
+from core.ids import SessionId
+from core.wantmap import WantMap
+from transports.base import ClientContext, Delivery, Incoming, ServedSession, ServerContext
+from transports.conformance.sample import sample_image
+from transports.multicast.client import MulticastClient
+from transports.multicast.proto.membership import SILENT_S
+from transports.multicast.server import MulticastServer
+
+pytestmark = pytest.mark.asyncio
+
+KEY = bytes(32)
+
+
+async def test_forged_packets_change_nothing_but_a_counter() -> None:
+    manifest, store, _ = sample_image(chunks=100)
+    server = MulticastServer(
+        ServerContext(
+            host="127.0.0.1",
+            advertise=None,
+            interface=None,
+            settings={"port": 0, "mode": "asm", "rate_mbit_per_s": 40},
+            on_event=lambda name, fields: None,
+        )
+    )
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        client = MulticastClient(
+            ClientContext(
+                repository_host="127.0.0.1", interface=None, state_dir=None, on_event=lambda name, fields: None
+            )
+        )
+        want, arena = WantMap(100), Arena(slot_bytes=1 << 18, slots=4)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            forged = bytes([0x11]) + bytes(offer.parameters["symbol_bytes"] + 23)
+            target = (offer.parameters["group"], offer.parameters["group_port"])
+            report_to = (offer.parameters["source"], offer.parameters["report_port"])
+            fetch = client.fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+            async with fetch as incoming:
+                async for delivery in incoming:
+                    stranger.sendto(forged, target)
+                    stranger.sendto(b"\x14" + bytes(200), report_to)
+                    want.discard(delivery.chunk)
+                    incoming.accept(delivery)
+                    delivery.release()
+                state = client.state()
+        assert state["forged"] > 0
+        assert len(want) == 0
+        assert server.counters()["reports_refused"] > 0
+        assert arena.free == arena.slots
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def test_a_disk_that_stands_still_costs_the_path_nothing() -> None:
+    manifest, store, _ = sample_image(chunks=60)
+    server = _server({"port": 0, "rate_mbit_per_s": 100})
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(60), Arena(slot_bytes=1 << 18, slots=4)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming:
+            held = [await anext(incoming) for _ in range(arena.slots)]
+            await asyncio.sleep(SILENT_S + 1.0)  # no memory is left: everything passes by
+            for delivery in held:
+                _take(delivery, incoming, want)
+            async for delivery in incoming:
+                _take(delivery, incoming, want)
+        assert len(want) == 0
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+def _take(delivery: Delivery, incoming: Incoming, want: WantMap) -> None:
+    want.discard(delivery.chunk)
+    incoming.accept(delivery)
+    delivery.release()
+
+
+def _server(settings: dict[str, object], *, host: str = "127.0.0.1") -> MulticastServer:
+    return MulticastServer(
+        ServerContext(host=host, advertise=None, interface=None, settings=settings, on_event=lambda name, fields: None)
+    )
+
+
+def _client(host: str = "127.0.0.1") -> MulticastClient:
+    return MulticastClient(
+        ClientContext(repository_host=host, interface=None, state_dir=None, on_event=lambda name, fields: None)
+    )

@@ -1,0 +1,203 @@
+"""Packets from a real socket: good ones are placed, all others change only a counter."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.casts import CAST_ID, KEY, SYMBOL_BYTES, member_key
+from transports.multicast.authenticator import TAG_BYTES, CarterWegman, PacketAuthenticator
+from transports.multicast.intake import CONTROLS_MAX, Intake
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.limits import HEADER_BYTES
+from transports.multicast.proto.packets import Probe, write_headers
+from transports.multicast.proto.reception import Reception
+from transports.multicast.udp.group import Group
+from transports.multicast.udp.incoming import GroupReceiver
+from transports.multicast.udp.interface import find_interface
+from transports.multicast.udp.outgoing import GroupSender
+
+GROUP = Group(address="239.77.4.1", port=47004)
+LAYOUT = Layout(60 * SYMBOL_BYTES, SYMBOL_BYTES)
+PACKET_BYTES = HEADER_BYTES + SYMBOL_BYTES + TAG_BYTES
+START = 2**32 - 20
+"""Numbers wrap within the first train."""
+
+
+@dataclass
+class Bench:
+    """A sender's socket at one end, an intake at the other."""
+
+    sender: GroupSender
+    intake: Intake
+    reception: Reception
+    memory: dict[int, NDArray[np.uint8]]
+    frame: NDArray[np.uint8]
+    socket: GroupReceiver
+
+    def train(
+        self, rows: list[int], *, key: bytes = KEY, first: int = START, cast_id: int = CAST_ID
+    ) -> NDArray[np.uint8]:
+        packets = np.zeros((len(rows), PACKET_BYTES), dtype=np.uint8)
+        at = np.array(rows)
+        write_headers(
+            packets,
+            cast_id=cast_id,
+            first_sequence=first,
+            chunk=0,
+            blocks=(at % LAYOUT.blocks).astype(np.uint8),
+            symbols=(at // LAYOUT.blocks).astype(np.uint8),
+            stored_bytes=LAYOUT.stored_bytes,
+            encoding=0,
+        )
+        packets[:, HEADER_BYTES:-TAG_BYTES] = self.frame[at]
+        CarterWegman(key).seal(packets, np.arange(first, first + len(rows), dtype=np.uint64))
+        return packets
+
+    def send(self, packets: NDArray[np.uint8]) -> None:
+        self.sender.send(memoryview(np.ascontiguousarray(packets)).cast("B"), packets.shape[1])
+
+    def take_all(self) -> None:
+        while self.socket.wait(0.3):
+            self.intake.take(time.monotonic())
+
+    @property
+    def untouched(self) -> bool:
+        return self.reception.figures.stored == 0 and not self.memory[0].any()
+
+
+def make(merge: bool, authenticator: PacketAuthenticator | None = None) -> Iterator[Bench]:
+    reception = Reception(
+        cast_id=CAST_ID,
+        member=1,
+        key=member_key(1),
+        symbol_bytes=SYMBOL_BYTES,
+        wanted=np.ones(4, dtype=np.bool_),
+        slot_bytes=LAYOUT.padded_bytes,
+        slots=1,
+        sequence=START - 1,
+        interval_s=0.1,
+        rng=random.Random(1),
+        now=time.monotonic(),
+    )
+    reception.handle_slot(0)
+    memory = {0: np.zeros((LAYOUT.symbols, SYMBOL_BYTES), dtype=np.uint8)}
+    frame = np.random.default_rng(3).integers(1, 256, (LAYOUT.symbols, SYMBOL_BYTES), dtype=np.uint8)
+    lo = find_interface("lo")
+    with GroupReceiver(GROUP, lo, merge=merge) as socket, GroupSender(GROUP, lo) as sender:
+        intake = Intake(
+            reception,
+            socket=socket,
+            authenticator=authenticator or CarterWegman(KEY),
+            memory=memory,
+            symbol_bytes=SYMBOL_BYTES,
+        )
+        yield Bench(sender, intake, reception, memory, frame, socket)
+
+
+@pytest.fixture(params=[True, False], ids=["merged", "one-by-one"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    yield from make(request.param)
+
+
+def test_a_chunk_sent_out_of_order_and_across_the_wrap_is_placed_whole(bench: Bench) -> None:
+    order = list(range(60))
+    random.Random(5).shuffle(order)
+    bench.send(bench.train(order[:44]))
+    bench.send(bench.train(order[44:], first=START + 44))
+    bench.take_all()
+    assert bench.memory[0].tobytes() == bench.frame.tobytes()
+    assert bench.reception.poll_ready() is not None
+    assert (bench.intake.counters.forged, bench.intake.counters.odd) == (0, 0)
+    assert bench.reception.highest == START + 59
+
+
+def test_a_short_packet_right_behind_a_train_is_taken_for_itself(bench: Bench) -> None:
+    probe = np.zeros((1, 24 + TAG_BYTES), dtype=np.uint8)
+    probe[0, :24] = np.frombuffer(
+        Probe(cast_id=CAST_ID, sequence=START + 10, number=1, left=0).encode(), dtype=np.uint8
+    )
+    CarterWegman(KEY).seal(probe, np.array([START + 10], dtype=np.uint64))
+    train = bench.train(list(range(10)))
+    data = train.tobytes() + probe.tobytes()
+    bench.sender.send(memoryview(data), PACKET_BYTES)
+    bench.take_all()
+    assert bench.reception.figures.stored == 10
+    assert bench.reception.figures.probes == 1
+
+
+def test_forged_packets_change_nothing_but_a_counter(bench: Bench) -> None:
+    bench.send(bench.train(list(range(20)), key=bytes(32)))
+    damaged = bench.train(list(range(20, 40)))
+    damaged[:, 700] ^= 1
+    bench.send(damaged)
+    replayed_under_other_numbers = bench.train(list(range(10)))
+    replayed_under_other_numbers[:, 4] ^= 1
+    bench.send(replayed_under_other_numbers)
+    bench.take_all()
+    assert bench.untouched
+    assert bench.intake.counters.forged == 50
+    assert bench.reception.highest == START - 1
+
+
+def test_forgeries_among_good_packets_fall_alone(bench: Bench) -> None:
+    packets = bench.train(list(range(30)))
+    packets[7:9, 100] ^= 255
+    bench.send(packets)
+    bench.take_all()
+    assert bench.reception.figures.stored == 28
+    assert bench.intake.counters.forged == 2
+    assert not bench.memory[0][7:9].any()
+
+
+def test_replayed_trains_are_surplus(bench: Bench) -> None:
+    train = bench.train(list(range(30)))
+    for _ in range(3):
+        bench.send(train)
+    bench.take_all()
+    assert bench.reception.figures.stored == 30
+    assert bench.reception.tracker.repeated == 60
+
+
+def test_packets_of_another_cast_with_the_same_key_are_malformed(bench: Bench) -> None:
+    bench.send(bench.train(list(range(5)), cast_id=CAST_ID + 1))
+    bench.take_all()
+    assert bench.untouched
+    assert bench.reception.figures.malformed == 5
+
+
+@pytest.mark.parametrize("length", [1, 8, 15, 23, 64, 65, PACKET_BYTES - 8, PACKET_BYTES + 8])
+def test_packets_of_any_other_length_change_nothing(bench: Bench, length: int) -> None:
+    rng = np.random.default_rng(length)
+    bench.send(rng.integers(0, 256, (3, length), dtype=np.uint8))
+    bench.send(np.zeros((1, length), dtype=np.uint8))
+    bench.take_all()
+    assert bench.untouched
+    assert bench.intake.counters.forged + bench.intake.counters.odd == 4
+
+
+def test_a_flood_of_short_packets_is_bounded(bench: Bench) -> None:
+    flood = np.zeros((40, 40), dtype=np.uint8)
+    for _ in range(2 * CONTROLS_MAX // 40 + 1):
+        bench.send(flood)
+    bench.take_all()
+    counters = bench.intake.counters
+    assert counters.forged + counters.odd == 40 * (2 * CONTROLS_MAX // 40 + 1)
+    assert bench.untouched
+
+
+def test_what_the_socket_dropped_reaches_the_machine() -> None:
+    for bench in make(merge=False):
+        bench.socket._socket.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF
+        bench.send(bench.train(list(range(44))))
+        bench.take_all()
+        lost = 44 - bench.reception.figures.stored
+        bench.send(bench.train([50], first=START + 44))
+        bench.take_all()
+        assert 0 < lost == bench.reception.figures.overflow == bench.reception.tracker.lost

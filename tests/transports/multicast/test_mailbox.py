@@ -1,0 +1,73 @@
+"""Calls reach a machine's thread in order, wake it, and never pile up without bound."""
+
+from __future__ import annotations
+
+import select
+
+import pytest
+
+from core.errors import BusyError
+from transports.multicast.mailbox import CALLS_MAX, Mailbox
+
+
+@pytest.fixture
+def mailbox() -> Mailbox[list[int]]:
+    return Mailbox()
+
+
+def ringing(mailbox: Mailbox[list[int]]) -> bool:
+    return bool(select.select([mailbox.fileno()], [], [], 0)[0])
+
+
+def test_calls_run_in_order_with_the_machine_and_the_time(mailbox: Mailbox[list[int]]) -> None:
+    machine: list[int] = []
+    futures = [mailbox.call(lambda seen, now, n=n: seen.append(n) or now + n) for n in range(3)]  # type: ignore[misc]
+    assert ringing(mailbox)
+    assert mailbox.run(machine, 10.0) == 3
+    assert machine == [0, 1, 2]
+    assert [future.result() for future in futures] == [10.0, 11.0, 12.0]
+    assert not ringing(mailbox)
+    assert mailbox.run(machine, 11.0) == 0
+    mailbox.close()
+
+
+def test_an_error_goes_to_the_caller_and_the_next_call_runs(mailbox: Mailbox[list[int]]) -> None:
+    broken = mailbox.call(lambda seen, now: seen[99])
+    fine = mailbox.call(lambda seen, now: len(seen))
+    mailbox.run([], 0.0)
+    assert isinstance(broken.exception(), IndexError)
+    assert fine.result() == 0
+    mailbox.close()
+
+
+def test_a_cancelled_call_is_not_run(mailbox: Mailbox[list[int]]) -> None:
+    machine: list[int] = []
+    assert mailbox.call(lambda seen, now: seen.append(1)).cancel()
+    mailbox.run(machine, 0.0)
+    assert machine == []
+    mailbox.close()
+
+
+def test_a_full_queue_refuses_at_once_and_counts(mailbox: Mailbox[list[int]]) -> None:
+    for _ in range(CALLS_MAX):
+        mailbox.call(lambda seen, now: None)
+    assert isinstance(mailbox.call(lambda seen, now: None).exception(timeout=0), BusyError)
+    assert mailbox.refused == 1
+    mailbox.close()
+
+
+def test_after_closing_what_waits_and_what_comes_is_refused(mailbox: Mailbox[list[int]]) -> None:
+    waiting = mailbox.call(lambda seen, now: None)
+    mailbox.close()
+    mailbox.close()
+    mailbox.wake()
+    assert isinstance(waiting.exception(timeout=0), BusyError)
+    assert isinstance(mailbox.call(lambda seen, now: None).exception(timeout=0), BusyError)
+
+
+def test_waking_needs_no_call(mailbox: Mailbox[list[int]]) -> None:
+    mailbox.wake()
+    assert ringing(mailbox)
+    assert mailbox.run([], 0.0) == 0
+    assert not ringing(mailbox)
+    mailbox.close()

@@ -1,0 +1,220 @@
+"""A member's thread on real sockets: losses are mended, strangers ignored, slots never leak."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.errors import LocalError
+from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender
+from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
+from transports.multicast.authenticator import CarterWegman, Protection
+from transports.multicast.proto.reception import Alarm
+from transports.multicast.receiver import _report_socket
+from transports.multicast.udp.group import Group
+from transports.multicast.udp.interface import find_interface
+from transports.multicast.udp.outgoing import GroupSender
+
+apart = pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
+GROUP = Group(address="239.77.6.1", port=47006)
+pytestmark = pytest.mark.asyncio
+
+
+class Lossy(CarterWegman):
+    """Drops a share of what arrives, as a bad cable does, by not believing its tags."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__(KEY)
+        self._share = share
+        self._rng = np.random.default_rng(seed)
+
+    def check(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = self._rng.random(len(packets)) >= self._share
+        return super().check(packets, sequences) & kept
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
+async def test_members_with_different_losses_mend_them_by_parity(share: float) -> None:
+    with (
+        StoredImage(*[600_000] * 6) as image,
+        cast_sender(image, GROUP) as (sender, reports),
+        MemberOfCast(image, GROUP, reports, authenticator=Lossy(share, 1)) as one,
+        MemberOfCast(image, GROUP, reports, number=2, authenticator=Lossy(share, 2)) as other,
+    ):
+        await one.join(sender)
+        await other.join(sender)
+        await one.until_complete(seconds=20)
+        await other.until_complete(seconds=20)
+        assert [one.chunks[chunk] for chunk in range(6)] == image.frames
+        assert [other.chunks[chunk] for chunk in range(6)] == image.frames
+        assert one.receiver.counters.mended_symbols > 0
+        assert sender._cast.totals.repairs > 0
+
+
+async def test_with_protection_off_data_flows_all_the_same() -> None:
+    with (
+        StoredImage(90_000) as image,
+        cast_sender(image, GROUP, protection=Protection.OFF) as (sender, reports),
+        MemberOfCast(image, GROUP, reports, protection=Protection.OFF) as member,
+    ):
+        await member.join(sender)
+        await member.until_complete()
+        assert member.chunks[0] == image.frames[0]
+
+
+async def test_two_casts_on_one_group_and_port_do_not_mix() -> None:
+    with (
+        StoredImage(*[90_000] * 3) as image,
+        StoredImage(*[90_000] * 3, seed=2) as foreign,
+        cast_sender(image, GROUP) as (sender, reports),
+        cast_sender(foreign, GROUP, key=bytes(32), cast_id=5) as (other_sender, other_reports),
+        MemberOfCast(image, GROUP, reports) as mine,
+        MemberOfCast(foreign, GROUP, other_reports, number=2, key=bytes(32), cast_id=5) as theirs,
+    ):
+        await mine.join(sender)
+        await theirs.join(other_sender)
+        await mine.until_complete()
+        await theirs.until_complete()
+        assert [mine.chunks[chunk] for chunk in range(3)] == image.frames
+        assert [theirs.chunks[chunk] for chunk in range(3)] == foreign.frames
+        assert mine.receiver.intake.counters.forged > 0
+
+
+async def test_forgeries_at_any_rate_put_nothing_into_a_chunk() -> None:
+    rng = random.Random(7)
+    with (
+        StoredImage(*[300_000] * 4) as image,
+        cast_sender(image, GROUP, rate_bytes_per_s=20e6) as (sender, reports),
+        MemberOfCast(image, GROUP, reports) as member,
+        forger() as injector,
+    ):
+        await member.join(sender)
+        while len(member.chunks) < 4:
+            injector.send(memoryview(rng.randbytes(44 * 1424)), 1424)
+            injector.send(memoryview(rng.randbytes(72)), 72)
+            await asyncio.sleep(0.002)
+        assert [member.chunks[chunk] for chunk in range(4)] == image.frames
+        assert member.receiver.intake.counters.forged > 0
+        assert member.reception.figures.malformed == 0
+
+
+@contextlib.contextmanager
+def forger() -> Iterator[GroupSender]:
+    with GroupSender(GROUP, find_interface("lo")) as sender:
+        yield sender
+
+
+async def test_numbers_wrap_at_32_bits_without_loss() -> None:
+    with (
+        StoredImage(300_000) as image,
+        cast_sender(image, GROUP, first_sequence=2**32 - 100) as (sender, reports),
+        MemberOfCast(image, GROUP, reports, sequence=2**32 - 101) as member,
+    ):
+        await member.join(sender)
+        await member.until_complete()
+        assert member.chunks[0] == image.frames[0]
+        assert member.reception.tracker.lost == 0
+
+
+async def test_fewer_slots_than_chunks_never_stop_anything() -> None:
+    with (
+        StoredImage(*[100_000] * 12) as image,
+        cast_sender(image, GROUP) as (sender, reports),
+        MemberOfCast(image, GROUP, reports, slots=1, authenticator=Lossy(0.02, 3)) as member,
+    ):
+        await member.join(sender)
+        await member.until_complete(seconds=20)
+        assert [member.chunks[chunk] for chunk in range(12)] == image.frames
+
+
+async def test_a_slot_can_be_taken_back_while_it_waits() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (_, reports):
+        member = MemberOfCast(image, GROUP, reports, slots=2)
+        first = await member.receiver.take_back()
+        second = await member.receiver.take_back()
+        assert first is not None
+        assert second is not None
+        assert await member.receiver.take_back() is None
+        first.release()
+        second.release()
+        member.stop()
+
+
+async def test_stopping_midway_gives_every_slot_back_and_may_be_repeated() -> None:
+    with (
+        StoredImage(*[400_000] * 8) as image,
+        cast_sender(image, GROUP, rate_bytes_per_s=5e6) as (sender, reports),
+    ):
+        member = MemberOfCast(image, GROUP, reports, authenticator=Lossy(0.05, 4))
+        await member.join(sender)
+        await member.until(lambda: len(member.chunks) >= 1)
+        member.stop()
+        assert member.receiver.stop() == []
+        assert not member.receiver.running
+
+
+async def test_a_sender_that_ends_and_one_that_dies_raise_their_alarms() -> None:
+    with StoredImage(*[400_000] * 8) as image:
+        with cast_sender(image, GROUP, rate_bytes_per_s=4e6) as (sender, reports):
+            member = MemberOfCast(image, GROUP, reports)
+            await member.join(sender)
+            await member.until(lambda: len(member.chunks) >= 1)
+        await member.until(lambda: Alarm.CLOSING in member.alarms)
+        started = time.monotonic()
+        await member.until(lambda: Alarm.SILENT in member.alarms)
+        assert time.monotonic() - started < 5
+        assert member.receiver.counters.rejoins >= 1
+        assert member.troubles == []
+        member.stop()
+
+
+async def test_a_fault_is_told_and_closes_everything() -> None:
+    class Faulty(CarterWegman):
+        def check(self, packets: Any, sequences: Any) -> NDArray[np.bool_]:
+            raise RuntimeError("a fault")
+
+    with (
+        StoredImage(50_000) as image,
+        cast_sender(image, GROUP) as (sender, reports),
+        MemberOfCast(image, GROUP, reports, authenticator=Faulty(KEY)) as member,
+    ):
+        await member.join(sender)
+        await member.until(lambda: bool(member.troubles))
+        assert "a fault" in member.troubles[0].message
+        assert member.receiver.counters.crashes == 1
+
+
+async def test_an_address_reports_cannot_go_to_is_refused() -> None:
+    with pytest.raises(LocalError, match="cannot send reports to 255"):
+        _report_socket(("255.255.255.255", 9))
+
+
+@pytest.mark.root
+@apart
+async def test_an_interface_that_vanishes_is_told_in_words() -> None:
+    def work() -> None:
+        asyncio.run(until_it_vanishes())
+
+    async def until_it_vanishes() -> None:
+        near = find_interface(INTERFACE)
+        with (
+            StoredImage(*[400_000] * 8) as image,
+            cast_sender(image, GROUP, interface=near, rate_bytes_per_s=4e6) as (sender, reports),
+            MemberOfCast(image, GROUP, reports, interface=near) as member,
+        ):
+            await member.join(sender)
+            await member.until(lambda: len(member.chunks) >= 1)
+            ip("link", "del", INTERFACE)
+            await member.until(lambda: bool(member.troubles))
+            assert "again" in member.troubles[0].message
+            await member.until(lambda: Alarm.SILENT in member.alarms)
+
+    await asyncio.to_thread(run_apart, work)

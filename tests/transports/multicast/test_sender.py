@@ -1,0 +1,180 @@
+"""The sender's thread on real sockets: it serves, survives what goes wrong around it, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender, member_key
+from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
+from transports.multicast.authenticator import CarterWegman
+from transports.multicast.proto.cast import Cast
+from transports.multicast.udp.group import Group
+from transports.multicast.udp.interface import find_interface
+
+apart = pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
+GROUP = Group(address="239.77.5.1", port=47005)
+pytestmark = pytest.mark.asyncio
+
+
+class Events:
+    """What a sender told, from any thread."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Mapping[str, Any]]] = []
+        self._more = threading.Condition()
+
+    def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
+        with self._more:
+            self.seen.append((event, fields))
+            self._more.notify_all()
+
+    def wait_for(self, event: str) -> Mapping[str, Any]:
+        with self._more:
+            assert self._more.wait_for(lambda: any(name == event for name, _ in self.seen), 5), self.seen
+            return next(fields for name, fields in self.seen if name == event)
+
+
+def add_member(cast: Cast, now: float, *, chunks: int, number: int = 9) -> None:
+    cast.add_member(number, key=member_key(number), wanted=np.ones(chunks, dtype=np.bool_), now=now, probe=False)
+
+
+@pytest.mark.parametrize("segment", [True, False])
+async def test_an_image_reaches_two_members_with_and_without_segmentation(segment: bool) -> None:
+    with (
+        StoredImage(1, 1399, 1400, 200_000, 300_000) as image,
+        cast_sender(image, GROUP, segment=segment) as (sender, reports),
+        MemberOfCast(image, GROUP, reports) as one,
+        MemberOfCast(image, GROUP, reports, number=2, merge=False) as other,
+    ):
+        await one.join(sender)
+        await other.join(sender)
+        await one.until_complete()
+        await other.until_complete()
+        assert [one.chunks[chunk] for chunk in range(5)] == image.frames
+        assert [other.chunks[chunk] for chunk in range(5)] == image.frames
+        assert sender.counters.read_errors == sender.counters.send_errors == 0
+
+
+async def test_nothing_is_sent_while_nobody_is_there() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (sender, _):
+        await asyncio.sleep(0.05)
+        assert await asyncio.wrap_future(sender.call(lambda cast, now: cast.totals.packets + cast.totals.control)) == 0
+
+
+async def test_foreign_reports_change_only_a_counter() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (sender, reports):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for data in (b"", b"x", bytes(100), b"\x14" + bytes(90), bytes(1400), bytes(9000)):
+                stranger.sendto(data, reports)
+            async with asyncio.timeout(5):
+                while sender._cast.totals.reports_refused < 6:
+                    stranger.sendto(b"", ("127.0.0.1", 9))
+                    await asyncio.wrap_future(sender.call(lambda cast, now: None))
+        assert sender._cast.totals.reports == 0
+        assert sender.running
+
+
+async def test_a_chunk_that_cannot_be_read_is_told_once_and_the_others_arrive() -> None:
+    events = Events()
+    with (
+        StoredImage(5000, 6000, 7000) as image,
+        cast_sender(image, GROUP, on_event=events) as (sender, reports),
+        MemberOfCast(image, GROUP, reports) as member,
+    ):
+        image.truncate(5000 + 6000)
+        await member.join(sender)
+        await member.until(lambda: {0, 1} <= member.chunks.keys())
+        assert "ends inside chunk 2" in events.wait_for("chunk_unreadable")["reason"]
+        image.lost.update({0, 1, 2})
+        assert sender.running
+    assert [name for name, _ in events.seen].count("chunk_unreadable") == 1
+
+
+async def test_a_chunk_the_store_does_not_know_ends_nothing() -> None:
+    events = Events()
+    with (
+        StoredImage(5000, 6000) as image,
+        cast_sender(image, GROUP, on_event=events) as (sender, reports),
+        MemberOfCast(image, GROUP, reports) as member,
+    ):
+        image.lost.add(0)
+        await member.join(sender)
+        await member.until(lambda: 1 in member.chunks)
+        assert "no chunk 0" in events.wait_for("chunk_unreadable")["reason"]
+        image.lost.clear()
+        await member.until_complete()
+
+
+async def test_a_cast_that_used_its_numbers_up_says_so_and_ends() -> None:
+    events = Events()
+    with (
+        StoredImage(200_000) as image,
+        cast_sender(image, GROUP, on_event=events, first_sequence=2**48 - 60) as (sender, _),
+    ):
+        sender.call(lambda cast, now: add_member(cast, now, chunks=1))
+        events.wait_for("cast_exhausted")
+        sender._thread.join(5)
+        assert not sender.running
+        assert sender.call(lambda cast, now: None).exception(timeout=5) is not None
+
+
+async def test_a_fault_ends_the_thread_with_an_event_and_closes_everything() -> None:
+    events = Events()
+
+    class Faulty(CarterWegman):
+        def seal(self, packets: Any, sequences: Any) -> None:
+            raise RuntimeError("a fault")
+
+    with (
+        StoredImage(5000) as image,
+        cast_sender(image, GROUP, on_event=events, authenticator=Faulty(KEY)) as (sender, _),
+    ):
+        sender.call(lambda cast, now: add_member(cast, now, chunks=1))
+        assert "a fault" in events.wait_for("cast_crashed")["reason"]
+    assert sender.counters.crashes == 1
+
+
+async def test_stopping_is_quick_and_may_be_repeated() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (sender, _):
+        before = time.monotonic()
+        assert sender.stop()
+        assert sender.stop()
+        assert time.monotonic() - before < 2
+        assert not sender.running
+
+
+@pytest.mark.root
+@apart
+async def test_an_interface_that_goes_down_midway_is_told_and_the_cast_goes_on_when_it_is_back() -> None:
+    events = Events()
+
+    def work() -> None:
+        asyncio.run(through_the_dark())
+
+    async def through_the_dark() -> None:
+        near = find_interface(INTERFACE)
+        with (
+            StoredImage(*[400_000] * 8) as image,
+            cast_sender(image, GROUP, interface=near, rate_bytes_per_s=8e6, on_event=events) as (sender, reports),
+            MemberOfCast(image, GROUP, reports, interface=near) as member,
+        ):
+            await member.join(sender)
+            await member.until(lambda: len(member.chunks) >= 2)
+            ip("link", "set", INTERFACE, "down")
+            reason = events.wait_for("sending_failed")["reason"]
+            assert "ip " in reason
+            ip("link", "set", INTERFACE, "up")
+            events.wait_for("sending_again")
+            await member.until_complete(seconds=20)
+            assert [member.chunks[chunk] for chunk in range(8)] == image.frames
+
+    await asyncio.to_thread(run_apart, work)
+    assert [name for name, _ in events.seen].count("sending_failed") >= 1

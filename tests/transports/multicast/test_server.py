@@ -1,0 +1,140 @@
+"""The server half on the loopback interface: what it offers, refuses, counts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from core.errors import BusyError, LockedError, UsageError
+from core.ids import SessionId
+from images.manifest import Manifest
+from transports.base import CaptureGrant, ServedSession, ServerContext
+from transports.conformance.sample import SampleStore, sample_image
+from transports.multicast.server import MulticastServer
+
+pytestmark = pytest.mark.asyncio
+
+Hear = Callable[[str, Mapping[str, Any]], None]
+
+
+def _nobody(name: str, fields: Mapping[str, Any]) -> None: ...
+
+
+def _context(hear: Hear, **settings: object) -> ServerContext:
+    return ServerContext(
+        host="127.0.0.1",
+        advertise=None,
+        interface=None,
+        settings={"port": 0, **settings},
+        on_event=hear,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(hear: Hear | None = None, **settings: object) -> AsyncIterator[MulticastServer]:
+    server = MulticastServer(_context(hear or _nobody, **settings))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop(grace_s=1.0)
+
+
+def _session(manifest: Manifest, store: SampleStore, name: str, options: str = "") -> ServedSession:
+    return ServedSession(id=SessionId(name), key=bytes(32), manifest=manifest, chunks=store, options=options)
+
+
+async def test_sessions_of_one_image_share_a_cast_and_those_of_others_do_not() -> None:
+    (one, store), (other, more) = (sample_image(seed=seed)[:2] for seed in (1, 2))
+    async with running() as server:
+        offers = [
+            server.open_session(_session(one, store, "s1")).parameters,
+            server.open_session(_session(one, store, "s2")).parameters,
+            server.open_session(_session(other, more, "s3")).parameters,
+        ]
+        assert offers[0]["cast"] == offers[1]["cast"] != offers[2]["cast"]
+        assert offers[0]["member"] != offers[1]["member"]
+        places = [(offer["group"], offer["group_port"]) for offer in offers]
+        assert places[0] == places[1] != places[2]
+        assert server.counters()["casts"] == 2
+        assert server.session_state(SessionId("s1"))["lane"] == "offered"
+        assert server.session_state(SessionId("nobody")) == {}
+    store.close()
+    more.close()
+
+
+class Ended(asyncio.Event):
+    """Set when a cast has ended."""
+
+    def hear(self, name: str, fields: Mapping[str, Any]) -> None:
+        if name == "cast_ended":
+            self.set()
+
+
+async def test_a_cast_nobody_has_a_seat_in_ends() -> None:
+    ended = Ended()
+    manifest, store, _ = sample_image()
+    async with running(ended.hear, linger_s=0.1) as server:
+        server.open_session(_session(manifest, store, "s1"))
+        server.close_session(SessionId("s1"), "done")
+        server.close_session(SessionId("s1"), "repeating is harmless")
+        await asyncio.wait_for(ended.wait(), 5)
+        assert server.counters()["casts"] == 0
+        first = server.open_session(_session(manifest, store, "s2")).parameters
+        assert first["epoch"] == 2
+    store.close()
+
+
+async def test_the_option_string_is_a_wish_and_a_mistake_in_it_an_error() -> None:
+    manifest, store, _ = sample_image()
+    other, more, _ = sample_image(seed=2)
+    async with running() as server:
+        wish = "9002:full-duplex:239.194.17.36:70M:2:60"
+        assert server.open_session(_session(manifest, store, "s1", wish)).parameters["group"] == "239.194.17.36"
+        taken = server.open_session(_session(other, more, "s2", wish)).parameters
+        assert (taken["group"], taken["group_port"]) != ("239.194.17.36", 9002)
+        with pytest.raises(UsageError):
+            server.open_session(_session(manifest, store, "s3", "9002:full-duplex:10.1.1.1:70M:2:60"))
+    store.close()
+    more.close()
+
+
+async def test_limits_are_refusals_that_are_counted() -> None:
+    manifest, store, _ = sample_image()
+    other, more, _ = sample_image(seed=2)
+    async with running(max_casts=1, max_members=2) as server:
+        server.open_session(_session(manifest, store, "s1"))
+        with pytest.raises(BusyError, match="images"):
+            server.open_session(_session(other, more, "s2"))
+        server.open_session(_session(manifest, store, "s3"))
+        with pytest.raises(BusyError, match="members"):
+            server.open_session(_session(manifest, store, "s4"))
+        counters = server.counters()
+        assert (counters["limit_max_casts"], counters["limit_max_members"]) == (1, 1)
+    store.close()
+    more.close()
+
+
+async def test_a_taken_port_and_captures_are_refused_in_words() -> None:
+    async with running() as server:
+        second = MulticastServer(_context(_nobody, port=server.port))
+        with pytest.raises(LockedError, match=str(server.port)):
+            await second.start()
+        await second.stop(grace_s=0)
+        with pytest.raises(UsageError):
+            server.open_capture(CaptureGrant(id=SessionId("c"), key=bytes(32), writer=SampleStore(), chunk_bytes=1))
+
+
+async def test_a_stranger_on_the_lane_port_is_told_and_nothing_else_happens() -> None:
+    events: list[str] = []
+    async with running(lambda name, fields: events.append(name)) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 4)
+        assert await reader.read() == b""
+        writer.close()
+        assert events == ["lane_broken"]
+        assert server.counters()["lanes_refused"] == 1

@@ -1,0 +1,14 @@
+"""Multicast: one sending serves a whole room, repaired by erasure coding (docs/wire-multicast.md)."""
+
+from transports.base import Capabilities, TransportSpec
+
+__all__ = ["TRANSPORT"]
+
+TRANSPORT = TransportSpec(
+    name="multicast",
+    protocol="MULTICAST",
+    server="transports.multicast.server:MulticastServer",
+    client="transports.multicast.client:MulticastClient",
+    settings="transports.multicast.settings:MulticastSettings",
+    capabilities=Capabilities(shared_send=True, listens=True),
+)

@@ -1,0 +1,302 @@
+"""One cast under way: its sender thread, its seats, when it begins, what the operator may know of it.
+
+A seat is one session's place in a cast; it is there from the offer on, and a member sits on it while its lane is open.
+Lives on repod's event loop; everything about the machine goes through the sender thread's mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import concurrent.futures
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import OgcastError
+from transports.base import ServedSession
+from transports.multicast.keys import report_key
+from transports.multicast.lane import MemberLane
+from transports.multicast.proto.announcer import PROBES
+from transports.multicast.proto.cast import Cast
+from transports.multicast.proto.demotion import Verdict
+from transports.multicast.proto.groups import Endpoint
+from transports.multicast.proto.lane import Closing, Damaged, Health, Joined, LaneChange, Probed, Waiting
+from transports.multicast.proto.options import CastOptions
+from transports.multicast.proto.start import DAY_S, StartGate
+from transports.multicast.sender import CastSender
+
+__all__ = ["Casting", "Seat", "local_wall_s"]
+
+MS = 1000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Seat:
+    """One session in a cast."""
+
+    session: ServedSession
+    member: int
+    """Its number in the cast."""
+    options: CastOptions
+    lane: MemberLane | None = None
+    wanted: NDArray[np.bool_] | None = None
+    """What it lacked when it joined; None before, and after it was admitted to the sending."""
+    sitting: bool = False
+    """It is a member of the machine."""
+    way: str = "offered"
+    """offered, waiting, multicast, late, unicast, done or gone."""
+    reason: str = ""
+    """Why it is served that way."""
+    probe: Probed | None = None
+    health: Health | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Casting:
+    """One image being cast."""
+
+    cast: Cast
+    """Touched on the sender's thread; here only its figures are read."""
+    sender: CastSender
+    endpoint: Endpoint
+    gate: StartGate
+    on_event: Callable[[str, Mapping[str, Any]], None]
+    parameters: Mapping[str, Any]
+    """What every member's offer holds."""
+    cast_id: int
+    group_key: bytes
+    cap_bytes_per_s: float
+    seats: dict[str, Seat] = field(default_factory=dict)
+    """By session."""
+    empty_since: float = 0.0
+    """Since when nobody has a seat."""
+    share_bytes_per_s: float = 0.0
+    """What the common budget gives it now."""
+    begun: bool = False
+    _numbers: int = 0
+
+    # ------------------------------------------------------------------ seats
+
+    def seat(self, session: ServedSession, options: CastOptions) -> Seat:
+        """Give a session its place."""
+        self._numbers += 1
+        seat = Seat(session=session, member=self._numbers, options=options)
+        self.seats[session.id] = seat
+        return seat
+
+    def offer(self, seat: Seat) -> dict[str, Any]:
+        """Parameters of its offer."""
+        return {
+            **self.parameters,
+            "sequence": self.cast.sequence,
+            "member": seat.member,
+            "key": base64.b64encode(self.group_key).decode(),
+            "start_timeout_s": seat.options.start_timeout_s,
+            "receive_timeout_s": seat.options.receive_timeout_s,
+        }
+
+    def leave(self, session_id: str) -> Seat | None:
+        """The session is over."""
+        seat = self.seats.pop(session_id, None)
+        if seat is not None:
+            self._unseat(seat)
+        return seat
+
+    @property
+    def members(self) -> list[Seat]:
+        """Seats whose member is connected."""
+        return [seat for seat in self.seats.values() if seat.lane is not None]
+
+    @property
+    def busy(self) -> bool:
+        """Somebody lacks something that is to be sent."""
+        return self.begun and any(seat.way in ("multicast", "late") for seat in self.members)
+
+    # ------------------------------------------------------------------ what members say
+
+    async def join(self, seat: Seat, lane: MemberLane, wanted: NDArray[np.bool_]) -> None:
+        """A member is here (again). Raises BusyError."""
+        if seat.lane is not None and seat.lane is not lane:
+            await seat.lane.close()
+        seat.lane, seat.reason, seat.probe, seat.health = lane, "", None, None
+        if self.begun:
+            await self._admit(seat, wanted, probe=True)
+            return
+        seat.wanted = wanted
+        # Nothing is sent before the cast begins, but probes are: whoever cannot hear learns it now.
+        await self._admit(seat, np.zeros_like(wanted), probe=True)
+        seat.way = "waiting"
+        await self.tick()
+
+    async def want(self, seat: Seat, wanted: NDArray[np.bool_]) -> None:
+        """A member lacks these chunks now, whatever it said before."""
+        if self.begun:
+            await self._admit(seat, wanted, probe=False)
+        else:
+            seat.wanted = wanted
+
+    def probed(self, seat: Seat, message: Probed) -> None:
+        """A member says whether multicast reaches it."""
+        seat.probe = message
+        if message.reason:
+            seat.reason = message.reason
+        self._tell("member_probed", seat, outcome=message.outcome, loss=round(message.loss, 4), reason=message.reason)
+
+    def done(self, seat: Seat) -> None:
+        """A member has everything."""
+        seat.way = "done"
+        self._call(lambda cast, now: cast.handle_done(seat.member))
+
+    def moved(self, seat: Seat, reason: str) -> None:
+        """A member goes on by other means."""
+        seat.way, seat.reason = "unicast", reason
+        self._call(lambda cast, now: cast.handle_moved(seat.member))
+
+    def left(self, seat: Seat, lane: MemberLane, reason: str) -> None:
+        """A lane ended; nothing of a newer one is touched."""
+        if seat.lane is lane:
+            self._unseat(seat)
+            if seat.way not in ("done", "unicast"):
+                seat.way = "gone"
+            seat.reason = reason or seat.reason
+
+    # ------------------------------------------------------------------ what the machine says
+
+    def handle_verdict(self, verdict: Verdict) -> None:
+        """The machine changes how a member is served."""
+        seat = next((seat for seat in self.seats.values() if seat.member == verdict.member), None)
+        if seat is None:
+            return
+        seat.way, seat.reason = verdict.lane, verdict.reason
+        self._tell("member_moved", seat, lane=verdict.lane, reason=verdict.reason)
+        if seat.lane is not None:
+            seat.lane.send(LaneChange(lane=verdict.lane, reason=verdict.reason[:512]))
+
+    def handle_damaged(self, chunk: int, reason: str) -> None:
+        """A chunk cannot be read: nobody waits for it."""
+        for seat in self.members:
+            assert seat.lane is not None
+            seat.lane.send(Damaged(chunk=chunk, reason=reason[:512]))
+
+    # ------------------------------------------------------------------ time
+
+    async def tick(self) -> None:
+        """Open the gate when it is time; tell those who wait."""
+        waiting = [seat for seat in self.members if seat.wanted is not None]
+        now = time.monotonic()
+        if not self.begun and self.gate.poll_open(now, wall_s=local_wall_s(), members=len(waiting)):
+            self.begun = True
+            self.on_event("cast_begun", {"cast": self.cast_id, "group": str(self.endpoint), "members": len(waiting)})
+        if self.begun:
+            # All at once, so that nobody misses the first chunks while others are let in.
+            held = [(seat, seat.wanted) for seat in waiting if seat.wanted is not None]
+            for seat, _ in held:
+                seat.wanted = None
+            await asyncio.gather(*(self._admit(seat, wanted, probe=False) for seat, wanted in held))
+            return
+        needed, starts_in_s = self.gate.wait(now)
+        for seat in waiting:
+            seat.reason = self.gate.reason(now, members=len(waiting))
+            if seat.lane is not None:
+                seat.lane.send(Waiting(members=len(waiting), needed=needed, starts_in_s=starts_in_s))
+
+    def share(self, rate_bytes_per_s: float) -> None:
+        """What the common budget leaves."""
+        if rate_bytes_per_s != self.share_bytes_per_s:
+            self.share_bytes_per_s = rate_bytes_per_s
+            self._call(lambda cast, now: cast.handle_share(rate_bytes_per_s))
+
+    async def close(self, reason: str, *, retry: bool) -> None:
+        """Tell every member, end the thread."""
+        for seat in self.members:
+            await self.dismiss(seat, reason, retry=retry)
+        self.seats.clear()
+        await asyncio.to_thread(self.sender.stop)
+
+    async def dismiss(self, seat: Seat, reason: str, *, retry: bool) -> None:
+        """Close one member's lane with the reason."""
+        lane = seat.lane
+        self._unseat(seat)
+        if lane is not None:
+            lane.send(Closing(reason=reason[:512], retry=retry))
+            await lane.close()
+
+    # ------------------------------------------------------------------ for the operator
+
+    def state(self, seat: Seat) -> dict[str, Any]:
+        """How a member is doing: what it says itself, what its reports say."""
+        found: dict[str, Any] = {
+            "cast": self.cast_id,
+            "group": str(self.endpoint),
+            "lane": seat.way,
+            "reason": seat.reason,
+        }
+        member = self.cast.members.get(seat.member) if seat.sitting else None
+        if member is not None:
+            found |= {
+                "network_loss": round(member.loss, 5),
+                "host_overflow": round(member.overflow, 5),
+                "backlog": round(member.backlog, 3),
+                "write_bytes_per_s": member.write_bytes_per_s,
+                "missing_chunks": member.missing_chunks,
+                "round_trip_ms": None if member.round_trip_s is None else round(member.round_trip_s * MS, 2),
+            }
+        if seat.health is not None:
+            found["rate_bytes_per_s"] = seat.health.rate_bytes_per_s
+        if seat.probe is not None:
+            found["probe"] = seat.probe.outcome
+        return found
+
+    # ------------------------------------------------------------------ inside
+
+    async def _admit(self, seat: Seat, wanted: NDArray[np.bool_], *, probe: bool) -> None:
+        key = report_key(seat.session.key, cast=self.cast_id, member=seat.member)
+
+        def add(cast: Cast, now: float) -> tuple[int, float]:
+            cast.add_member(seat.member, key=key, wanted=wanted, now=now, probe=probe)
+            return cast.sequence, cast.report_interval_s
+
+        seat.sitting = True
+        sequence, interval_s = await asyncio.wrap_future(self.sender.call(add))
+        seat.way = "multicast"
+        if seat.lane is None:
+            self._unseat(seat)
+            return
+        seat.lane.send(
+            Joined(
+                member=seat.member,
+                sequence=sequence,
+                report_interval_ms=max(1, round(interval_s * MS)),
+                probes=PROBES if probe else 0,
+            )
+        )
+
+    def _unseat(self, seat: Seat) -> None:
+        seat.lane = seat.wanted = None
+        if seat.sitting:
+            seat.sitting = False
+            self._call(lambda cast, now: cast.remove_member(seat.member))
+
+    def _call(self, work: Callable[[Cast, float], object]) -> None:
+        self.sender.call(work).add_done_callback(_ignore_ended)
+
+    def _tell(self, name: str, seat: Seat, **fields: Any) -> None:
+        self.on_event(name, {"session": seat.session.id, "host": seat.session.host, "cast": self.cast_id, **fields})
+
+
+def local_wall_s() -> float:
+    """Seconds since midnight, local time."""
+    now = time.localtime()
+    return (now.tm_hour * 3600 + now.tm_min * 60 + now.tm_sec) % DAY_S
+
+
+def _ignore_ended(future: concurrent.futures.Future[object]) -> None:
+    """A cast that ended has no members to change; other errors are faults and are raised where they are looked at."""
+    error = future.exception()
+    if error is not None and not isinstance(error, OgcastError):
+        raise error

@@ -1,0 +1,399 @@
+"""One membership of a cast, as the session sees it: deliveries, and a reason in words when they stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from core.arena import Arena
+from core.errors import (
+    ChunkError,
+    ConnectionFailedError,
+    LocalError,
+    OgcastError,
+    PathError,
+    ProtocolError,
+    TransferError,
+)
+from core.ids import ChunkIndex
+from core.wantmap import WantMap
+from transports.base import Delivery
+from transports.multicast.authenticator import PacketAuthenticator
+from transports.multicast.evidence import gather
+from transports.multicast.lane import MemberLane
+from transports.multicast.offer import CastOffer
+from transports.multicast.proto.diagnosis import diagnose
+from transports.multicast.proto.lane import (
+    Closing,
+    Damaged,
+    Done,
+    Health,
+    Join,
+    Joined,
+    LaneChange,
+    Leave,
+    Probed,
+    Waiting,
+    pack_wants,
+)
+from transports.multicast.proto.membership import Membership, Step
+from transports.multicast.proto.reception import Reception
+from transports.multicast.receiver import Arrived, CastReceiver
+from transports.multicast.udp.incoming import GroupReceiver
+from transports.multicast.wants import flags_of
+
+__all__ = ["MulticastIncoming"]
+
+TICK_S = 0.1
+HEALTH_EVERY_S = 2.0
+REJECTIONS_MAX = 3
+"""Times a chunk may come wrong before it is left to others."""
+REST_S = 20.0
+"""A member asked to go on by other means may come back after so long."""
+SOURCE = "multicast"
+
+
+class MulticastIncoming:
+    """An `Incoming`. Everything runs on the session's loop; `begin` first, `close` last."""
+
+    def __init__(
+        self,
+        *,
+        offer: CastOffer,
+        lane: MemberLane,
+        reception: Reception,
+        socket: GroupReceiver,
+        authenticator: PacketAuthenticator,
+        interface: str,
+        want: WantMap,
+        arena: Arena,
+        on_event: Callable[[str, Mapping[str, Any]], None],
+        multicast_before: int,
+    ) -> None:
+        self._offer = offer
+        self._lane = lane
+        self._reception = reception
+        """Its figures are read here; everything else goes through the receiver's mailbox."""
+        self._receiver = CastReceiver(
+            reception,
+            socket=socket,
+            report_to=(offer.source, offer.report_port),
+            authenticator=authenticator,
+            symbol_bytes=offer.symbol_bytes,
+            loop=asyncio.get_running_loop(),
+            on_chunk=self.handle_chunk,
+            on_alarm=lambda alarm: None,  # the membership has its own patience, and the lane says why a cast ends
+            on_trouble=self.handle_trouble,
+        )
+        self._interface = interface
+        self._want = want
+        self._arena = arena
+        self._on_event = on_event
+        self._multicast_before = multicast_before
+        self._lacking = flags_of(want)
+        self._ready: deque[Delivery] = deque()
+        self._open: set[int] = set()
+        self._rejections: Counter[int] = Counter()
+        self._lost: dict[int, str] = {}
+        self._failed: OgcastError | None = None
+        self._news = asyncio.Event()
+        self._left = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._membership = Membership(
+            now=time.monotonic(),
+            probe_wait_s=offer.probe_wait_s,
+            start_timeout_s=offer.start_timeout_s,
+            silence_s=offer.receive_timeout_s,
+        )
+        self._health_at = 0.0
+        self._bytes = 0
+        self._last_health = (time.monotonic(), 0)
+        self._waiting = ""
+
+    def begin(self) -> None:
+        """Join: from now on things arrive."""
+        if not self._lacking.any():
+            return
+        self._receiver.start()
+        self._lane.send(Join(wanted=pack_wants(self._lacking)))
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._feed_slots(), self._hear_lane(), self._look_after())
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
+
+    def state(self) -> dict[str, Any]:
+        """How it arrives."""
+        reception = self._reception
+        return {
+            "cast": self._offer.cast,
+            "group": self._offer.group,
+            "network_loss": round(self._network_loss(), 5),
+            "host_overflow": reception.figures.overflow,
+            "forged": self._receiver.intake.counters.forged,
+            "mended_symbols": self._receiver.counters.mended_symbols,
+            "rejoins": self._receiver.counters.rejoins,
+            "passed_for_want_of_memory": reception.figures.passed,
+            "waiting": self._waiting,
+        }
+
+    # ------------------------------------------------------------------ Incoming
+
+    def __aiter__(self) -> MulticastIncoming:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while True:
+            self._notice_others()
+            if self._ready:
+                return self._ready.popleft()
+            if self._failed is not None:
+                raise self._failed
+            if self._left or (not self._open and not self._lacking.any()):
+                self._finish()
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+
+    def accept(self, delivery: Delivery) -> None:
+        """See Incoming."""
+        self._open.discard(delivery.chunk)
+        self._forget(delivery.chunk)
+        self._news.set()
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        """See Incoming."""
+        chunk = delivery.chunk
+        self._open.discard(chunk)
+        self._rejections[chunk] += 1
+        if self._rejections[chunk] >= REJECTIONS_MAX:
+            self._lost[chunk] = reason
+            self._forget(chunk)
+        else:
+            self._receiver.call(lambda reception, now: reception.handle_rejected(chunk))
+        self._news.set()
+
+    async def close(self) -> None:
+        """Leave the cast and the group; every slot that no delivery holds goes back."""
+        self._left = True
+        self._news.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._lane.broken and self._failed is not None:
+            self._lane.send(Leave(reason=str(self._failed)[:512]))
+        for slot in await asyncio.to_thread(self._receiver.stop):
+            slot.release()
+        while self._ready:
+            self._ready.popleft().release()
+        await self._lane.close()
+
+    # ------------------------------------------------------------------ the receiver's side
+
+    def handle_chunk(self, arrived: Arrived) -> None:
+        """A chunk is all there."""
+        chunk = arrived.chunk
+        if self._left or not self._lacking[chunk] or chunk in self._open or chunk not in self._want:
+            arrived.slot.release()
+            if chunk not in self._open:
+                self._forget(chunk)
+            self._news.set()
+            return
+        self._open.add(chunk)
+        self._bytes += arrived.stored_bytes
+        self._membership.handle_chunk(time.monotonic())
+        self._ready.append(
+            Delivery(
+                chunk=ChunkIndex(chunk),
+                encoding=arrived.encoding,
+                frame=arrived.slot.view[: arrived.stored_bytes],
+                source=SOURCE,
+                release=arrived.slot.release,
+            )
+        )
+        self._news.set()
+
+    def handle_trouble(self, error: LocalError) -> None:
+        """The group cannot be joined again, or the thread ended."""
+        if not self._receiver.running:
+            self._fail(PathError(str(error), hint=error.hint))
+        else:
+            self._on_event("notice", {"message": f"multicast: {error}"})
+
+    # ------------------------------------------------------------------ tasks
+
+    async def _feed_slots(self) -> None:
+        """Give the receiver every slot that nobody else holds."""
+        while True:
+            slot = await self._arena.acquire()
+            if self._left:
+                slot.release()
+                return
+            self._receiver.give_slot(slot)
+
+    async def _hear_lane(self) -> None:
+        while True:
+            message = await self._lane.receive()
+            match message:
+                case None:
+                    self._fail(ConnectionFailedError("the repository closed the member lane"))
+                    return
+                case Closing():
+                    said = f"the repository ended the cast: {message.reason}"
+                    self._fail(ConnectionFailedError(said) if message.retry else TransferError(said))
+                    return
+                case Joined():
+                    self._waiting = ""
+                    self._membership.handle_joined(time.monotonic(), probes=message.probes)
+                case Waiting():
+                    self._hear_waiting(message)
+                case LaneChange():
+                    self._hear_change(message)
+                case Damaged() if message.chunk < len(self._lacking):
+                    if self._lacking[message.chunk]:
+                        self._lost[message.chunk] = message.reason
+                        self._forget(message.chunk)
+                        self._news.set()
+                case _:
+                    raise ProtocolError("the repository sent what only members send")
+
+    def _hear_waiting(self, message: Waiting) -> None:
+        self._membership.handle_waiting(time.monotonic())
+        self._waiting = message.text
+        self._on_event("waiting", {"transport": SOURCE, "message": f"the cast has not begun: {self._waiting}"})
+
+    def _hear_change(self, message: LaneChange) -> None:
+        if message.lane == "unicast":
+            self._fail(PathError(f"this client is taken out of the cast: {message.reason}", again_after_s=REST_S))
+        else:
+            self._on_event("notice", {"message": f"multicast, lane {message.lane}: {message.reason}"})
+
+    async def _look_after(self) -> None:
+        """The clock of the membership: verdicts, silence, signs of life."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            self._notice_others()
+            reception = self._reception
+            status = reception.status
+            step = self._membership.poll(
+                now,
+                packets=reception.tracker.received,
+                span=reception.tracker.span,
+                probes=reception.figures.probes,
+                lacking=int(self._lacking.sum()),
+                sender_idle=status is not None and status.chunks_wanted == 0,
+            )
+            if step is not None:
+                await self._act(step)
+            if now >= self._health_at:
+                self._health_at = now + HEALTH_EVERY_S
+                self._lane.send(self._health(now))
+
+    async def _act(self, step: Step) -> None:
+        reason = step.reason
+        if step.verdict is not None:
+            hint = ""
+            if step.fatal:
+                found = await asyncio.to_thread(self._diagnose)
+                reason, hint = found
+            verdict = Probed(
+                outcome=step.verdict,
+                received=self._reception.figures.probes,
+                sent=self._membership.probes,
+                loss=step.loss,
+                reason=reason[:512],
+            )
+            self._lane.send(verdict)
+            self._on_event("multicast-probe", {"outcome": step.verdict, "loss": step.loss, "message": reason})
+            if step.fatal:
+                self._fail(PathError(f"multicast does not arrive: {reason}", hint=hint))
+        elif step.fatal:
+            self._fail(PathError(reason, again_after_s=step.again_after_s))
+
+    def _diagnose(self) -> tuple[str, str]:
+        offer = self._offer
+        reason = diagnose(
+            gather(
+                interface=self._interface,
+                group=offer.group,
+                source=offer.source,
+                source_specific=offer.source_specific,
+                ttl=offer.ttl,
+                probes_sent=self._membership.probes,
+                probes_received=self._reception.figures.probes,
+                multicast_before=self._multicast_before,
+                forged=self._receiver.intake.counters.forged,
+            )
+        )
+        return reason.text, reason.hint
+
+    # ------------------------------------------------------------------ inside
+
+    def _health(self, now: float) -> Health:
+        before, count = self._last_health
+        rate = (self._bytes - count) / max(now - before, 1e-3)
+        self._last_health = (now, self._bytes)
+        reception = self._reception
+        span = max(1, reception.tracker.span)
+        used = self._arena.slots - self._arena.free - reception.free_slots
+        return Health(
+            missing_chunks=int(self._lacking.sum()),
+            network_loss=self._network_loss(),
+            host_overflow=min(1.0, reception.figures.overflow / span),
+            rate_bytes_per_s=int(rate),
+            write_bytes_per_s=int(rate),
+            backlog=min(1.0, max(0.0, used / self._arena.slots)),
+        )
+
+    def _network_loss(self) -> float:
+        tracker = self._reception.tracker
+        lost = tracker.lost - min(tracker.lost, self._reception.figures.overflow)
+        return min(1.0, lost / max(1, tracker.span))
+
+    def _notice_others(self) -> None:
+        """Chunks that another transport brought, or that the session does not want any more."""
+        if len(self._want) + len(self._open) >= int(self._lacking.sum()):
+            return
+        gone = self._lacking & ~flags_of(self._want)
+        for chunk in np.flatnonzero(gone).tolist():
+            if chunk not in self._open:
+                self._forget(chunk)
+        self._news.set()
+
+    def _forget(self, chunk: int) -> None:
+        """Nothing of the chunk is wanted over this path any more."""
+        if self._lacking[chunk]:
+            self._lacking[chunk] = False
+            self._receiver.call(lambda reception, now: reception.handle_accepted(chunk))
+
+    def _finish(self) -> None:
+        """Everything that can come has come."""
+        lost = [chunk for chunk in self._lost if chunk in self._want]
+        if not self._lane.broken and not self._left and not lost:
+            self._lane.send(Done())
+        if lost:
+            raise ChunkError(
+                f"chunk {lost[0]} cannot be had: {self._lost[lost[0]]}", hint="run `repod verify` at the repository"
+            )
+
+    def _fail(self, error: OgcastError) -> None:
+        if self._failed is None:
+            self._failed = error
+        self._news.set()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, OgcastError):
+            self._fail(error)
+        else:
+            with contextlib.suppress(Exception):
+                self._on_event("warning", {"message": f"a fault of this program in multicast: {error!r}"})
+            self._fail(PathError(f"a fault of this program: {error!r}", hint="please report it"))

@@ -1,0 +1,144 @@
+"""From a member's socket to rows of symbols: many packets at a time, checked, and put where the machine says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.authenticator import PacketAuthenticator
+from transports.multicast.proto.limits import HEADER_BYTES, TAG_BYTES
+from transports.multicast.proto.packets import extend_sequences, packet_bytes, parse_headers
+from transports.multicast.proto.received import Placement
+from transports.multicast.proto.reception import Reception
+from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
+
+__all__ = ["Intake", "IntakeCounters"]
+
+BATCH_BYTES = 1024 * 1024
+"""Packets handled together: enough to make the cost of a call small, little enough to stay in the cache."""
+CONTROLS_MAX = 256
+"""Short packets taken along with a batch; more than that is a flood, and dropped."""
+CONTROL_MAX_BYTES = 64
+"""Longest STATUS or PROBE with its authenticator."""
+
+
+@dataclass(slots=True)
+class IntakeCounters:
+    """Running totals of one member's socket."""
+
+    trains: int = 0
+    bytes: int = 0
+    """UDP payload that came, good or not."""
+    batches: int = 0
+    forged: int = 0
+    """Packets whose authenticator does not hold: forged, foreign, damaged."""
+    odd: int = 0
+    """Packets of a length no packet of the cast has."""
+
+
+class Intake:
+    """Receives, checks and places. Use from one thread. Nothing a packet holds makes it raise."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        *,
+        socket: GroupReceiver,
+        authenticator: PacketAuthenticator,
+        memory: Mapping[int, NDArray[np.uint8]],
+        symbol_bytes: int,
+    ) -> None:
+        """`memory`: for each slot number the rows a chunk is assembled in, one symbol each; read at every batch."""
+        self._reception = reception
+        self._socket = socket
+        self._authenticator = authenticator
+        self._memory = memory
+        self._packet_bytes = packet_bytes(symbol_bytes)
+        self._symbols = slice(HEADER_BYTES, HEADER_BYTES + symbol_bytes)
+        self._batch = np.empty(BATCH_BYTES + TRAIN_MAX_BYTES, dtype=np.uint8)
+        self._room = self._batch.data
+        self._overflows = 0
+        self.counters = IntakeCounters()
+
+    def take(self, now: float) -> bool:
+        """One batch of what waits at the socket; False if nothing did. Raises OSError when the interface is gone."""
+        filled, controls, any_came = self._receive()
+        if filled:
+            self._place(self._batch[:filled].reshape(-1, self._packet_bytes), now)
+        for packet in controls:
+            self._handle_control(packet, now)
+        self.counters.batches += any_came
+        return any_came
+
+    def _receive(self) -> tuple[int, list[bytes], bool]:
+        """Packets of the usual length side by side in the batch; what else came apart."""
+        size, filled = self._packet_bytes, 0
+        controls: list[bytes] = []
+        any_came = False
+        while filled <= BATCH_BYTES and (train := self._socket.receive(self._room[filled:])) is not None:
+            any_came = True
+            self.counters.trains += 1
+            self.counters.bytes += train.length
+            start, stop = filled, filled + train.length
+            if train.packet_bytes == size:
+                # a shorter packet right behind a train is handed over as its last piece
+                filled += train.length // size * size
+                start = filled
+                self._note_overflow(max(1, train.length // size))
+            self._split(self._room[start:stop], min(train.packet_bytes, stop - start), controls)
+        return filled, controls, any_came
+
+    def _split(self, data: memoryview, step: int, controls: list[bytes]) -> None:
+        if not len(data):
+            return
+        pieces = [bytes(data[at : at + step]) for at in range(0, len(data), max(1, step))]
+        fitting = [piece for piece in pieces if TAG_BYTES < len(piece) <= CONTROL_MAX_BYTES]
+        fitting = fitting[: CONTROLS_MAX - len(controls)]
+        self.counters.odd += len(pieces) - len(fitting)
+        controls += fitting
+
+    def _note_overflow(self, packets: int) -> None:
+        """The kernel counts a train it drops as one; take it for as long as the one that just came."""
+        more = self._socket.overflows - self._overflows
+        if more:
+            self._overflows += more
+            self._reception.handle_overflow(more * packets)
+
+    def _place(self, packets: NDArray[np.uint8], now: float) -> None:
+        headers = parse_headers(packets)
+        sequences = extend_sequences(headers.sequence, self._reception.highest)
+        good = self._authenticator.check(packets, sequences.astype(np.uint64))
+        if not good.all():
+            self.counters.forged += len(good) - int(good.sum())
+            kept = np.flatnonzero(good)
+            if not len(kept):
+                return
+            headers, packets = headers.select(good), packets[kept]
+        self._copy(packets[:, self._symbols], self._reception.handle_packets(headers, now))
+
+    def _copy(self, symbols: NDArray[np.uint8], placement: Placement) -> None:
+        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other."""
+        sources, slots, rows = placement.packets, placement.slots, placement.rows
+        if not len(sources):
+            return
+        breaks = (np.diff(sources) != 1) | (np.diff(rows) != 1) | (np.diff(slots) != 0)
+        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(sources)]
+        for first, last in itertools.pairwise(edges):
+            source, row, count = int(sources[first]), int(rows[first]), last - first
+            self._memory[int(slots[first])][row : row + count] = symbols[source : source + count]
+
+    def _handle_control(self, packet: bytes, now: float) -> None:
+        row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)
+        if len(packet) < HEADER_BYTES:
+            self.counters.odd += 1
+            return
+        low = np.frombuffer(packet, dtype="<u4", count=1, offset=4).astype(np.uint32)
+        sequence = extend_sequences(low, self._reception.highest).astype(np.uint64)
+        if not self._authenticator.check(row, sequence)[0]:
+            self.counters.forged += 1
+            return
+        self._reception.handle_control(packet[:-TAG_BYTES], now)

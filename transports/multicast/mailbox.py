@@ -1,0 +1,96 @@
+"""Calls into a machine that lives on a thread of its own: a bounded queue and a way to wake the thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from core.errors import BusyError
+
+__all__ = ["CALLS_MAX", "Mailbox"]
+
+CALLS_MAX = 4096
+"""Calls that may wait: a whole room joining at the same moment, several times over."""
+
+_Machine = TypeVar("_Machine")
+_Result = TypeVar("_Result")
+
+
+class Mailbox(Generic[_Machine]):
+    """Any thread calls; the machine's thread runs the calls in order. After `close` every call is refused."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # the result type differs from call to call
+        self._calls: deque[tuple[Callable[[_Machine, float], Any], Future[Any]]] = deque()
+        self._closed = False
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.refused = 0
+        """Calls that found the queue full."""
+
+    def fileno(self) -> int:
+        """Readable while calls wait."""
+        return self._bell
+
+    def call(self, work: Callable[[_Machine, float], _Result]) -> Future[_Result]:
+        """Have `work(machine, now)` run on the machine's thread; the future holds what it returns or raises.
+
+        Never waits. The future fails with BusyError when too many calls wait, or the thread has ended.
+        """
+        future: Future[_Result] = Future()
+        with self._lock:
+            if self._closed:
+                future.set_exception(BusyError("the cast has ended", hint="join again"))
+            elif len(self._calls) >= CALLS_MAX:
+                self.refused += 1
+                future.set_exception(BusyError(f"{CALLS_MAX} calls wait already", hint="try again in a moment"))
+            else:
+                self._calls.append((work, future))
+                os.eventfd_write(self._bell, 1)
+        return future
+
+    def wake(self) -> None:
+        """Make `fileno` readable without a call."""
+        with self._lock:
+            if not self._closed:
+                os.eventfd_write(self._bell, 1)
+
+    def run(self, machine: _Machine, now: float) -> int:
+        """On the machine's thread: run what waits, return how many calls that were."""
+        with self._lock:
+            if not self._calls:
+                self._hush()
+                return 0
+            calls = list(self._calls)
+            self._calls.clear()
+            self._hush()
+        for work, future in calls:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work(machine, now))
+                except BaseException as error:
+                    future.set_exception(error)
+        return len(calls)
+
+    def close(self) -> None:
+        """Refuse what waits and what comes. Harmless when repeated."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            os.close(self._bell)
+            calls = list(self._calls)
+            self._calls.clear()
+        for _, future in calls:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(BusyError("the cast has ended", hint="join again"))
+
+    def _hush(self) -> None:
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            return

@@ -1,0 +1,34 @@
+"""Rebuild the originals of a chunk that came partly as parity, in the chunk's own memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.fec.code import ErasureCode
+from transports.multicast.proto.assembly import BlockRepair
+
+__all__ = ["mend"]
+
+
+def mend(frame: NDArray[np.uint8], blocks: int, repairs: Sequence[BlockRepair], code: ErasureCode) -> int:
+    """Put every original of `frame` (one symbol a row) in its row; returns how many had to be computed.
+
+    `blocks` is the number of blocks of the chunk. A row of a damaged block may hold parity, or an original whose own
+    row was taken; both are moved out of the way first.
+    """
+    computed = 0
+    for repair in repairs:
+        block = frame[repair.block :: blocks]
+        k = len(block)
+        foreign = np.flatnonzero(repair.indices != np.arange(k))
+        symbols = repair.indices[foreign].astype(np.int64)
+        data = block[foreign]
+        original = symbols < k
+        block[symbols[original]] = data[original]
+        missing = np.setdiff1d(foreign, symbols[original])
+        code.decode(block, missing.tolist(), symbols[~original].tolist(), data[~original])
+        computed += len(missing)
+    return computed

@@ -1,0 +1,65 @@
+"""What a cast hands to its shell to send, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.proto.layout import Layout
+
+__all__ = ["Burst", "Control", "Totals"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """A train of data packets of one chunk, of equal size, to be sent now."""
+
+    chunk: int
+    layout: Layout
+    encoding: int
+    first_sequence: int
+    """Of its first packet; the others follow."""
+    blocks: NDArray[np.uint8]
+    symbols: NDArray[np.uint8]
+    first_row: int | None
+    """Originals: rows first_row … first_row + len of the stored frame, in order. None for a repair."""
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One STATUS or PROBE, without the authenticator, to be sent now."""
+
+    sequence: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Totals:
+    """Running totals of a cast."""
+
+    packets: int = 0
+    originals: int = 0
+    repairs: int = 0
+    """Symbols sent beyond the originals of a chunk."""
+    unasked: int = 0
+    """Repairs sent before anybody asked; part of `repairs`."""
+    control: int = 0
+    wire_bytes: int = 0
+    """Everything, headers of all layers included."""
+    chunks: int = 0
+    """Chunks sent, repetitions included."""
+    chunks_again: int = 0
+    """Repetitions."""
+    reports: int = 0
+    """Good ones."""
+    reports_refused: int = 0
+    """Malformed, forged, repeated, of nobody or another cast."""
+    entries_refused: int = 0
+    """Deficits of chunks or blocks that do not exist, or above k."""
+    entries_stale: int = 0
+    """Deficits a repair sent since took care of."""

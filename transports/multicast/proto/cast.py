@@ -1,0 +1,397 @@
+"""The sending side of one multicast session, as a pure machine: what goes out next, and when.
+
+The shell asks for a burst, fills in symbols (rows of stored frames, parity made on demand), authenticates and sends;
+between bursts it feeds the reports that came in. Members can only ask: nothing a member says or fails to say makes
+the cast wait, and what makes no sense changes nothing but a counter.
+
+Order of sending: repairs that have been gathered, the originals of the chunk in progress, the next chunk of the
+schedule, repairs not gathered yet, repairs of late members. When there is nothing of all that the cast is *idle*: it
+says so at once, and again with doubling pauses as long as some member is not done, and is silent after that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.proto.announcer import Announcer
+from transports.multicast.proto.burst import Burst, Control, Totals
+from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.demotion import Demotion, Verdict
+from transports.multicast.proto.heads import Heads
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.limits import (
+    BURST_PACKETS,
+    MAX_SYMBOL_BYTES,
+    MIN_SYMBOL_BYTES,
+    SEQUENCE_LIMIT,
+    TAG_BYTES,
+    WIRE_OVERHEAD_BYTES,
+)
+from transports.multicast.proto.members import Members
+from transports.multicast.proto.packets import Probe, Status, StatusFlags, packet_bytes
+from transports.multicast.proto.rate import Pace, RateControl, RateLimits
+from transports.multicast.proto.repair import Repairs
+from transports.multicast.proto.report_clock import MEMBERS_PER_S
+from transports.multicast.proto.requests import Requests
+from transports.multicast.proto.schedule import Schedule
+
+__all__ = ["Cast"]
+
+REPORT_S = 0.1
+"""T for up to a hundred members."""
+GATHER = 0.5
+"""Share of T for which repairs of a chunk wait for further reports while there is other work."""
+TYPICAL_WEIGHT = 0.2
+
+
+class Cast:
+    """One image version sent to one group."""
+
+    def __init__(
+        self,
+        *,
+        cast_id: int,
+        chunks: int,
+        stored: Callable[[int], tuple[int, int]],
+        symbol_bytes: int,
+        limits: RateLimits,
+        now: float,
+        first_sequence: int = 1,
+        overhead_bytes: int = WIRE_OVERHEAD_BYTES,
+    ) -> None:
+        """`stored` gives (stored length, encoding) of a chunk; it is called when a chunk is about to be sent.
+
+        `overhead_bytes` is what a packet takes on the wire beside its UDP payload.
+        """
+        if not MIN_SYMBOL_BYTES <= symbol_bytes <= MAX_SYMBOL_BYTES or symbol_bytes % 8:
+            raise ValueError(f"no symbol size: {symbol_bytes}")
+        self._id = cast_id
+        self._chunks = chunks
+        self._stored = stored
+        self._symbol_bytes = symbol_bytes
+        self._overhead = overhead_bytes
+        self._packet_wire_bytes = packet_bytes(symbol_bytes) + overhead_bytes
+        self._sequence = first_sequence
+        self._members = Members()
+        self._demand = Demand(chunks)
+        self._schedule = Schedule(self._demand.counts)
+        self._repairs = Repairs()
+        self._rate = RateControl(limits, now)
+        self._pace = Pace(limits.cap_bytes_per_s, now)
+        self._demotion = Demotion(now)
+        self._current: Burst | None = None
+        self._row = 0
+        self._stop_row = 0
+        self._heads = Heads()
+        self._typical = 0.0
+        self._announcer = Announcer(now)
+        self._closing = False
+        self._events: deque[Verdict] = deque()
+        self.totals = Totals()
+        self._requests = Requests(
+            cast_id=cast_id, members=self._members, demand=self._demand, repairs=self._repairs, totals=self.totals
+        )
+
+    # ------------------------------------------------------------------ state
+
+    @property
+    def members(self) -> Members:
+        """Who takes part; read only."""
+        return self._members
+
+    @property
+    def sequence(self) -> int:
+        """Number of the last packet: what an offer tells a joiner."""
+        return self._sequence - 1
+
+    @property
+    def rate(self) -> RateControl:
+        """The rate and what holds it; read only."""
+        return self._rate
+
+    @property
+    def exhausted(self) -> bool:
+        """All sequence numbers are used: open another cast."""
+        return self._sequence + BURST_PACKETS >= SEQUENCE_LIMIT
+
+    @property
+    def report_interval_s(self) -> float:
+        """T."""
+        return max(REPORT_S, len(self._members) / MEMBERS_PER_S)
+
+    @property
+    def chunks_wanted(self) -> int:
+        """Chunks somebody lacks, the one in progress not counted."""
+        return self._demand.chunks_wanted
+
+    def upcoming(self, limit: int) -> list[int]:
+        """Chunks likely needed next, the most urgent first: what to read ahead."""
+        now = [] if self._current is None else [self._current.chunk]
+        found = dict.fromkeys([*now, *self._repairs.chunks_due(limit), *self._schedule.peek(limit)])
+        return list(found)[:limit]
+
+    # ------------------------------------------------------------------ members
+
+    def add_member(
+        self, member_id: int, *, key: bytes, wanted: NDArray[np.bool_], now: float, probe: bool = True
+    ) -> None:
+        """A client joined. BusyError when there are too many. Joining again replaces what it wanted."""
+        if len(wanted) != self._chunks:
+            raise ValueError(f"want-map of {len(wanted)} chunks for {self._chunks}")
+        member = self._members.get(member_id) or self._members.add(member_id, key, now)
+        member.lane = "multicast"
+        member.missing_chunks = int(wanted.sum())
+        member.done = member.missing_chunks == 0
+        self._demotion.forget(member_id)
+        self._demand.add(member.place, wanted)
+        self._note_head(member.place)
+        if probe:
+            self._announcer.handle_joined(now)
+        self._announcer.handle_state(idle=not self._has_work(), now=now)
+
+    def remove_member(self, member_id: int) -> None:
+        """A client left or died; nothing is sent for it from now on. Unknown ids are ignored."""
+        member = self._members.remove(member_id)
+        if member is not None:
+            self._forget_wants(member.place)
+            self._demotion.forget(member_id)
+
+    def handle_done(self, member_id: int) -> None:
+        """A client has everything."""
+        if member := self._members.get(member_id):
+            member.done = True
+            member.missing_chunks = 0
+            self._forget_wants(member.place)
+
+    def handle_moved(self, member_id: int) -> None:
+        """A client goes on by other means: it stays a member whom nothing is sent for."""
+        if member := self._members.get(member_id):
+            member.lane = "unicast"
+            self._forget_wants(member.place)
+
+    def handle_share(self, rate_bytes_per_s: float) -> None:
+        """What the common budget leaves for this cast."""
+        self._rate.handle_share(rate_bytes_per_s)
+        self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
+
+    def handle_closing(self, now: float) -> None:
+        """Tell the group that the cast ends; call `poll_control` a few times more."""
+        self._closing = True
+        self._announcer.handle_urgent(now)
+
+    # ------------------------------------------------------------------ reports
+
+    def handle_report(self, data: bytes | memoryview, now: float) -> None:
+        """A datagram to the report port, from anybody. What makes no sense is counted, nothing else."""
+        current = None if self._current is None else self._current.chunk
+        if self._requests.handle_report(data, sequence=self._sequence, current=current, now=now):
+            self._announcer.handle_state(idle=not self._has_work(), now=now)
+
+    # ------------------------------------------------------------------ sending
+
+    def poll_timer(self) -> float:
+        """When `poll_burst` or `poll_control` has something."""
+        speak = self._announcer.next_at(status=self._wants_status())
+        return min(speak, self._pace.ready_at()) if self._has_work() else speak
+
+    def poll_burst(self, now: float) -> Burst | None:
+        """The next train, or None: nothing to send, or not yet (`poll_timer`)."""
+        if now < self._pace.ready_at() or self.exhausted:
+            return None
+        if not self._has_work():
+            return None
+        self._group_feedback(now)
+        limit = self._pace.burst_packets(self._packet_wire_bytes, BURST_PACKETS)
+        burst = self._next_burst(limit, now)
+        if burst is None:
+            return None
+        count = len(burst)
+        self._sequence += count
+        self.totals.packets += count
+        self._spend(count * self._packet_wire_bytes, now)
+        if burst.first_row is not None:
+            self.totals.originals += count
+            self._advance(burst, now)
+        else:
+            self.totals.repairs += count
+        self._announcer.handle_state(idle=not self._has_work(), now=now)
+        return burst
+
+    def poll_control(self, now: float) -> Control | None:
+        """The next STATUS or PROBE; call until None."""
+        if self.exhausted:
+            return None
+        if (probe := self._announcer.poll_probe(now)) is not None:
+            number, left = probe
+            packet = Probe(cast_id=self._id, sequence=self._sequence, number=number, left=left)
+            return self._control(packet.encode(), now)
+        if not self._wants_status() or not self._announcer.poll_status(now):
+            return None
+        return self._control(self._status(now).encode(), now)
+
+    def poll_event(self) -> Verdict | None:
+        """A member that changes its lane."""
+        return self._events.popleft() if self._events else None
+
+    # ------------------------------------------------------------------ inside
+
+    def _forget_wants(self, place: int) -> None:
+        self._demand.remove(place)
+        self._heads.forget(place)
+        if self._current is not None and not self._members.lacking:
+            self._repairs.finish(self._current.chunk, self._sequence - 1)
+            self._current = None
+
+    def _has_work(self) -> bool:
+        return bool(
+            len(self._members)
+            and (
+                self._current is not None
+                or self._demand.chunks_wanted
+                or self._repairs.any_due
+                or self._repairs.any_late
+            )
+        )
+
+    def _wants_status(self) -> bool:
+        return len(self._members) > 0 and (self._closing or self._has_work() or self._members.lacking > 0)
+
+    def _next_burst(self, limit: int, now: float) -> Burst | None:
+        waiting = self._repairs.oldest(late=False)
+        gathered = waiting is not None and now >= waiting[1] + GATHER * self.report_interval_s
+        if waiting is not None and gathered:
+            return self._repair_burst(waiting[0], limit, late=False)
+        if self._current is None and self._demand.chunks_wanted:
+            self._begin_chunk()
+        if self._current is not None:
+            return self._original_burst(limit)
+        if waiting is not None:
+            return self._repair_burst(waiting[0], limit, late=False)
+        waiting = self._repairs.oldest(late=True)
+        return None if waiting is None else self._repair_burst(waiting[0], limit, late=True)
+
+    def _begin_chunk(self) -> None:
+        chunk = self._schedule.take()
+        if chunk is None:
+            return
+        again = chunk in self._repairs
+        count = self._demand.take(chunk)
+        asked_by = self._requests.asked_by.pop(chunk, None)
+        length, encoding = self._stored(chunk)
+        layout = Layout(length, self._symbol_bytes)
+        self._repairs.start(chunk, layout, encoding)
+        self._current = Burst(
+            chunk=chunk,
+            layout=layout,
+            encoding=encoding,
+            first_sequence=0,
+            blocks=np.zeros(0, dtype=np.uint8),
+            symbols=np.zeros(0, dtype=np.uint8),
+            first_row=0,
+        )
+        self._row = 0
+        self._stop_row = self._heads.take(chunk, count) or layout.symbols
+        self.totals.chunks += 1
+        self.totals.chunks_again += again
+        if count == 1 and asked_by is not None and again:
+            self._members.charge({asked_by: self._stop_row})
+
+    def _note_head(self, place: int) -> None:
+        """A member joins while a chunk is being sent: of that one it only misses the head, rows 0 … now."""
+        if self._current is None:
+            return
+        chunk = self._current.chunk
+        if not self._demand.wants(place, chunk):
+            return
+        if self._row == 0:
+            self._demand.withdraw(place, chunk)
+        else:
+            self._heads.note(chunk, place, self._row)
+
+    def _original_burst(self, limit: int) -> Burst:
+        assert self._current is not None
+        layout = self._current.layout
+        rows = np.arange(self._row, min(self._row + limit, self._stop_row))
+        return replace(
+            self._current,
+            first_sequence=self._sequence,
+            blocks=(rows % layout.blocks).astype(np.uint8),
+            symbols=(rows // layout.blocks).astype(np.uint8),
+            first_row=self._row,
+        )
+
+    def _advance(self, burst: Burst, now: float) -> None:
+        """Originals went out."""
+        self._row += len(burst)
+        if self._row < self._stop_row:
+            return
+        self._current = None
+        self._repairs.finish(burst.chunk, self._sequence - 1)
+        if self._demand.chunks_wanted == 0 and (unasked := round(self._typical)):
+            # The end of the pass: the wire would rest for a round trip, so what will be asked for is sent at once.
+            self._repairs.add_all(burst.chunk, unasked, now)
+            self.totals.unasked += unasked * burst.layout.blocks
+
+    def _repair_burst(self, chunk: int, limit: int, *, late: bool) -> Burst:
+        repair = self._repairs[chunk]
+        if not late and not repair.repaired:
+            self._typical += TYPICAL_WEIGHT * (float(repair.due.mean()) - self._typical)
+        taken = self._repairs.take(chunk, limit, late=late)
+        repair.note_sent(self._sequence + len(taken.blocks) - 1, taken.counts)
+        self._members.charge(taken.sole)
+        return Burst(
+            chunk=chunk,
+            layout=repair.layout,
+            encoding=repair.encoding,
+            first_sequence=self._sequence,
+            blocks=taken.blocks,
+            symbols=taken.symbols,
+            first_row=None,
+        )
+
+    def _group_feedback(self, now: float) -> None:
+        """Let rate and lanes follow what members reported."""
+        for verdict in self._demotion.poll(self._members, self.totals.packets, now):
+            if verdict.lane == "unicast":
+                self.handle_moved(verdict.member)
+            self._events.append(verdict)
+        if self._rate.due(now):
+            loss, backlog = self._members.quantile("loss", 0.75), self._members.quantile("backlog", 0.75)
+            self._rate.handle_group(loss=loss, backlog=backlog, now=now)
+            self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
+
+    def _status(self, now: float) -> Status:
+        flags = StatusFlags.NONE if self._has_work() else StatusFlags.IDLE
+        if self._schedule.repeating:
+            flags |= StatusFlags.REPEATS
+        if self._closing:
+            flags |= StatusFlags.CLOSING
+        return Status(
+            cast_id=self._id,
+            sequence=self._sequence,
+            time_us=int(now * 1e6),
+            pace_bytes_per_s=int(self._pace.rate_bytes_per_s),
+            chunks_wanted=self._demand.chunks_wanted,
+            repairs_pending=self._repairs.pending,
+            report_interval_ms=int(self.report_interval_s * 1000),
+            round_trip_ms=int(self._members.round_trip_s() * 1000) + 1,
+            members=len(self._members),
+            flags=flags,
+            echo=self.totals.reports,
+        )
+
+    def _control(self, data: bytes, now: float) -> Control:
+        control = Control(sequence=self._sequence, data=data)
+        self._sequence += 1
+        self.totals.control += 1
+        self._spend(len(data) + TAG_BYTES + self._overhead, now)
+        return control
+
+    def _spend(self, wire_bytes: int, now: float) -> None:
+        self.totals.wire_bytes += wire_bytes
+        self._pace.spend(wire_bytes, now)

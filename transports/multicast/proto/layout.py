@@ -1,0 +1,66 @@
+"""How a chunk's stored bytes become symbols and blocks.
+
+A stored frame is cut in n = ceil(length / S) symbols of S bytes, the last one filled with zeros. They are dealt round
+robin to B = ceil(n / 188) blocks: row i is symbol i // B of block i % B. Sending rows in order therefore reads the
+frame from front to back, and a burst of lost packets is spread over all blocks. Symbols k … 255 of a block are parity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES
+
+__all__ = ["Layout", "block_counts", "symbol_counts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of one stored frame."""
+
+    stored_bytes: int
+    symbol_bytes: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stored_bytes <= MAX_STORED_BYTES or self.symbol_bytes <= 0:
+            raise ValueError(f"no layout for {self.stored_bytes} bytes in symbols of {self.symbol_bytes}")
+
+    @property
+    def symbols(self) -> int:
+        """Originals of the whole chunk: n."""
+        return -(-self.stored_bytes // self.symbol_bytes)
+
+    @property
+    def blocks(self) -> int:
+        """B."""
+        return -(-self.symbols // MAX_BLOCK_SYMBOLS)
+
+    @property
+    def padded_bytes(self) -> int:
+        """What the memory of a chunk under assembly must hold: n symbols."""
+        return self.symbols * self.symbol_bytes
+
+    def block_symbols(self) -> NDArray[np.int32]:
+        """k of every block; they differ by at most one."""
+        blocks = self.blocks
+        least, more = divmod(self.symbols, blocks)
+        result = np.full(blocks, least, dtype=np.int32)
+        result[:more] += 1
+        return result
+
+    def rows(self, block: int) -> NDArray[np.int64]:
+        """Rows of the originals of `block`, in the order of their symbol numbers."""
+        return np.arange(block, self.symbols, self.blocks, dtype=np.int64)
+
+
+def symbol_counts(stored_bytes: NDArray[np.int64], symbol_bytes: int) -> NDArray[np.int64]:
+    """n of each of many frames."""
+    return -(-stored_bytes // symbol_bytes)
+
+
+def block_counts(symbols: NDArray[np.int64]) -> NDArray[np.int64]:
+    """B of each of many frames of n symbols."""
+    return -(-symbols // MAX_BLOCK_SYMBOLS)

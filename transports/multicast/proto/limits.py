@@ -1,0 +1,74 @@
+"""Every number both sides of a cast agree on (docs/wire-multicast.md, "Limits")."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BURST_PACKETS",
+    "HEADER_BYTES",
+    "MAX_BLOCKS",
+    "MAX_BLOCK_SYMBOLS",
+    "MAX_CHUNKS",
+    "MAX_LANE_FRAME_BYTES",
+    "MAX_MEMBERS",
+    "MAX_REPORT_ENTRIES",
+    "MAX_STORED_BYTES",
+    "MAX_SYMBOL_BYTES",
+    "MAX_SYMBOL_INDEX",
+    "MIN_SYMBOL_BYTES",
+    "SEQUENCE_LIMIT",
+    "TAG_BYTES",
+    "VERSION",
+    "WHOLE_CHUNK",
+    "WIRE_OVERHEAD_BYTES",
+    "symbol_bytes_for",
+]
+
+VERSION = 1
+
+HEADER_BYTES = 16
+TAG_BYTES = 8
+"""The authenticator, the last bytes of every packet to the group."""
+
+MIN_SYMBOL_BYTES = 64
+MAX_SYMBOL_BYTES = 8960
+"""Fits a frame of 9000 bytes."""
+
+MAX_BLOCK_SYMBOLS = 188
+"""Symbols coded together: 68 parities are left of the 256 the code has, and 1 % loss costs 100 clients 3.3 % more."""
+
+MAX_SYMBOL_INDEX = 255
+
+MAX_STORED_BYTES = 16 * 1024 * 1024 + 64 * 1024
+"""Largest stored frame, as in packs."""
+
+MAX_BLOCKS = 255
+"""Blocks of one chunk; 255 as a block number means the whole chunk."""
+
+WHOLE_CHUNK = 255
+"""Block number in a report: nothing of the chunk is here."""
+
+MAX_CHUNKS = 1 << 24
+"""Chunk numbers are 24 bits wide in headers and reports; the largest image has 2^22."""
+
+SEQUENCE_LIMIT = 1 << 48
+"""A cast ends before its packets reach it: no number is used twice under one key."""
+
+BURST_PACKETS = 44
+"""Packets of one train: 44 of 1472 bytes are what one segmented send carries."""
+
+MAX_MEMBERS = 4096
+
+MAX_REPORT_ENTRIES = 256
+"""Deficits in one report, which so fits one packet."""
+
+MAX_LANE_FRAME_BYTES = 1024 * 1024
+"""Largest message of a member lane: the want-map of 2^22 chunks that does not compress, and its frame."""
+
+WIRE_OVERHEAD_BYTES = 42
+"""Ethernet, IPv4 and UDP headers: what a packet takes on the wire beside its payload. The pace counts it."""
+
+
+def symbol_bytes_for(mtu_bytes: int, *, ipv6: bool = False) -> int:
+    """The largest symbol that fits one packet of a link, a multiple of 8 so that the code can work on words."""
+    room = mtu_bytes - (48 if ipv6 else 28) - HEADER_BYTES - TAG_BYTES
+    return min(MAX_SYMBOL_BYTES, room // 8 * 8)

@@ -1,0 +1,135 @@
+"""Who takes part in a cast and how each is doing, as its authenticated reports say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.errors import BusyError, ProtocolError
+from transports.multicast.keys import KEY_BYTES
+from transports.multicast.proto.limits import MAX_MEMBERS
+from transports.multicast.proto.reports import Report
+
+__all__ = ["Member", "Members"]
+
+SMOOTHING = 0.3
+ROUND_TRIP_START_S = 0.02
+ROUND_TRIP_MAX_S = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """One client of a cast."""
+
+    id: int
+    key: bytes = field(repr=False)
+    place: int
+    """Its bit in Demand."""
+    joined_at: float
+    heard_at: float
+    number: int = 0
+    """Of its last report."""
+    loss: float = 0.0
+    """Share of packets its network loses, smoothed."""
+    overflow: float = 0.0
+    """Share of packets its socket drops, smoothed."""
+    write_bytes_per_s: int = 0
+    backlog: float = 0.0
+    """Share of its chunk memory that waits for decoding or disk."""
+    round_trip_s: float | None = None
+    missing_chunks: int = 0
+    lane: str = "multicast"
+    """`multicast`, `late` (served when nobody else lacks anything) or `unicast` (asked to go on by other means)."""
+    done: bool = False
+    sole_packets: int = 0
+    """Repairs only this member asked for, since the cast began."""
+    span: int = 0
+    received: int = 0
+    overflowed: int = 0
+
+    def handle_report(self, report: Report, now: float) -> bool:
+        """Take the figures of a report; False if it is a repetition. ProtocolError if they run backwards."""
+        if report.number <= self.number:
+            return False
+        sent, came, dropped = (
+            report.span - self.span,
+            report.received - self.received,
+            report.overflow - self.overflowed,
+        )
+        if sent < 0 or came < 0 or dropped < 0:
+            raise ProtocolError("figures that run backwards")
+        self.number, self.heard_at = report.number, now
+        self.span, self.received, self.overflowed = report.span, report.received, report.overflow
+        if sent:
+            lost = max(0, sent - came)
+            self.loss += SMOOTHING * (max(0, lost - dropped) / sent - self.loss)
+            self.overflow += SMOOTHING * (min(dropped, lost) / sent - self.overflow)
+        self.write_bytes_per_s = report.write_bytes_per_s
+        self.backlog = report.backlog / 255
+        self.missing_chunks = report.missing_chunks
+        if report.status_time_us:
+            trip = now - (report.status_time_us + report.held_us) / 1e6
+            if 0 <= trip <= ROUND_TRIP_MAX_S:
+                self.round_trip_s = (
+                    trip if self.round_trip_s is None else self.round_trip_s + 0.125 * (trip - self.round_trip_s)
+                )
+        return True
+
+
+class Members:
+    """All members of a cast, at most MAX_MEMBERS."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, Member] = {}
+        self._places: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def get(self, member_id: int) -> Member | None:
+        """The member of this id."""
+        return self._members.get(member_id)
+
+    def add(self, member_id: int, key: bytes, now: float) -> Member:
+        """A new member. BusyError when there are too many."""
+        if len(key) != KEY_BYTES or not 0 <= member_id < 1 << 32 or member_id in self._members:
+            raise ValueError(f"no new member {member_id}")
+        if len(self._members) >= MAX_MEMBERS:
+            raise BusyError(f"the cast has {MAX_MEMBERS} members", hint="take the image by unicast")
+        place = self._places.pop() if self._places else len(self._members)
+        member = Member(id=member_id, key=key, place=place, joined_at=now, heard_at=now)
+        self._members[member_id] = member
+        return member
+
+    def remove(self, member_id: int) -> Member | None:
+        """Forget a member."""
+        member = self._members.pop(member_id, None)
+        if member is not None:
+            self._places.append(member.place)
+        return member
+
+    def charge(self, sole: dict[int, int]) -> None:
+        """Note what is sent for one member alone: member place to symbols."""
+        if sole:
+            for member in self._members.values():
+                member.sole_packets += sole.get(member.place, 0)
+
+    def quantile(self, name: str, share: float) -> float:
+        """The `share` quantile of one figure over the members that are served by the group."""
+        values = [getattr(member, name) for member in self._members.values() if member.lane == "multicast"]
+        return float(np.quantile(values, share)) if values else 0.0
+
+    def round_trip_s(self) -> float:
+        """What nine of ten members need at most for a round trip."""
+        trips = [member.round_trip_s for member in self._members.values() if member.round_trip_s is not None]
+        return float(np.quantile(trips, 0.9)) if trips else ROUND_TRIP_START_S
+
+    @property
+    def lacking(self) -> int:
+        """Members not yet done."""
+        return sum(not member.done for member in self._members.values())

@@ -1,0 +1,290 @@
+"""Codec of everything sent to the group (docs/wire-multicast.md, "Packets").
+
+Data packets are written and read a train at a time, as arrays: there is never an object for one packet. What this
+module parses was authenticated by the caller; what is then still out of bounds changes nothing but a counter.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ProtocolError
+from images.stores import Encoding
+from transports.multicast.proto.layout import block_counts, symbol_counts
+from transports.multicast.proto.limits import HEADER_BYTES, MAX_STORED_BYTES, SEQUENCE_LIMIT, TAG_BYTES, VERSION
+
+__all__ = [
+    "Headers",
+    "Kind",
+    "Probe",
+    "Status",
+    "StatusFlags",
+    "extend_sequences",
+    "kind_of",
+    "packet_bytes",
+    "parse_headers",
+    "sequence_of",
+    "well_formed",
+    "write_headers",
+]
+
+HEADER = np.dtype(
+    [("kind", "u1"), ("block", "u1"), ("cast", "<u2"), ("sequence", "<u4"), ("place", "<u4"), ("length", "<u4")]
+)
+assert HEADER.itemsize == HEADER_BYTES
+
+CHUNK_BITS = 24
+LENGTH_BITS = 28
+
+_STATUS = struct.Struct("<BBHIQQIIIHHHHI")
+_PROBE = struct.Struct("<BBHIQIHH")
+_WRAP = 1 << 32
+
+
+class Kind(enum.IntEnum):
+    """Type of a packet: the low four bits of its first byte."""
+
+    DATA = 1
+    STATUS = 2
+    PROBE = 3
+    REPORT = 4
+
+
+class StatusFlags(enum.IntFlag):
+    """What a STATUS says about the cast."""
+
+    NONE = 0
+    IDLE = 1
+    """Everything anybody was known to lack was sent: who still lacks something says so now."""
+    REPEATS = 2
+    """Every chunk wanted now was sent before."""
+    CLOSING = 4
+    """The cast ends; the member lane says why."""
+
+
+def kind_of(packet: bytes | memoryview) -> Kind:
+    """The kind of one packet. ProtocolError for another version or no kind at all."""
+    if len(packet) < 1 or packet[0] >> 4 != VERSION:
+        raise ProtocolError("packet of another version")
+    try:
+        return Kind(packet[0] & 15)
+    except ValueError:
+        raise ProtocolError(f"packet of kind {packet[0] & 15}") from None
+
+
+def packet_bytes(symbol_bytes: int) -> int:
+    """Length of every data packet of a cast: header, symbol, authenticator."""
+    return HEADER_BYTES + symbol_bytes + TAG_BYTES
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """The headers of a train, one array each, row by row."""
+
+    kind: NDArray[np.uint8]
+    """Version and type as on the wire."""
+    cast: NDArray[np.uint16]
+    sequence: NDArray[np.uint32]
+    """Low 32 bits; see extend_sequences."""
+    chunk: NDArray[np.int64]
+    block: NDArray[np.uint8]
+    symbol: NDArray[np.uint8]
+    stored_bytes: NDArray[np.int64]
+    encoding: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def select(self, mask: NDArray[np.bool_]) -> Headers:
+        """Only the rows of `mask`."""
+        return Headers(
+            kind=self.kind[mask],
+            cast=self.cast[mask],
+            sequence=self.sequence[mask],
+            chunk=self.chunk[mask],
+            block=self.block[mask],
+            symbol=self.symbol[mask],
+            stored_bytes=self.stored_bytes[mask],
+            encoding=self.encoding[mask],
+        )
+
+
+def write_headers(
+    packets: NDArray[np.uint8],
+    *,
+    cast_id: int,
+    first_sequence: int,
+    chunk: int,
+    blocks: NDArray[np.uint8],
+    symbols: NDArray[np.uint8],
+    stored_bytes: int,
+    encoding: int,
+) -> None:
+    """Fill the first 16 bytes of each row of `packets`; row r gets sequence `first_sequence` + r."""
+    count = len(packets)
+    header = np.empty(count, dtype=HEADER)
+    header["kind"] = VERSION << 4 | Kind.DATA
+    header["block"] = blocks
+    header["cast"] = cast_id
+    header["sequence"] = (np.arange(first_sequence, first_sequence + count) % _WRAP).astype(np.uint32)
+    header["place"] = symbols.astype(np.uint32) << CHUNK_BITS | np.uint32(chunk)
+    header["length"] = encoding << LENGTH_BITS | stored_bytes
+    packets[:, :HEADER_BYTES] = header.view(np.uint8).reshape(count, HEADER_BYTES)
+
+
+def parse_headers(packets: NDArray[np.uint8]) -> Headers:
+    """The headers of a train: rows of at least 16 bytes. Copies; `packets` may be reused."""
+    header = np.ascontiguousarray(packets[:, :HEADER_BYTES]).view(HEADER).reshape(len(packets))
+    place, length = header["place"], header["length"]
+    return Headers(
+        kind=header["kind"],
+        cast=header["cast"],
+        sequence=header["sequence"],
+        chunk=(place & (1 << CHUNK_BITS) - 1).astype(np.int64),
+        block=header["block"],
+        symbol=(place >> CHUNK_BITS).astype(np.uint8),
+        stored_bytes=(length & (1 << LENGTH_BITS) - 1).astype(np.int64),
+        encoding=(length >> LENGTH_BITS).astype(np.uint8),
+    )
+
+
+def well_formed(headers: Headers, *, cast_id: int, chunks: int, symbol_bytes: int) -> NDArray[np.bool_]:
+    """Which rows name a symbol that exists in an image of `chunks` chunks."""
+    length = headers.stored_bytes
+    blocks = block_counts(symbol_counts(length, symbol_bytes))
+    result: NDArray[np.bool_] = (
+        (headers.kind == VERSION << 4 | Kind.DATA)
+        & (headers.cast == cast_id)
+        & (headers.chunk < chunks)
+        & (length > 0)
+        & (length <= MAX_STORED_BYTES)
+        & (headers.encoding <= max(Encoding))
+        & (headers.block < blocks)
+    )
+    return result
+
+
+def extend_sequences(low: NDArray[np.uint32], highest: int) -> NDArray[np.int64]:
+    """Whole sequence numbers: those with the given low 32 bits that are nearest to `highest`."""
+    distance = (low.astype(np.int64) - (highest % _WRAP) + _WRAP // 2) % _WRAP - _WRAP // 2
+    return highest + distance
+
+
+def sequence_of(packet: bytes | memoryview, highest: int) -> int:
+    """Whole sequence number of one packet to the group. ProtocolError if it is cut."""
+    if len(packet) < HEADER_BYTES:
+        raise ProtocolError(f"packet of {len(packet)} bytes")
+    low = int.from_bytes(packet[4:8], "little")
+    return highest + (low - highest + _WRAP // 2) % _WRAP - _WRAP // 2
+
+
+# ------------------------------------------------------------------------------------------------ status and probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """STATUS: where the cast stands; ten times a second while something is sent."""
+
+    cast_id: int
+    sequence: int
+    """Its own number: everything up to it was sent."""
+    time_us: int
+    """Clock of the sender; echoed in reports for the round trip."""
+    pace_bytes_per_s: int
+    """Wire bytes, at most 4 TB/s in steps of 1000."""
+    chunks_wanted: int
+    repairs_pending: int
+    """Symbols."""
+    report_interval_ms: int
+    """T: at most one report of each member in this time, but for the end."""
+    round_trip_ms: int
+    members: int
+    flags: StatusFlags
+    echo: int = 0
+    """Reports merged since the cast began, low 32 bits."""
+
+    def encode(self) -> bytes:
+        """Without the authenticator."""
+        return _STATUS.pack(
+            VERSION << 4 | Kind.STATUS,
+            0,
+            self.cast_id,
+            self.sequence % _WRAP,
+            self.sequence,
+            self.time_us,
+            min(self.pace_bytes_per_s // 1000, 0xFFFF_FFFF),
+            self.chunks_wanted,
+            min(self.repairs_pending, 0xFFFF_FFFF),
+            min(self.report_interval_ms, 0xFFFF),
+            min(self.round_trip_ms, 0xFFFF),
+            min(self.members, 0xFFFF),
+            self.flags,
+            self.echo % _WRAP,
+        )
+
+    @classmethod
+    def parse(cls, packet: bytes | memoryview) -> Status:
+        """`packet` without the authenticator. ProtocolError unless every field is in bounds."""
+        if len(packet) != _STATUS.size or kind_of(packet) is not Kind.STATUS:
+            raise ProtocolError(f"no STATUS: {len(packet)} bytes")
+        _, zero, cast, low, sequence, time_us, pace, wanted, repairs, interval, trip, members, flags, echo = (
+            _STATUS.unpack(packet)
+        )
+        if zero or sequence >= SEQUENCE_LIMIT or sequence % _WRAP != low or flags & ~7 or not interval:
+            raise ProtocolError("STATUS that makes no sense")
+        return cls(
+            cast_id=cast,
+            sequence=sequence,
+            time_us=time_us,
+            pace_bytes_per_s=pace * 1000,
+            chunks_wanted=wanted,
+            repairs_pending=repairs,
+            report_interval_ms=interval,
+            round_trip_ms=trip,
+            members=members,
+            flags=StatusFlags(flags),
+            echo=echo,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """PROBE: one of a few packets sent when somebody joined, for all who want to count them."""
+
+    cast_id: int
+    sequence: int
+    number: int
+    """Probes sent since the cast began, this one included; low 32 bits."""
+    left: int
+    """Probes that follow, if nobody else joins."""
+
+    def encode(self) -> bytes:
+        """Without the authenticator."""
+        return _PROBE.pack(
+            VERSION << 4 | Kind.PROBE,
+            0,
+            self.cast_id,
+            self.sequence % _WRAP,
+            self.sequence,
+            self.number % _WRAP,
+            self.left,
+            0,
+        )
+
+    @classmethod
+    def parse(cls, packet: bytes | memoryview) -> Probe:
+        """`packet` without the authenticator. ProtocolError unless every field is in bounds."""
+        if len(packet) != _PROBE.size or kind_of(packet) is not Kind.PROBE:
+            raise ProtocolError(f"no PROBE: {len(packet)} bytes")
+        _, zero, cast, low, sequence, number, left, zero2 = _PROBE.unpack(packet)
+        if zero or zero2 or sequence >= SEQUENCE_LIMIT or sequence % _WRAP != low:
+            raise ProtocolError("PROBE that makes no sense")
+        return cls(cast_id=cast, sequence=sequence, number=number, left=left)

@@ -1,0 +1,59 @@
+"""What a reception hands to its shell, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.proto.assembly import BlockRepair
+from transports.multicast.proto.layout import Layout
+
+__all__ = ["Figures", "Placement", "Ready"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the symbols of a train go: packet `packets[i]` to row `rows[i]` of slot `slots[i]`."""
+
+    packets: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A chunk that is all there. Its slot is the caller's; `repairs` are to be decoded before the frame is read."""
+
+    chunk: int
+    slot: int
+    layout: Layout
+    encoding: int
+    repairs: list[BlockRepair]
+
+
+@dataclass(slots=True)
+class Figures:
+    """Running totals."""
+
+    packets: int = 0
+    """Data packets fed."""
+    forged: int = 0
+    """Packets that failed the authenticator."""
+    malformed: int = 0
+    """Packets that named nothing that exists, or contradicted others."""
+    stored: int = 0
+    """Symbols that were needed."""
+    surplus: int = 0
+    """Symbols of chunks or blocks that are complete or not wanted."""
+    passed: int = 0
+    """Symbols that went by because there was no slot."""
+    chunks: int = 0
+    """Chunks completed."""
+    rejected: int = 0
+    """Chunks that were not what their digest says."""
+    reports: int = 0
+    overflow: int = 0
+    """Packets the socket dropped."""
+    probes: int = 0

@@ -1,0 +1,375 @@
+"""The receiving side of one cast, as a pure machine: where packets go, what is lacking, when to say so.
+
+The shell authenticates packets, feeds them train by train, copies symbols where `handle_packets` says and only then
+polls for finished chunks. The machine owns memory by slot numbers: it gets them by `handle_slot` and gives each back
+in `Ready`, or in `poll_free_slot` when it has no use for it any more. It never waits: a chunk for which there is no
+slot passes by, is counted, and asked for when there is one.
+
+Chunks are *unwanted*, *wanted*, *arriving* (an assembly holds a slot), *ready* (handed over, not judged yet).
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ProtocolError
+from transports.multicast.proto.assembly import Assembly
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.limits import MAX_REPORT_ENTRIES, WHOLE_CHUNK
+from transports.multicast.proto.loss import SequenceTracker
+from transports.multicast.proto.packets import (
+    Headers,
+    Kind,
+    Probe,
+    Status,
+    StatusFlags,
+    extend_sequences,
+    kind_of,
+    sequence_of,
+    well_formed,
+)
+from transports.multicast.proto.received import Figures, Placement, Ready
+from transports.multicast.proto.report_clock import ReportClock
+from transports.multicast.proto.reports import Report, ReportFlags, entries_of
+from transports.multicast.proto.silence import Alarm, Silence
+
+__all__ = ["Reception"]
+
+MIN_AGE_S = 0.01
+"""A block is not reported before its last packet is this old, whatever the round trip."""
+
+
+class State(enum.IntEnum):
+    """Of one chunk."""
+
+    UNWANTED = 0
+    WANTED = 1
+    ARRIVING = 2
+    READY = 3
+
+
+class Reception:
+    """One member's view of a cast."""
+
+    def __init__(
+        self,
+        *,
+        cast_id: int,
+        member: int,
+        key: bytes,
+        symbol_bytes: int,
+        wanted: NDArray[np.bool_],
+        slot_bytes: int,
+        slots: int,
+        sequence: int,
+        interval_s: float,
+        rng: random.Random,
+        now: float,
+    ) -> None:
+        """`wanted`: one flag a chunk. `slots`: how many there are altogether, here or in use.
+        `sequence`: where the sender stood when it made the offer."""
+        self._cast_id = cast_id
+        self._member = member
+        self._key = key
+        self._symbol_bytes = symbol_bytes
+        self._slot_bytes = slot_bytes
+        self._state = np.where(wanted, State.WANTED, State.UNWANTED).astype(np.uint8)
+        self._lacking = int(wanted.sum())
+        self._assemblies: dict[int, Assembly] = {}
+        self._slots: deque[int] = deque()
+        self._all_slots = slots
+        self._ready: deque[Ready] = deque()
+        self._alarms: deque[Alarm] = deque()
+        self._tracker = SequenceTracker(sequence)
+        self._clock = ReportClock(interval_s=interval_s, rng=rng, now=now)
+        self._number = 0
+        self._first_chunk: int | None = None
+        self._silence = Silence(now)
+        self._status: Status | None = None
+        self._status_at = now
+        self._write_bytes_per_s = 0
+        self.figures = Figures()
+
+    # ------------------------------------------------------------------ state
+
+    @property
+    def highest(self) -> int:
+        """Highest sequence seen: what short numbers are extended by."""
+        return self._tracker.highest
+
+    @property
+    def tracker(self) -> SequenceTracker:
+        """What came and what did not; read only."""
+        return self._tracker
+
+    @property
+    def lacking(self) -> int:
+        """Chunks not yet accepted."""
+        return self._lacking
+
+    @property
+    def status(self) -> Status | None:
+        """The last STATUS."""
+        return self._status
+
+    @property
+    def free_slots(self) -> int:
+        """Slots waiting for a chunk."""
+        return len(self._slots)
+
+    # ------------------------------------------------------------------ packets
+
+    def handle_packets(self, headers: Headers, now: float, authentic: NDArray[np.bool_] | None = None) -> Placement:
+        """Data packets; those not `authentic` are passed over. Copy what the answer names, then call `poll_ready`."""
+        good = well_formed(headers, cast_id=self._cast_id, chunks=len(self._state), symbol_bytes=self._symbol_bytes)
+        count = len(headers)
+        if authentic is not None:
+            count = int(np.count_nonzero(authentic))
+            self.figures.forged += len(headers) - count
+            good &= authentic
+        self.figures.packets += count
+        sequences = extend_sequences(headers.sequence, self._tracker.highest)
+        good &= sequences > 0
+        known = int(np.count_nonzero(good))
+        self.figures.malformed += count - known
+        if known:
+            self._silence.handle_heard(now)
+        index = np.flatnonzero(good)
+        index = index[self._tracker.handle_sequences(sequences[index])]
+        packets: list[NDArray[np.int64]] = []
+        slots: list[NDArray[np.int64]] = []
+        rows: list[NDArray[np.int64]] = []
+        chunks = headers.chunk[index]
+        for chunk in (
+            dict.fromkeys(chunks.tolist()) if len(index) and (chunks != chunks[0]).any() else chunks[:1].tolist()
+        ):
+            mine = index[chunks == chunk]
+            assembly = self._assembly_of(chunk, headers, mine, now)
+            if assembly is None:
+                continue
+            taken, places = assembly.place(headers.block[mine], headers.symbol[mine], now)
+            self.figures.stored += len(taken)
+            self.figures.surplus += len(mine) - len(taken)
+            packets.append(mine[taken])
+            rows.append(places)
+            slots.append(np.full(len(taken), assembly.slot, dtype=np.int64))
+            if assembly.complete:
+                self._finish(chunk, assembly)
+        if not packets:
+            none = np.zeros(0, dtype=np.int64)
+            return Placement(packets=none, slots=none, rows=none)
+        return Placement(packets=np.concatenate(packets), slots=np.concatenate(slots), rows=np.concatenate(rows))
+
+    def handle_control(self, packet: bytes | memoryview, now: float) -> None:
+        """STATUS or PROBE, authenticated, without the authenticator. What makes no sense is counted."""
+        try:
+            kind = kind_of(packet)
+            sequence = sequence_of(packet, self._tracker.highest)
+            message = Status.parse(packet) if kind is Kind.STATUS else Probe.parse(packet)
+            if message.cast_id != self._cast_id or message.sequence != sequence:
+                raise ProtocolError("not of this cast")
+        except ProtocolError:
+            self.figures.malformed += 1
+            return
+        self._silence.handle_heard(now)
+        if not self._tracker.handle_sequence(sequence):
+            return
+        if isinstance(message, Probe):
+            self.figures.probes += 1
+        else:
+            self._handle_status(message, now)
+
+    def handle_overflow(self, packets: int) -> None:
+        """The socket dropped `packets` more for want of memory."""
+        self.figures.overflow += packets
+
+    # ------------------------------------------------------------------ memory and chunks
+
+    def handle_slot(self, slot: int) -> None:
+        """A slot to assemble a chunk in."""
+        self._slots.append(slot)
+
+    def handle_accepted(self, chunk: int) -> None:
+        """The chunk is good, or came another way: nothing of it is wanted any more."""
+        if self._state[chunk] == State.UNWANTED:
+            return
+        if assembly := self._assemblies.pop(chunk, None):
+            self._slots.append(assembly.slot)
+        self._state[chunk] = State.UNWANTED
+        self._lacking -= 1
+
+    def handle_rejected(self, chunk: int) -> None:
+        """The chunk was not what its digest says: all of it is wanted again."""
+        if self._state[chunk] == State.READY:
+            self._state[chunk] = State.WANTED
+            self.figures.rejected += 1
+
+    def handle_rate(self, write_bytes_per_s: int) -> None:
+        """How fast this member writes, for its reports."""
+        self._write_bytes_per_s = write_bytes_per_s
+
+    def poll_ready(self) -> Ready | None:
+        """The next chunk that is all there."""
+        return self._ready.popleft() if self._ready else None
+
+    def poll_free_slot(self) -> int | None:
+        """Take back a slot that waits for a chunk, so that another transport can use it."""
+        return self._slots.popleft() if self._slots else None
+
+    # ------------------------------------------------------------------ time
+
+    def poll_timer(self) -> float:
+        """When `handle_timer` or `poll_report` has something to do."""
+        if not self._lacking:
+            return self._clock.due_at(lacking=False)
+        return min(self._clock.due_at(lacking=bool(self._assemblies) or self._idle), self._silence.due_at())
+
+    def handle_timer(self, now: float) -> None:
+        """Call when `poll_timer` is reached; earlier is harmless."""
+        if self._lacking and (alarm := self._silence.poll(now)):
+            self._alarms.append(alarm)
+
+    def poll_alarm(self) -> Alarm | None:
+        """What the shell has to act upon."""
+        return self._alarms.popleft() if self._alarms else None
+
+    def poll_report(self, now: float) -> bytes | None:
+        """The datagram to send to the sender, if it is time."""
+        lacking = self._lacking > 0 and (bool(self._assemblies) or self._idle)
+        if now < self._clock.due_at(lacking=lacking):
+            return None
+        chunks, blocks, deficits, more = self._lacks(now)
+        if not len(chunks) and not self._clock.handle_nothing(now):
+            return None
+        self._clock.handle_sent(now)
+        self._number += 1
+        self.figures.reports += 1
+        status = self._status
+        return Report(
+            cast_id=self._cast_id,
+            member=self._member,
+            number=self._number,
+            as_of=self._tracker.highest,
+            span=self._tracker.span,
+            received=self._tracker.received,
+            overflow=self.figures.overflow,
+            status_time_us=0 if status is None else status.time_us,
+            held_us=0 if status is None else int((now - self._status_at) * 1e6),
+            write_bytes_per_s=self._write_bytes_per_s,
+            missing_chunks=self._lacking,
+            backlog=255 * max(0, self._all_slots - len(self._slots) - len(self._assemblies)) // self._all_slots,
+            flags=ReportFlags.MORE if more else ReportFlags.NONE,
+            entries=entries_of(chunks, blocks, deficits),
+        ).encode(self._key)
+
+    # ------------------------------------------------------------------ inside
+
+    @property
+    def _idle(self) -> bool:
+        """The last that came said that nothing more will."""
+        status = self._status
+        return status is not None and StatusFlags.IDLE in status.flags and status.sequence >= self._tracker.highest
+
+    def _handle_status(self, status: Status, now: float) -> None:
+        if self._status is not None and status.sequence < self._status.sequence:
+            return
+        self._status = status
+        self._status_at = now
+        self._clock.handle_interval(status.report_interval_ms / 1000)
+        if StatusFlags.CLOSING in status.flags:
+            self._alarms.append(Alarm.CLOSING)
+        if self._idle and self._lacking:
+            pause = max(2 * status.round_trip_ms / 1000, MIN_AGE_S)
+            self._clock.handle_end(members=status.members, pause_s=pause, now=now)
+
+    def _assembly_of(self, chunk: int, headers: Headers, mine: NDArray[np.int64], now: float) -> Assembly | None:
+        """The assembly a train belongs to, made if this is its first; None if the train is of no use."""
+        state = self._state[chunk]
+        first = int(mine[0])
+        length, encoding = int(headers.stored_bytes[first]), int(headers.encoding[first])
+        if state in (State.UNWANTED, State.READY):
+            self.figures.surplus += len(mine)
+            return None
+        if (headers.stored_bytes[mine] != length).any() or (headers.encoding[mine] != encoding).any():
+            self.figures.malformed += len(mine)
+            return None
+        if state == State.ARRIVING:
+            assembly = self._assemblies[chunk]
+            if assembly.layout.stored_bytes != length or assembly.encoding != encoding:
+                self.figures.malformed += len(mine)
+                return None
+            return assembly
+        layout = Layout(length, self._symbol_bytes)
+        if layout.padded_bytes > self._slot_bytes:
+            self.figures.malformed += len(mine)
+            return None
+        if not self._slots or not self._begins(layout, headers, mine, chunk):
+            self.figures.passed += len(mine)
+            return None
+        assembly = Assembly(layout=layout, encoding=encoding, slot=self._slots.popleft(), now=now)
+        self._assemblies[chunk] = assembly
+        self._state[chunk] = State.ARRIVING
+        return assembly
+
+    def _begins(self, layout: Layout, headers: Headers, mine: NDArray[np.int64], chunk: int) -> bool:
+        """Whether to start a chunk with this train. Started in the middle, it would have to be repaired at the expense
+        of all; left alone, it is asked for as a whole when there is room. Only a joiner's first chunk is different:
+        the sender knows what that one misses."""
+        rows = headers.symbol[mine].astype(np.int64) * layout.blocks + headers.block[mine]
+        originals = rows < layout.symbols
+        if not originals.any():
+            return False
+        if self._first_chunk is None:
+            self._first_chunk = chunk
+        return chunk == self._first_chunk or int(rows[originals].min()) < max(1, layout.symbols // 4)
+
+    def _finish(self, chunk: int, assembly: Assembly) -> None:
+        del self._assemblies[chunk]
+        self._state[chunk] = State.READY
+        self.figures.chunks += 1
+        self._ready.append(
+            Ready(
+                chunk=chunk,
+                slot=assembly.slot,
+                layout=assembly.layout,
+                encoding=assembly.encoding,
+                repairs=assembly.repairs(),
+            )
+        )
+
+    def _lacks(self, now: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], bool]:
+        """Deficits worth reporting, oldest chunk first: (chunks, blocks, deficits, whether there are more)."""
+        chunks: list[NDArray[np.int64]] = []
+        blocks: list[NDArray[np.int64]] = []
+        deficits: list[NDArray[np.int64]] = []
+        count = 0
+        trip = 0.0 if self._status is None else self._status.round_trip_ms / 1000
+        young = now if self._idle else now - max(2 * trip, MIN_AGE_S)
+        for chunk, assembly in self._assemblies.items():
+            if count >= MAX_REPORT_ENTRIES:
+                break
+            if assembly.touched > young:
+                continue
+            lacks = assembly.deficits()
+            where = np.flatnonzero(lacks)
+            chunks.append(np.full(len(where), chunk, dtype=np.int64))
+            blocks.append(where.astype(np.int64))
+            deficits.append(lacks[where].astype(np.int64))
+            count += len(where)
+        if self._idle and self._slots and count < MAX_REPORT_ENTRIES:
+            # Only as much as there is memory for: asking for more would have it sent in vain.
+            whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)].astype(np.int64)
+            chunks.append(whole)
+            blocks.append(np.full(len(whole), WHOLE_CHUNK, dtype=np.int64))
+            deficits.append(np.zeros(len(whole), dtype=np.int64))
+            count += len(whole)
+        if not chunks:
+            none = np.zeros(0, dtype=np.int64)
+            return none, none, none, False
+        cut = MAX_REPORT_ENTRIES
+        return np.concatenate(chunks)[:cut], np.concatenate(blocks)[:cut], np.concatenate(deficits)[:cut], count > cut

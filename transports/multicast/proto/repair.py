@@ -1,0 +1,248 @@
+"""What blocks still need after their chunk was sent: deficits of reports made into fresh symbols, never twice.
+
+A report says up to which packet it knows (`as_of`). What was sent of a block after that packet is on its way and is
+taken off the deficit; what remains above what is already due is added to it. So any number of stale, repeated or
+contradicting reports costs nothing, without timers: one packet mends a different hole in every member, and the sum of
+what is sent is the worst deficit. Fresh means parity k … 255, then the originals again, round and round.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.proto.layout import Layout
+
+__all__ = ["MAX_TRACKED_CHUNKS", "ChunkRepair", "RepairBurst", "Repairs"]
+
+MAX_TRACKED_CHUNKS = 1024
+"""Chunks whose repairs are remembered; of an older one the whole is sent again when somebody asks."""
+HISTORY_BURSTS = 32
+"""Repair bursts of a chunk remembered; a report older than them all is taken for stale."""
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairBurst:
+    """Symbols to send now, and whom alone they serve."""
+
+    blocks: NDArray[np.uint8]
+    symbols: NDArray[np.uint8]
+    counts: NDArray[np.int32]
+    """Symbols of each block."""
+    sole: dict[int, int]
+    """Member place to the number of symbols nobody else asked for."""
+
+
+class ChunkRepair:
+    """Repairs of one chunk."""
+
+    __slots__ = (
+        "_floor",
+        "_history",
+        "_next",
+        "_owner",
+        "_second",
+        "asked_at",
+        "due",
+        "encoding",
+        "k",
+        "late",
+        "layout",
+        "sent_at",
+    )
+
+    def __init__(self, layout: Layout, encoding: int) -> None:
+        blocks = layout.blocks
+        self.layout = layout
+        self.encoding = encoding
+        self.k = layout.block_symbols()
+        self.due = np.zeros(blocks, dtype=np.int32)
+        """Symbols to send of each block."""
+        self.late = np.zeros(blocks, dtype=np.int32)
+        """The same for members nobody shall wait for: sent when there is nothing else."""
+        self.asked_at = 0.0
+        """When the oldest unserved deficit came."""
+        self.sent_at: int | None = None
+        """Sequence of the last original; None while they are being sent."""
+        self._second = np.zeros(blocks, dtype=np.int32)
+        self._owner = np.full(blocks, NOBODY, dtype=np.int32)
+        self._next = np.zeros(blocks, dtype=np.int64)
+        self._history: deque[tuple[int, NDArray[np.int32]]] = deque()
+        self._floor = 0
+
+    @property
+    def repaired(self) -> bool:
+        """Repairs of it were sent before."""
+        return bool(self._next.any())
+
+    def merge(
+        self, blocks: NDArray[np.int64], deficits: NDArray[np.int64], *, as_of: int, place: int, late: bool
+    ) -> bool:
+        """Add what one report says; False if the report is too old to say anything."""
+        if self.sent_at is None or as_of < self.sent_at or as_of < self._floor:
+            return False
+        need = deficits.astype(np.int32)
+        for sequence, counts in reversed(self._history):
+            if sequence <= as_of:
+                break
+            need = need - counts[blocks]
+        if late:
+            self.late[blocks] = np.maximum(self.late[blocks], need)
+            return True
+        due, owner, second = self.due[blocks], self._owner[blocks], self._second[blocks]
+        higher = need > due
+        others = np.where(owner == place, second, due)
+        self._second[blocks] = np.where(higher, others, np.where(owner == place, second, np.maximum(second, need)))
+        self._owner[blocks] = np.where(higher, place, owner)
+        self.due[blocks] = np.maximum(due, need)
+        return True
+
+    def add_all(self, symbols: int) -> None:
+        """Send at least `symbols` more of each block, asked or not."""
+        self._second = np.maximum(self._second, symbols).astype(np.int32)
+        self.due = np.maximum(self.due, symbols).astype(np.int32)
+
+    def take(self, limit: int, *, late: bool) -> RepairBurst:
+        """Up to `limit` fresh symbols of what is due, dealt over the blocks."""
+        wanted = np.maximum(self.late if late else self.due, 0)
+        blocks = np.repeat(np.arange(len(wanted)), wanted)
+        turn = np.arange(len(blocks)) - np.repeat(np.cumsum(wanted) - wanted, wanted)
+        order = np.lexsort((blocks, turn))[:limit]
+        blocks, turn = blocks[order], turn[order]
+        symbols = (self.k[blocks] + self._next[blocks] + turn) % 256
+        counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
+        sole: dict[int, int] = {}
+        if not late:
+            alone = np.maximum(counts - self._second, 0)
+            for block in np.flatnonzero((alone > 0) & (self._owner != NOBODY)).tolist():
+                owner = int(self._owner[block])
+                sole[owner] = sole.get(owner, 0) + int(alone[block])
+        self._next += counts
+        self.due = np.maximum(self.due - counts, 0)
+        self.late = np.maximum(self.late - counts, 0)
+        self._second = np.maximum(self._second - counts, 0)
+        self._owner[self.due == 0] = NOBODY
+        return RepairBurst(blocks=blocks.astype(np.uint8), symbols=symbols.astype(np.uint8), counts=counts, sole=sole)
+
+    def note_sent(self, last_sequence: int, counts: NDArray[np.int32]) -> None:
+        """What `take` gave went out, ending at `last_sequence`."""
+        self._history.append((last_sequence, counts))
+        if len(self._history) > HISTORY_BURSTS:
+            self._floor, _ = self._history.popleft()
+
+    def restart(self) -> None:
+        """The originals are sent again: what was due comes with them."""
+        self.due[:] = 0
+        self.late[:] = 0
+        self._second[:] = 0
+        self._owner[:] = NOBODY
+        self.sent_at = None
+
+
+class Repairs:
+    """Repairs of all chunks of a cast, the longest unserved first."""
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[int, ChunkRepair] = OrderedDict()
+        self._due: dict[int, ChunkRepair] = {}
+        self._late: dict[int, ChunkRepair] = {}
+        self.forgotten = 0
+        """Chunks whose repairs were dropped because too many were remembered."""
+
+    def __contains__(self, chunk: int) -> bool:
+        return chunk in self._chunks
+
+    def __getitem__(self, chunk: int) -> ChunkRepair:
+        return self._chunks[chunk]
+
+    @property
+    def pending(self) -> int:
+        """Symbols due."""
+        return sum(int(repair.due.sum()) for repair in self._due.values())
+
+    @property
+    def any_due(self) -> bool:
+        """Somebody waits for a repair."""
+        return bool(self._due)
+
+    @property
+    def any_late(self) -> bool:
+        """Somebody nobody waits for lacks something."""
+        return bool(self._late)
+
+    def chunks_due(self, limit: int) -> list[int]:
+        """Chunks that will be repaired next, for reading ahead."""
+        return [*self._due, *self._late][:limit]
+
+    def start(self, chunk: int, layout: Layout, encoding: int) -> None:
+        """The originals of `chunk` are sent from now on."""
+        repair = self._chunks.get(chunk)
+        if repair is None:
+            repair = self._chunks[chunk] = ChunkRepair(layout, encoding)
+            if len(self._chunks) > MAX_TRACKED_CHUNKS:
+                old, _ = self._chunks.popitem(last=False)
+                self._due.pop(old, None)
+                self._late.pop(old, None)
+                self.forgotten += 1
+        else:
+            repair.restart()
+            self._due.pop(chunk, None)
+            self._late.pop(chunk, None)
+        self._chunks.move_to_end(chunk)
+
+    def finish(self, chunk: int, last_sequence: int) -> None:
+        """The last original of `chunk` went out as `last_sequence`."""
+        if chunk in self._chunks:
+            self._chunks[chunk].sent_at = last_sequence
+
+    def merge(
+        self,
+        chunk: int,
+        blocks: NDArray[np.int64],
+        deficits: NDArray[np.int64],
+        *,
+        as_of: int,
+        place: int,
+        late: bool,
+        now: float,
+    ) -> bool:
+        """Add what one report says of one chunk; False if it is stale."""
+        repair = self._chunks[chunk]
+        if not repair.merge(blocks, deficits, as_of=as_of, place=place, late=late):
+            return False
+        self._note(chunk, repair, now)
+        return True
+
+    def add_all(self, chunk: int, symbols: int, now: float) -> None:
+        """Send at least `symbols` more of each block of `chunk`."""
+        repair = self._chunks[chunk]
+        repair.add_all(symbols)
+        self._note(chunk, repair, now)
+
+    def oldest(self, *, late: bool) -> tuple[int, float] | None:
+        """The chunk that waits longest, and since when."""
+        waiting = self._late if late else self._due
+        for chunk, repair in waiting.items():
+            return chunk, repair.asked_at
+        return None
+
+    def take(self, chunk: int, limit: int, *, late: bool) -> RepairBurst:
+        """Symbols of `chunk` to send now; follow with `note_sent`."""
+        repair = self._chunks[chunk]
+        burst = repair.take(limit, late=late)
+        if not repair.due.any():
+            self._due.pop(chunk, None)
+        if not repair.late.any():
+            self._late.pop(chunk, None)
+        return burst
+
+    def _note(self, chunk: int, repair: ChunkRepair, now: float) -> None:
+        if chunk not in self._due and repair.due.any():
+            repair.asked_at = now
+            self._due[chunk] = repair
+        if repair.late.any():
+            self._late.setdefault(chunk, repair)

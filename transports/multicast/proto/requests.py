@@ -1,0 +1,91 @@
+"""What members ask for, taken from their reports into demand and repairs: the only way from a member to the sender.
+
+A report can only raise what is due, within the bounds of the image and of what was sent since; whatever else it says
+is counted and forgotten.
+"""
+
+from __future__ import annotations
+
+from core.errors import OgcastError
+from transports.multicast.proto.burst import Totals
+from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.limits import WHOLE_CHUNK
+from transports.multicast.proto.members import Member, Members
+from transports.multicast.proto.repair import Repairs
+from transports.multicast.proto.reports import Report, member_of, split_entries
+
+__all__ = ["Requests"]
+
+
+class Requests:
+    """Merges the reports of one cast."""
+
+    def __init__(self, *, cast_id: int, members: Members, demand: Demand, repairs: Repairs, totals: Totals) -> None:
+        self._cast_id = cast_id
+        self._members = members
+        self._demand = demand
+        self._repairs = repairs
+        self._totals = totals
+        self.asked_by: dict[int, int] = {}
+        """Chunk to the place of the member that asked for the whole of it last."""
+
+    def handle_report(self, data: bytes | memoryview, *, sequence: int, current: int | None, now: float) -> bool:
+        """A datagram from anybody; False if it was refused.
+
+        `sequence` is the next to be sent, `current` the chunk whose originals are being sent.
+        """
+        try:
+            member = self._members.get(member_of(data))
+            report = None if member is None else Report.parse(data, member.key)
+            good = (
+                member is not None
+                and report is not None
+                and report.cast_id == self._cast_id
+                and report.as_of < sequence
+                and member.handle_report(report, now)
+            )
+        except OgcastError:
+            good = False
+        if not good or member is None or report is None:
+            self._totals.reports_refused += 1
+            return False
+        self._totals.reports += 1
+        if member.lane != "unicast" and not member.done:
+            self._merge(member, report, current, now)
+        return True
+
+    def _merge(self, member: Member, report: Report, current: int | None, now: float) -> None:
+        chunks, blocks, deficits = split_entries(report.entries)
+        late = member.lane == "late" and self._members.lacking > 1
+        for chunk in dict.fromkeys(chunks.tolist()):
+            mine = chunks == chunk
+            if chunk >= len(self._demand.counts):
+                self._totals.entries_refused += int(mine.sum())
+                continue
+            if (blocks[mine] == WHOLE_CHUNK).any() or chunk not in self._repairs:
+                self._ask_whole(member, chunk, report.as_of, current)
+                continue
+            if self._demand.wants(member.place, chunk):
+                # It joined while the chunk was sent: what it missed comes when the carousel is there again.
+                self._totals.entries_stale += int(mine.sum())
+                continue
+            k = self._repairs[chunk].k
+            block, deficit = blocks[mine], deficits[mine]
+            fits = block < len(k)
+            fits[fits] &= (deficit[fits] > 0) & (deficit[fits] <= k[block[fits]])
+            self._totals.entries_refused += len(fits) - int(fits.sum())
+            block, deficit = block[fits], deficit[fits]
+            if len(block) and not self._repairs.merge(
+                chunk, block, deficit, as_of=report.as_of, place=member.place, late=late, now=now
+            ):
+                self._totals.entries_stale += len(block)
+
+    def _ask_whole(self, member: Member, chunk: int, as_of: int, current: int | None) -> None:
+        """Nothing of a chunk is there. If it was sent after what the member has seen, that sending is under way."""
+        if chunk in self._repairs:
+            sent_at = self._repairs[chunk].sent_at
+            if sent_at is None or as_of < sent_at:
+                self._totals.entries_stale += 1
+                return
+        if chunk != current and self._demand.ask(member.place, chunk):
+            self.asked_by[chunk] = member.place

@@ -1,0 +1,79 @@
+"""Which chunk goes next: a carousel over what somebody lacks, the most wanted first once all were sent.
+
+A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
+a joiner only adds what it missed. Then come repetitions: of those wanted by more than half as many as the most wanted
+one, the next in the pointer's order; every eighth time simply the next, so that a lone want is not put off for ever.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Schedule"]
+
+SCAN_CHUNKS = 1 << 16
+FAIR_TURN = 8
+
+
+class Schedule:
+    """The carousel of one cast over `counts` (see Demand), which it only reads."""
+
+    def __init__(self, counts: NDArray[np.int32]) -> None:
+        self._counts = counts
+        self._sent = np.zeros(len(counts), dtype=np.bool_)
+        self._pointer = 0
+        self._turn = 0
+        self.repeating = False
+        """Every chunk wanted at the last choice was sent before."""
+
+    def sent(self, chunk: int) -> bool:
+        """Whether the chunk was ever chosen."""
+        return bool(self._sent[chunk])
+
+    def take(self) -> int | None:
+        """The next chunk to send, or None if nobody lacks any."""
+        chunk = self._fresh_from(self._pointer)
+        self.repeating = chunk is None
+        if chunk is None:
+            chunk = self._repeat()
+        if chunk is None:
+            return None
+        self._sent[chunk] = True
+        self._pointer = (chunk + 1) % len(self._counts)
+        return chunk
+
+    def peek(self, limit: int) -> list[int]:
+        """Up to `limit` chunks likely to come next, for reading ahead. Changes nothing."""
+        found: list[int] = []
+        for fresh in (True, False):
+            mask = (self._counts > 0) & (self._sent != fresh)
+            ahead = np.flatnonzero(mask)
+            start = int(np.searchsorted(ahead, self._pointer))
+            found += np.roll(ahead, -start)[: limit - len(found)].tolist()
+            if len(found) >= limit:
+                break
+        return found
+
+    def _fresh_from(self, start: int) -> int | None:
+        return self._scan(start, 0, fresh_only=True)
+
+    def _repeat(self) -> int | None:
+        most = int(self._counts.max(initial=0))
+        if most == 0:
+            return None
+        self._turn = (self._turn + 1) % FAIR_TURN
+        return self._scan(self._pointer, most // 2 if self._turn else 0, fresh_only=False)
+
+    def _scan(self, start: int, above: int, *, fresh_only: bool) -> int | None:
+        """The first chunk from `start` on, going round, that more than `above` members lack."""
+        for first, last in ((start, len(self._counts)), (0, start)):
+            for at in range(first, last, SCAN_CHUNKS):
+                stop = min(at + SCAN_CHUNKS, last)
+                hits = self._counts[at:stop] > above
+                if fresh_only:
+                    hits &= ~self._sent[at:stop]
+                place = int(hits.argmax()) if len(hits) else 0
+                if len(hits) and hits[place]:
+                    return at + place
+        return None

@@ -1,0 +1,321 @@
+"""The thread of a member: the clock, the socket and the slots around the machine `proto.reception.Reception`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arena import Slot
+from core.errors import LocalError
+from images.stores import Encoding
+from transports.multicast.authenticator import PacketAuthenticator
+from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.code import ErasureCode
+from transports.multicast.intake import Intake
+from transports.multicast.mailbox import Mailbox
+from transports.multicast.mending import mend
+from transports.multicast.proto.received import Ready
+from transports.multicast.proto.reception import Reception
+from transports.multicast.proto.silence import Alarm
+from transports.multicast.udp.incoming import GroupReceiver
+
+__all__ = ["Arrived", "CastReceiver", "ReceiverCounters"]
+
+GATHER_S = 0.016
+"""When packets come faster than this, they are left to gather for so long and taken together: a wake-up, and a call of
+the machine, cost more than a train."""
+GATHER_BYTES_PER_S = 1_000_000_000
+"""Rate at which the socket's buffer must hold what gathers: a small buffer shortens the above."""
+BATCHES_PER_TURN = 32
+"""Batches before timers and calls are looked at again."""
+WAIT_MAX_S = 0.5
+MENDERS = 2
+"""Threads that decode erased blocks."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A chunk that is all there; its slot belongs to whoever gets this."""
+
+    chunk: int
+    slot: Slot
+    stored_bytes: int
+    encoding: Encoding
+
+
+@dataclass(slots=True)
+class ReceiverCounters:
+    """Running totals of the thread, beside those of the machine and of the intake."""
+
+    mended_chunks: int = 0
+    mended_symbols: int = 0
+    """Originals computed from parity."""
+    rejoins: int = 0
+    report_errors: int = 0
+    """Reports the network refused."""
+    crashes: int = 0
+    """Times that a fault of ours ended the thread or the decoding of a chunk."""
+
+
+class CastReceiver:
+    """Takes one member's part of a cast until `stop`. Machine and socket belong to the thread from `start` on.
+
+    Everything `on_…` is called on `loop`: `on_chunk` for each chunk that arrived, `on_alarm` when the machine raises
+    one (Alarm.REJOIN is acted upon here and not told), `on_trouble` when joining again fails or the thread ends by a
+    fault. Make, start and `give_slot` on the loop's thread; `stop` may wait, and be called from any.
+
+    Slots are memory chunks are assembled in; the receiver never waits for one. `code` decodes on a few threads.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        *,
+        socket: GroupReceiver,
+        report_to: tuple[str, int],
+        authenticator: PacketAuthenticator,
+        symbol_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+        on_chunk: Callable[[Arrived], None],
+        on_alarm: Callable[[Alarm], None],
+        on_trouble: Callable[[LocalError], None],
+        code: ErasureCode | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises LocalError if reports cannot be sent to `report_to`; `socket` is then still the caller's."""
+        self._reports = _report_socket(report_to)
+        self._reception = reception
+        self._socket = socket
+        self._symbol_bytes = symbol_bytes
+        self._loop = loop
+        self._on_chunk = on_chunk
+        self._on_alarm = on_alarm
+        self._on_trouble = on_trouble
+        self._code: ErasureCode = code or CauchyCode()
+        self._clock = clock
+        self._mailbox: Mailbox[Reception] = Mailbox()
+        self._stop = threading.Event()
+        self._slots: dict[int, Slot] = {}
+        self._memory: dict[int, NDArray[np.uint8]] = {}
+        self._next_slot = 0
+        self._out: deque[Callable[[], None]] = deque()
+        self._out_lock = threading.Lock()
+        self._out_scheduled = False
+        self._last_wake = 0.0
+        self._gather_s = min(GATHER_S, socket.buffer_bytes / GATHER_BYTES_PER_S)
+        self._menders = ThreadPoolExecutor(MENDERS, thread_name_prefix="multicast-mend")
+        self._intake = Intake(
+            reception, socket=socket, authenticator=authenticator, memory=self._memory, symbol_bytes=symbol_bytes
+        )
+        self._poll = select.poll()
+        self._thread = threading.Thread(target=self._run, name="multicast-receive", daemon=True)
+        self.counters = ReceiverCounters()
+
+    @property
+    def intake(self) -> Intake:
+        """For its counters."""
+        return self._intake
+
+    @property
+    def running(self) -> bool:
+        """False once the thread has ended, by `stop` or by a fault."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._poll.register(self._mailbox.fileno(), select.POLLIN)
+        self._poll.register(self._socket.fileno(), select.POLLIN)
+        self._thread.start()
+
+    def call(self, work: Callable[[Reception, float], _Result]) -> Future[_Result]:
+        """Run `work(reception, now)` on the thread, between two batches. See Mailbox.call."""
+        return self._mailbox.call(work)
+
+    def give_slot(self, slot: Slot) -> None:
+        """Memory for a chunk. It comes back in Arrived, from `take_back`, or from `stop`."""
+        number = self._next_slot
+        self._next_slot += 1
+        rows = len(slot.view) // self._symbol_bytes
+        memory = np.frombuffer(slot.view, dtype=np.uint8, count=rows * self._symbol_bytes)
+        self._slots[number] = slot
+        self._memory[number] = memory.reshape(rows, self._symbol_bytes)
+        self.call(lambda reception, now: reception.handle_slot(number))
+
+    async def take_back(self) -> Slot | None:
+        """A slot that waits for a chunk, for the use of others; None if there is none."""
+        number = await asyncio.wrap_future(self.call(lambda reception, now: reception.poll_free_slot()))
+        return None if number is None else self._give_away(number)
+
+    def stop(self) -> list[Slot]:
+        """End the thread, leave the group; returns the slots it still held, to be released on the loop.
+
+        Waits for the batch and the decoding under way, some milliseconds. Harmless when repeated.
+        """
+        self._stop.set()
+        self._mailbox.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+        else:
+            self._close()
+        held = []
+        while self._slots:  # one by one: what the loop hands over at this moment is taken by one of us only
+            _, slot = self._slots.popitem()
+            held.append(slot)
+        self._memory.clear()
+        return held
+
+    # ------------------------------------------------------------------ on the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._turn()
+        except Exception as error:
+            self.counters.crashes += 1
+            reason = f"receiving ended by a fault of this program: {type(error).__name__}: {error}"
+            self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        now = self._clock()
+        self._mailbox.run(self._reception, now)
+        for _ in range(BATCHES_PER_TURN):
+            if not self._take(now):
+                break
+            while ready := self._reception.poll_ready():
+                self._finish(ready)
+            now = self._clock()
+        self._act(now)
+        self._wait(min(WAIT_MAX_S, self._reception.poll_timer() - self._clock()))
+
+    def _take(self, now: float) -> bool:
+        try:
+            return self._intake.take(now)
+        except OSError:  # the interface went away: silence, until it is back and the group was joined again
+            time.sleep(GATHER_S)
+            return False
+
+    def _act(self, now: float) -> None:
+        """Timers, reports, alarms."""
+        self._reception.handle_timer(now)
+        if (report := self._reception.poll_report(now)) is not None:
+            try:
+                self._reports.send(report)
+            except OSError:
+                self.counters.report_errors += 1
+        while alarm := self._reception.poll_alarm():
+            if alarm is Alarm.REJOIN:
+                self.counters.rejoins += 1
+                if error := self._socket.rejoin():
+                    self._post(partial(self._on_trouble, error))
+            else:
+                self._post(partial(self._on_alarm, alarm))
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.is_set():
+            return
+        self._poll.poll(max(0.0, seconds) * 1000)
+        now = self._clock()
+        if now - self._last_wake < self._gather_s:
+            time.sleep(self._gather_s)
+            now += self._gather_s
+        self._last_wake = now
+
+    def _finish(self, ready: Ready) -> None:
+        if ready.repairs:
+            self._menders.submit(self._mend, ready)
+        else:
+            self._post(partial(self._hand_over, ready))
+
+    def _close(self) -> None:
+        self._mailbox.close()
+        self._menders.shutdown()
+        self._socket.close()
+        self._reports.close()
+
+    # ------------------------------------------------------------------ on the threads that decode
+
+    def _mend(self, ready: Ready) -> None:
+        frame = self._memory[ready.slot][: ready.layout.symbols]
+        try:
+            symbols = mend(frame, ready.layout.blocks, ready.repairs, self._code)
+        except Exception as error:
+            self.counters.crashes += 1
+            reason = f"a chunk cannot be decoded by a fault of this program: {type(error).__name__}: {error}"
+            self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
+            return
+        self._post(partial(self._hand_over_mended, ready, symbols))
+
+    # ------------------------------------------------------------------ on the loop
+
+    def _post(self, work: Callable[[], None]) -> None:
+        """Have the loop do something; everything posted meanwhile is done at the same time.
+
+        Bounded without a count of its own: by the slots, and by what the machine's timers raise.
+        """
+        with self._out_lock:
+            self._out.append(work)
+            if self._out_scheduled:
+                return
+            self._out_scheduled = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self._do_posted)
+
+    def _do_posted(self) -> None:
+        with self._out_lock:
+            work = list(self._out)
+            self._out.clear()
+            self._out_scheduled = False
+        for one in work:
+            one()
+
+    def _hand_over_mended(self, ready: Ready, symbols: int) -> None:
+        self.counters.mended_chunks += 1
+        self.counters.mended_symbols += symbols
+        self._hand_over(ready)
+
+    def _hand_over(self, ready: Ready) -> None:
+        slot = self._give_away(ready.slot)
+        if slot is None:
+            return  # stopped meanwhile: `stop` gave the slot away
+        self._on_chunk(
+            Arrived(
+                chunk=ready.chunk,
+                slot=slot,
+                stored_bytes=ready.layout.stored_bytes,
+                encoding=Encoding(ready.encoding),
+            )
+        )
+
+    def _give_away(self, number: int) -> Slot | None:
+        self._memory.pop(number, None)
+        return self._slots.pop(number, None)
+
+
+def _report_socket(address: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.connect(address)
+    except OSError as error:
+        sock.close()
+        raise LocalError(
+            f"cannot send reports to {address[0]}: {error.strerror}", hint="is there a route to the repository?"
+        ) from None
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,335 @@
+"""Server half of multicast: casts made on demand, one for each image version, and the member lanes of all of them.
+
+Lanes, seats and decisions about casts live on repod's loop, where little happens; each cast has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
+from core.ids import SessionId
+from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
+from transports.multicast.casting import Casting, Seat
+from transports.multicast.handshake import admit
+from transports.multicast.lane import MemberLane
+from transports.multicast.making import CastMaker
+from transports.multicast.proto.demotion import Verdict
+from transports.multicast.proto.groups import GroupRange
+from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want, unpack_wants
+from transports.multicast.proto.options import CastOptions, parse_options
+from transports.multicast.proto.rate import share_budget
+from transports.multicast.settings import MulticastSettings
+
+__all__ = ["MulticastServer"]
+
+TICK_S = 0.25
+LANE_IDLE_S = 60.0
+"""A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
+BACKLOG = 512
+
+
+class MulticastServer:
+    """A `ServerTransport`. Everything runs on repod's loop but the senders of casts."""
+
+    def __init__(self, context: ServerContext) -> None:
+        """Raises UsageError for settings that make no sense."""
+        self._context = context
+        self._settings = MulticastSettings.load(context.settings)
+        self._random = random.SystemRandom()
+        self._maker = CastMaker(context, self._settings, on_event=self._relay, rng=self._random)
+        self._groups = GroupRange(self._settings.group_range, self._settings.ports, rng=self._random)
+        self._casts: dict[bytes, Casting] = {}
+        """By root of the image."""
+        self._seats: dict[str, tuple[Casting, Seat]] = {}
+        """By session."""
+        self._listener: asyncio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._counts: Counter[str] = Counter()
+        self._ended: Counter[str] = Counter()
+        self._epochs: Counter[bytes] = Counter()
+        self._port = 0
+
+    # ------------------------------------------------------------------ repod's side
+
+    @property
+    def port(self) -> int:
+        """The port of the member lanes. Call after `start`."""
+        return self._port
+
+    async def start(self) -> None:
+        """See ServerTransport."""
+        host, port = self._context.host, self._settings.port
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._listener = await asyncio.start_server(
+                self._handle_connection, host or None, port, backlog=BACKLOG, family=_family(host)
+            )
+        except OSError as error:
+            where = f"{host or 'all addresses'} port {port}"
+            if error.errno == errno.EADDRINUSE:
+                raise LockedError(
+                    f"{where} is in use",
+                    hint="another repod may be running; set port in [transports.multicast] of repod.toml",
+                ) from error
+            raise LocalError(
+                f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of multicast"
+            ) from error
+        self._port = int(self._listener.sockets[0].getsockname()[1])
+        self._ticker = asyncio.create_task(self._tick_for_ever())
+
+    async def stop(self, *, grace_s: float) -> None:
+        """See ServerTransport."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        listener.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        casts, self._casts = list(self._casts.values()), {}
+        self._seats.clear()
+        await asyncio.gather(*(self._end(casting, "the repository stops", retry=True) for casting in casts))
+        await asyncio.gather(*self._ending)
+        for task in self._lanes:
+            task.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+
+    def open_session(self, session: ServedSession) -> Offer:
+        """See ServerTransport."""
+        options = parse_options(session.options)
+        if len(self._seats) >= self._settings.max_members:
+            self._counts["limit_max_members"] += 1
+            raise BusyError(f"multicast has {self._settings.max_members} members, which is the limit")
+        casting = self._casts.get(session.manifest.root)
+        if casting is not None and not casting.sender.running:
+            self._retire(session.manifest.root, "its thread ended")
+            casting = None
+        if casting is None:
+            casting = self._casts[session.manifest.root] = self._make(session, options)
+        seat = casting.seat(session, options)
+        self._seats[session.id] = (casting, seat)
+        return Offer(transport="multicast", parameters={**casting.offer(seat), "port": self._port})
+
+    def close_session(self, session_id: SessionId, reason: str) -> None:
+        """See ServerTransport."""
+        casting, seat = self._seats.pop(session_id, (None, None))
+        if casting is None or seat is None:
+            return
+        casting.seats.pop(session_id, None)
+        if not casting.seats:
+            casting.empty_since = time.monotonic()
+        self._later(casting.dismiss(seat, reason, retry=False))
+
+    def open_capture(self, grant: CaptureGrant) -> Offer:
+        """See ServerTransport."""
+        raise UsageError("multicast carries no captures")
+
+    def session_state(self, session_id: SessionId) -> Mapping[str, Any]:
+        """See ServerTransport."""
+        casting, seat = self._seats.get(session_id, (None, None))
+        return {} if casting is None or seat is None else casting.state(seat)
+
+    def counters(self) -> Mapping[str, float]:
+        """See ServerTransport."""
+        totals: Counter[str] = Counter({"bytes_sent": 0, "chunks_sent": 0})
+        totals.update(self._ended)
+        totals.update(self._counts)
+        for casting in self._casts.values():
+            totals.update(_totals(casting))
+        return {
+            **totals,
+            "clients": sum(len(casting.members) for casting in self._casts.values()),
+            "casts": len(self._casts),
+            "rate_bytes_per_s": sum(
+                casting.cast.rate.rate_bytes_per_s for casting in self._casts.values() if casting.busy
+            ),
+        }
+
+    # ------------------------------------------------------------------ casts
+
+    def _make(self, session: ServedSession, options: CastOptions) -> Casting:
+        """A cast of the session's image. Raises BusyError, or a LocalError that says why there can be none."""
+        settings = self._settings
+        if len(self._casts) >= settings.max_casts:
+            self._counts["limit_max_casts"] += 1
+            raise BusyError(f"{settings.max_casts} images are being cast, which is the limit")
+        interface = self._maker.interface()
+        wish = options.endpoint
+        if wish is not None and (ipaddress.ip_address(wish.group).version != settings.ip):
+            raise UsageError(f"group {wish.group} is not of IP version {settings.ip}, which repod.toml names")
+        endpoint = self._groups.acquire(wish)
+        root = session.manifest.root
+        self._epochs[root] += 1
+        used = {each.cast_id for each in self._casts.values()}
+        try:
+            casting = self._maker.make(session, options, interface, endpoint, used=used, epoch=self._epochs[root])
+        except BaseException:
+            self._groups.release(endpoint)
+            raise
+        self._counts["casts_made"] += 1
+        return casting
+
+    def _share_out(self) -> None:
+        """Divide the common budget between the casts that send; one that rests gets its part at the next tick."""
+        casts = list(self._casts.values())
+        if not casts:
+            return
+        with contextlib.suppress(UsageError):  # the interface is gone: nothing is sent anyway
+            budget = self._maker.budget_bytes_per_s(self._maker.interface())
+            busy = [1.0 if casting.busy else 0.0 for casting in casts]
+            shares = share_budget(budget, [casting.cap_bytes_per_s for casting in casts], busy)
+            left = budget / max(1.0, sum(busy) + 1)
+            for casting, share, active in zip(casts, shares, busy, strict=True):
+                casting.share(share if active else min(casting.cap_bytes_per_s, left))
+
+    def _retire(self, root: bytes, reason: str, *, retry: bool = True) -> None:
+        casting = self._casts.pop(root)
+        for session_id in casting.seats:
+            self._seats.pop(session_id, None)
+        self._later(self._end(casting, reason, retry=retry))
+
+    async def _end(self, casting: Casting, reason: str, *, retry: bool) -> None:
+        await casting.close(reason, retry=retry)
+        self._groups.release(casting.endpoint)
+        self._ended.update(_totals(casting))
+        self._context.on_event("cast_ended", {"cast": casting.cast_id, "reason": reason})
+
+    # ------------------------------------------------------------------ time
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            for root, casting in list(self._casts.items()):
+                if not casting.seats and now - casting.empty_since >= self._settings.linger_s:
+                    self._retire(root, "nobody needs it any more")
+                elif not casting.sender.running or casting.cast.exhausted:
+                    self._retire(root, "its thread ended" if casting.cast.exhausted else "its numbers are used up")
+                else:
+                    with contextlib.suppress(BusyError):  # the thread has just ended: the next tick retires it
+                        await casting.tick()
+            self._share_out()
+
+    def _relay(self, root: bytes, name: str, fields: Mapping[str, Any]) -> None:
+        """Bring an event of a sender's thread to the loop."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._handle_sender, root, name, fields)
+
+    def _handle_sender(self, root: bytes, name: str, fields: Mapping[str, Any]) -> None:
+        """An event of a sender's thread, on the loop."""
+        casting = self._casts.get(root)
+        if name == "verdict":
+            if casting is not None:
+                casting.handle_verdict(Verdict(**fields))
+            return
+        if name == "chunk_unreadable":
+            if fields["chunk"] < 0:
+                return
+            if casting is not None:
+                casting.handle_damaged(fields["chunk"], fields["reason"])
+        self._context.on_event(name, {**fields, **({"cast": casting.cast_id} if casting is not None else {})})
+
+    def _later(self, work: Any) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    # ------------------------------------------------------------------ member lanes
+
+    async def _handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._lanes.add(task)
+        lane = MemberLane(reader, writer)
+        try:
+            if len(self._lanes) > 2 * self._settings.max_members:
+                self._counts["limit_lanes"] += 1
+                return
+            casting, seat = await admit(reader, writer, find=self._find)
+            self._counts["lanes_opened"] += 1
+            await self._serve(lane, casting, seat)
+        except (OgcastError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            self._counts["lanes_refused"] += 1
+            self._context.on_event("lane_broken", {"peer": lane.peer, "reason": str(error) or type(error).__name__})
+        except asyncio.CancelledError:
+            pass  # the daemon stops
+        finally:
+            self._lanes.discard(task)
+            await lane.close()
+
+    def _find(self, session_id: str) -> tuple[bytes, tuple[Casting, Seat]] | None:
+        found = self._seats.get(session_id)
+        return None if found is None else (found[1].session.key, found)
+
+    async def _serve(self, lane: MemberLane, casting: Casting, seat: Seat) -> None:
+        session_id = seat.session.id
+        self._context.on_event("lane_opened", {"session": session_id, "peer": lane.peer})
+        reason = ""
+        try:
+            while True:
+                async with asyncio.timeout(LANE_IDLE_S):
+                    message = await lane.receive()
+                if message is None:
+                    return
+                if isinstance(message, Leave):
+                    reason = message.reason
+                    return
+                await self._handle_message(lane, casting, seat, message)
+        except TimeoutError:
+            reason = f"silent for {LANE_IDLE_S:.0f} s"
+        finally:
+            casting.left(seat, lane, reason)
+            self._context.on_event("lane_closed", {"session": session_id, "peer": lane.peer, "reason": reason})
+
+    async def _handle_message(self, lane: MemberLane, casting: Casting, seat: Seat, message: object) -> None:
+        chunks = seat.session.manifest.chunk_count
+        match message:
+            case Join():
+                await casting.join(seat, lane, unpack_wants(message.wanted, chunks))
+            case Want():
+                await casting.want(seat, unpack_wants(message.wanted, chunks))
+            case Probed():
+                casting.probed(seat, message)
+            case Health():
+                seat.health = message
+            case Moved():
+                casting.moved(seat, message.reason)
+            case Done():
+                casting.done(seat)
+            case _:
+                self._counts["violations"] += 1
+
+
+def _family(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _totals(casting: Casting) -> dict[str, float]:
+    totals = casting.cast.totals
+    return {
+        "bytes_sent": totals.wire_bytes,
+        "chunks_sent": totals.chunks,
+        "chunks_sent_again": totals.chunks_again,
+        "packets_sent": totals.packets,
+        "repairs_sent": totals.repairs,
+        "reports": totals.reports,
+        "reports_refused": totals.reports_refused + totals.entries_refused,
+        "send_errors": casting.sender.counters.send_errors,
+        "chunks_unreadable": casting.sender.counters.read_errors,
+    }

@@ -1,0 +1,70 @@
+"""From what the machine decided to bytes on the wire: headers, symbols, parity and authenticators of a train."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.multicast.authenticator import PacketAuthenticator
+from transports.multicast.fec.code import ErasureCode
+from transports.multicast.proto.burst import Burst, Control
+from transports.multicast.proto.limits import BURST_PACKETS, HEADER_BYTES, TAG_BYTES
+from transports.multicast.proto.packets import packet_bytes, write_headers
+
+__all__ = ["TrainBuilder"]
+
+
+class TrainBuilder:
+    """Builds one train at a time in memory of its own. Use from one thread."""
+
+    def __init__(
+        self, *, cast_id: int, symbol_bytes: int, authenticator: PacketAuthenticator, code: ErasureCode
+    ) -> None:
+        self._cast_id = cast_id
+        self._symbol_bytes = symbol_bytes
+        self._authenticator = authenticator
+        self._code = code
+        self.packet_bytes = packet_bytes(symbol_bytes)
+        self._packets = np.zeros((BURST_PACKETS, self.packet_bytes), dtype=np.uint8)
+        self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
+
+    def build(self, burst: Burst, frame: NDArray[np.uint8]) -> memoryview:
+        """The train of `burst`, whose chunk's symbols are the rows of `frame`; valid until the next call."""
+        count = len(burst)
+        packets = self._packets[:count]
+        write_headers(
+            packets,
+            cast_id=self._cast_id,
+            first_sequence=burst.first_sequence,
+            chunk=burst.chunk,
+            blocks=burst.blocks,
+            symbols=burst.symbols,
+            stored_bytes=burst.layout.stored_bytes,
+            encoding=burst.encoding,
+        )
+        payload = packets[:, HEADER_BYTES : HEADER_BYTES + self._symbol_bytes]
+        if burst.first_row is not None:
+            payload[:] = frame[burst.first_row : burst.first_row + count]
+        else:
+            self._fill_repair(burst, frame, payload)
+        self._authenticator.seal(packets, self._steps[:count] + np.uint64(burst.first_sequence))
+        return packets.data.cast("B")
+
+    def control(self, control: Control) -> bytes:
+        """The packet of a STATUS or PROBE."""
+        packet = np.zeros((1, len(control.data) + TAG_BYTES), dtype=np.uint8)
+        packet[0, : len(control.data)] = np.frombuffer(control.data, dtype=np.uint8)
+        self._authenticator.seal(packet, np.array([control.sequence], dtype=np.uint64))
+        return packet.tobytes()
+
+    def _fill_repair(self, burst: Burst, frame: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
+        """Originals from their rows, parity of all symbols of a block in one go."""
+        blocks = burst.layout.blocks
+        for block in np.unique(burst.blocks).tolist():
+            rows = frame[block::blocks]
+            mine = np.flatnonzero(burst.blocks == block)
+            symbols = burst.symbols[mine].astype(np.int64)
+            original = symbols < len(rows)
+            payload[mine[original]] = rows[symbols[original]]
+            if not original.all():
+                payload[mine[~original]] = self._code.encode(rows, symbols[~original].tolist())

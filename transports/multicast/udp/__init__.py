@@ -1,0 +1,1 @@
+"""Sockets of a cast: trains of packets out to a group, and in from it."""
