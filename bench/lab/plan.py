@@ -1,0 +1,269 @@
+"""From a topology to the commands that make it: pure, so that every line can be read and tested without root.
+
+    host eth0 ──tbf──▶ veth ──▶ prerouting: loss from the host ──▶ bridge ──▶ forward: loss to the host ──tbf──▶ host
+
+Loss is drawn by nftables for every packet, on the way from a host once (before the bridge copies a multicast packet)
+and on the way to a host for each copy: `numgen random` is what this kernel has, `netem` is not. Rates are kept by
+`tbf` at both ends of each cable. Packet trains are cut before they cross the cable (`tx-udp-segmentation off`), since
+otherwise one draw loses a whole train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.lab.topology import INTERFACE, ROUTER, SWITCH, Host, Link, Topology
+
+__all__ = [
+    "HOST_QUEUE_BYTES",
+    "PORT_QUEUE_BYTES",
+    "TABLE",
+    "Step",
+    "block_multicast",
+    "bucket_bytes",
+    "change_loss",
+    "change_rate",
+    "link_state",
+    "namespace",
+    "port_of_router",
+    "smcroute_settings",
+    "take_down",
+    "up",
+]
+
+TABLE = "lab"
+"""The nftables table in the switch, family bridge."""
+BUCKET_S = 0.004
+"""What a link may send at once, as time of its rate: a late timer on a busy machine must not cost rate, and 4 ms of a
+run of ten seconds do not change a figure."""
+BUCKET_MIN_BYTES = 16_384
+PORT_QUEUE_BYTES = 512 * 1024
+"""Buffer of a switch port towards a host: what does not fit is dropped, as in a switch."""
+HOST_QUEUE_BYTES = 4 * 1024 * 1024
+"""Queue of a host's interface; a socket's send buffer is full before, so that a sender waits and nothing is lost."""
+LOSS_GRAIN = 1_000_000
+ROUTES = ("224.0.0.0/4",)
+GROUPS = ("239.0.0.0/8", "232.0.0.0/8", "230.0.0.0/8", "234.0.0.0/8")
+"""What the router forwards: administrative scope, SSM, and the defaults of uftp and udpcast."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One command."""
+
+    words: tuple[str, ...]
+    stdin: str = ""
+
+
+def namespace(lab: str, host: str) -> str:
+    """Name of a host's namespace."""
+    return f"oglab-{lab}-{host}"
+
+
+def port_of_router(subnet: int) -> str:
+    """Name of the router's port at the bridge of a subnet."""
+    return f"rt{subnet}"
+
+
+def bucket_bytes(rate_bits_per_s: float) -> int:
+    """Size of a link's token bucket."""
+    return max(BUCKET_MIN_BYTES, int(rate_bits_per_s * BUCKET_S / 8))
+
+
+def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
+    """Commands that make the lab, in order. `smcroute` is the path of the router's configuration to use."""
+    switch = namespace(lab, SWITCH)
+    names = [SWITCH, *(host.name for host in topology.hosts), *([ROUTER] if topology.subnets > 1 else [])]
+    yield _ip(None, [f"netns add {namespace(lab, name)}" for name in names])
+    # Before any interface exists, so that it begins with them.
+    for name in names:
+        yield _sysctl(namespace(lab, name), router=name == ROUTER)
+    yield _ip(None, list(_cables(topology, lab)))
+    bridges = range(topology.subnets)
+    lines = [f"link add br{subnet} type bridge forward_delay 0 mcast_snooping 0" for subnet in bridges]
+    lines += [f"link set {host.name} master br{host.subnet} up" for host in topology.hosts]
+    if topology.subnets > 1:
+        lines += [f"link set {port_of_router(subnet)} master br{subnet} up" for subnet in bridges]
+    yield _ip(switch, [*lines, *(f"link set br{subnet} up" for subnet in bridges)])
+    yield nft(lab, _table(topology))
+    for host in topology.hosts:
+        yield from _host(topology, host, lab)
+    yield _tc(switch, [_shape(host.name, host.link, PORT_QUEUE_BYTES) for host in topology.hosts])
+    if topology.subnets > 1:
+        yield from _router(topology, lab, smcroute)
+
+
+def change_rate(lab: str, host: Host, link: Link) -> list[Step]:
+    """Give both ends of a host's cable another rate."""
+    return [
+        _tc(namespace(lab, SWITCH), [_shape(host.name, link, PORT_QUEUE_BYTES)]),
+        _tc(namespace(lab, host.name), [_shape(INTERFACE, link, HOST_QUEUE_BYTES)]),
+    ]
+
+
+def change_loss(lab: str, host: Host, link: Link, *, multicast: bool = True) -> list[Step]:
+    """Give a host's path another loss; with `multicast` False no group reaches the host and none leaves it."""
+    lines = []
+    for direction in ("to", "from"):
+        lines += [f"flush chain bridge {TABLE} {direction}_{host.name}"]
+        rules = _rules(direction, host.name, link, multicast=multicast)
+        lines += [f"add rule bridge {TABLE} {direction}_{host.name} {rule}" for rule in rules]
+    return [nft(lab, lines)]
+
+
+def block_multicast(lab: str, host: Host, link: Link, *, blocked: bool) -> list[Step]:
+    """Drop every group at a host's port in both directions, or let them pass again. Unicast is not touched."""
+    return change_loss(lab, host, link, multicast=not blocked)
+
+
+def link_state(lab: str, host: Host, *, up: bool) -> list[Step]:
+    """Pull a host's cable out of the switch, or put it back."""
+    return [_ip(namespace(lab, SWITCH), [f"link set {host.name} {'up' if up else 'down'}"])]
+
+
+def take_down(names: list[str]) -> list[Step]:
+    """Delete namespaces; everything in them goes with them once no process is left inside."""
+    return [_ip(None, [f"netns delete {name}" for name in names])] if names else []
+
+
+def nft(lab: str, lines: list[str]) -> Step:
+    """A script for the switch's nftables."""
+    words = ("ip", "netns", "exec", namespace(lab, SWITCH), "nft", "-f", "-")
+    return Step(words=words, stdin="\n".join(lines) + "\n")
+
+
+def _cables(topology: Topology, lab: str) -> Iterator[str]:
+    switch = namespace(lab, SWITCH)
+    for host in topology.hosts:
+        yield _cable(INTERFACE, namespace(lab, host.name), host.name, switch)
+    if topology.subnets > 1:
+        for subnet in range(topology.subnets):
+            yield _cable(f"eth{subnet}", namespace(lab, ROUTER), port_of_router(subnet), switch)
+
+
+def _cable(interface: str, inside: str, port: str, switch: str) -> str:
+    return f"link add name {interface} netns {inside} type veth peer name {port} netns {switch}"
+
+
+def _host(topology: Topology, host: Host, lab: str) -> Iterator[Step]:
+    inside = namespace(lab, host.name)
+    lines = [
+        "link set lo up",
+        f"addr add {topology.address(host.name)}/24 brd + dev {INTERFACE}",  # udpcast needs the broadcast address
+        f"addr add {topology.address6(host.name)}/64 dev {INTERFACE} nodad",
+        f"link set {INTERFACE} up",
+        *(f"route add {route} dev {INTERFACE}" for route in ROUTES),
+    ]
+    if topology.subnets > 1:
+        lines += [f"route add default via {_gateway(host.subnet)}", f"route add default via {_gateway6(host.subnet)}"]
+    yield _ip(inside, lines)
+    yield _tc(inside, [_shape(INTERFACE, host.link, HOST_QUEUE_BYTES)])
+    yield _offloads(inside, INTERFACE, topology)
+    if topology.gro:
+        yield _unmerged(lab, host.name)
+
+
+def _router(topology: Topology, lab: str, smcroute: str) -> Iterator[Step]:
+    inside = namespace(lab, ROUTER)
+    lines = ["link set lo up"]
+    for subnet in range(topology.subnets):
+        lines += [
+            f"addr add {_gateway(subnet)}/24 brd + dev eth{subnet}",
+            f"addr add {_gateway6(subnet)}/64 dev eth{subnet} nodad",
+            f"link set eth{subnet} up",
+        ]
+    yield _ip(inside, lines)
+    for subnet in range(topology.subnets):
+        yield _offloads(inside, f"eth{subnet}", topology)
+        if topology.gro:
+            yield _unmerged(lab, port_of_router(subnet))
+    if topology.multicast_routing and smcroute:
+        daemon = ("smcrouted", "-n", "-N", "-f", smcroute, "-u", f"{smcroute}.sock", "-P", f"{smcroute}.pid")
+        yield Step(words=("ip", "netns", "exec", inside, "sh", "-c", f"{' '.join(daemon)} >/dev/null 2>&1 &"))
+
+
+def smcroute_settings(topology: Topology) -> str:
+    """What smcroute is told: every group, from each subnet to all others."""
+    lines = [f"phyint eth{subnet} enable ttl-threshold 1" for subnet in range(topology.subnets)]
+    for subnet in range(topology.subnets):
+        others = " ".join(f"eth{other}" for other in range(topology.subnets) if other != subnet)
+        lines += [f"mroute from eth{subnet} group {group} to {others}" for group in GROUPS]
+    return "\n".join(lines) + "\n"
+
+
+def _gateway(subnet: int) -> str:
+    return f"10.77.{subnet}.254"
+
+
+def _gateway6(subnet: int) -> str:
+    return f"fd77:{subnet:x}::fe"
+
+
+def _sysctl(inside: str, *, router: bool) -> Step:
+    values = ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.accept_dad=0"]
+    values += ["net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0"]
+    if router:
+        values += ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]
+    return Step(words=("ip", "netns", "exec", inside, "sysctl", "-q", "-w", *values))
+
+
+def _offloads(inside: str, interface: str, topology: Topology) -> Step:
+    on, off = "on", "off"
+    cut = on if topology.segmentation else off
+    merge = on if topology.gro else off
+    words = ("ethtool", "-K", interface, "tx-udp-segmentation", cut, "tso", cut, "gro", merge)
+    return Step(words=("ip", "netns", "exec", inside, *words))
+
+
+def _unmerged(lab: str, port: str) -> Step:
+    """The kernel merges what arrives over a veth only if the end that sends it cannot segment TCP itself.
+
+    See veth_skb_is_eligible_for_gro in drivers/net/veth.c: `gro on` at the receiving end alone does nothing for UDP.
+    """
+    return Step(words=("ip", "netns", "exec", namespace(lab, SWITCH), "ethtool", "-K", port, "tso", "off"))
+
+
+def _shape(device: str, link: Link, queue_bytes: int) -> str:
+    if not link.rate_bits_per_s:
+        return f"qdisc replace dev {device} root pfifo limit 1000"
+    rate = int(link.rate_bits_per_s)
+    return f"qdisc replace dev {device} root tbf rate {rate}bit burst {bucket_bytes(rate)} limit {queue_bytes}"
+
+
+def _table(topology: Topology) -> list[str]:
+    lines = [f"table bridge {TABLE} {{"]
+    for host in topology.hosts:
+        for direction in ("to", "from"):
+            lines += [f"  counter lost_{direction}_{host.name} {{ }}", f"  counter group_{direction}_{host.name} {{ }}"]
+    for host in topology.hosts:
+        for direction in ("to", "from"):
+            rules = _rules(direction, host.name, host.link, multicast=True)
+            lines += [f"  chain {direction}_{host.name} {{", *(f"    {rule}" for rule in rules), "  }"]
+    for hook, key, direction in (("prerouting", "iifname", "from"), ("forward", "oifname", "to")):
+        jumps = ", ".join(f'"{host.name}" : jump {direction}_{host.name}' for host in topology.hosts)
+        lines += [f"  chain {hook} {{", f"    type filter hook {hook} priority 0; policy accept;"]
+        lines += [f"    {key} vmap {{ {jumps} }}", "  }"]
+    return [*lines, "}"]
+
+
+def _rules(direction: str, host: str, link: Link, *, multicast: bool) -> Iterator[str]:
+    """Rules of one path: first what the wire loses, then what the operator forbade, then the count of groups."""
+    if link.loss:
+        lost = round(link.loss * LOSS_GRAIN)
+        yield f'numgen random mod {LOSS_GRAIN} < {lost} counter name "lost_{direction}_{host}" drop'
+    if not multicast:
+        # Neighbour discovery and router messages (ff02::/16, 224.0.0.0/24) are what unicast itself needs.
+        yield "ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop"
+        yield "ip6 daddr ff00::/8 ip6 daddr != ff02::/16 drop"
+    yield f'ip daddr 224.0.0.0/4 counter name "group_{direction}_{host}"'
+    yield f'ip6 daddr ff00::/8 counter name "group_{direction}_{host}"'
+
+
+def _ip(inside: str | None, lines: list[str]) -> Step:
+    words = ("ip", "-batch", "-") if inside is None else ("ip", "-n", inside, "-batch", "-")
+    return Step(words=words, stdin="\n".join(lines) + "\n")
+
+
+def _tc(inside: str, lines: list[str]) -> Step:
+    return Step(words=("tc", "-n", inside, "-batch", "-"), stdin="\n".join(lines) + "\n")

@@ -1,0 +1,103 @@
+"""One row of a scenario: a figure, its limit, what is to be reached, and whether it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.lab.classroom import Transfer
+from bench.lab.peers import PeerRun
+from bench.scenario import Outcome, Row
+from bench.stats import summarise
+
+__all__ = ["NOT_INSTALLED", "at_least", "at_most", "complaints", "outcome", "peer_row", "transfer_row"]
+
+REACHED = "reached"
+NOT_INSTALLED = "not installed (apt install udpcast uftp)"
+MBIT = 1e6
+NOTE_CHARS = 300
+
+
+def at_most(value: float | None, goal: float, *, unit: str = "", counts: bool = True) -> dict[str, float | str | None]:
+    """Columns that say what is to be reached at most, and whether `value` does.
+
+    None was not measured. A transfer that does not count (`counts`) reaches nothing, however fast it was.
+    """
+    return {"to reach": f"≤ {goal:g}{unit}", REACHED: _word(counts and value is not None and value <= goal)}
+
+
+def at_least(value: float | None, goal: float, *, unit: str = "", counts: bool = True) -> dict[str, float | str | None]:
+    """The same for a figure that must not be smaller."""
+    return {"to reach": f"≥ {goal:g}{unit}", REACHED: _word(counts and value is not None and value >= goal)}
+
+
+def complaints(transfers: Sequence[Transfer]) -> str:
+    """Why transfers do not count, for a note; empty if they do."""
+    return "; ".join(filter(None, (transfer.complaints for transfer in transfers)))[:NOTE_CHARS]
+
+
+def transfer_row(
+    label: str,
+    transfers: Sequence[Transfer],
+    *,
+    image_bytes: int,
+    limit_s: float,
+    more: Mapping[str, float | str | None] | None = None,
+    goal: float | None = None,
+) -> Row:
+    """Our transfers of one room: the median of their seconds against the limit, and what they cost."""
+    seconds = summarise([transfer.seconds for transfer in transfers])
+    ratio = seconds.median / limit_s
+    said = complaints(transfers)
+    wire = summarise([transfer.moved["server"].from_bytes / image_bytes for transfer in transfers])
+    return Row(
+        label=label,
+        figures={
+            "s": seconds.median,
+            "limit s": limit_s,
+            "ratio": ratio,
+            **(at_most(ratio, goal, counts=not said) if goal is not None else {}),
+            "highest s": seconds.high,
+            "last client began at s": summarise([transfer.last_began_s for transfer in transfers]).median,
+            "wire / image bytes": wire.median,
+            "Mbit/s of image": image_bytes * 8 / seconds.median / MBIT,
+            "server CPU s": summarise([transfer.server_cpu_s for transfer in transfers]).median,
+            "clients CPU s": summarise([transfer.clients_cpu_s for transfer in transfers]).median,
+            **(more or {}),
+        },
+        note=said,
+    )
+
+
+def peer_row(label: str, run: PeerRun, *, image_bytes: int, limit_s: float, wire_bytes: int | None = None) -> Row:
+    """Another tool's transfer of the same room."""
+    return Row(
+        label=label,
+        figures={
+            "s": run.seconds,
+            "limit s": limit_s,
+            "ratio": run.seconds / limit_s,
+            "wire / image bytes": None if wire_bytes is None else wire_bytes / image_bytes,
+            "Mbit/s of image": image_bytes * 8 / run.seconds / MBIT if run.seconds else None,
+            "server CPU s": run.sender_cpu_s,
+            "clients CPU s": run.receivers_cpu_s,
+        },
+        note="" if run.complete else "NOT complete: not every receiver got the file",
+    )
+
+
+def outcome(
+    rows: Sequence[Row],
+    *,
+    material: str,
+    transfers: Sequence[Transfer],
+    summary: Mapping[str, float | str] | None = None,
+) -> Outcome:
+    """Everything together; it counts only if every client of ours has the image."""
+    judged = [row.figures[REACHED] for row in rows if REACHED in row.figures]
+    ok = all(not transfer.complaints for transfer in transfers)
+    reached = {"reached": f"{judged.count('yes')} of {len(judged)}"} if judged else {}
+    return Outcome(rows=rows, material=material, ok=ok, summary={**reached, **(summary or {})})
+
+
+def _word(good: bool) -> str:
+    return "yes" if good else "NO"

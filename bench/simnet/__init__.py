@@ -1,0 +1,1 @@
+"""A multicast network in virtual time that drives the machines of transports/multicast/proto."""

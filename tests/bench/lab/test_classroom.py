@@ -1,0 +1,44 @@
+"""Real daemon, real clients: a lesson times them, compares their targets and sees one that went wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bench.lab import shell
+from bench.lab.classroom import Classroom, random_image, scratch
+from bench.lab.rig import Rig
+from bench.lab.topology import room
+
+MIB = 1 << 20
+
+
+def test_scratch_goes_away_and_a_random_image_has_its_size(tmp_path: Path) -> None:
+    with scratch(tmp_path) as folder:
+        image = random_image(folder / "image", 3 * MIB + 5)
+        assert image.stat().st_size == 3 * MIB + 5
+    assert not folder.exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(shell.missing()), reason=shell.missing() or "-")
+def test_a_lesson_judges_its_clients(tmp_path: Path) -> None:
+    size = 4 * MIB
+    classroom = Classroom(tmp_path, random_image(tmp_path / "source.img", size))
+    assert classroom.stored_bytes >= size  # it does not compress
+    with Rig(room(2, rate_bits_per_s=100e6)) as rig, classroom.open(rig, multicast={}) as lesson:
+        good = lesson.fetch(["c1", "c2"], method="UNICAST-DIRECT", timeout_s=60)
+        assert good.complaints == ""
+        assert 0 < good.last_began_s < good.seconds
+        assert good.moved["server"].from_bytes > 2 * size
+        assert good.clients["c1"].bytes_by("repository") == size
+        assert list(tmp_path.glob("target-*")) == []  # eight of them would fill the memory
+
+        plans = [(0.2, lambda: os.kill(lesson.pid("c2"), signal.SIGKILL))]
+        bad = lesson.fetch(["c1", "c2"], method="UNICAST-DIRECT", keep=False, timeout_s=60, plans=plans)
+        assert bad.clients["c1"].complaint == ""
+        assert "ended with -9" in bad.complaints
+        assert bad.clients["c2"].began_s == bad.clients["c2"].finish.ended_s

@@ -1,0 +1,97 @@
+"""The commands of a lab, read as text: what is built, and that every rule of the rig is in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.lab import plan
+from bench.lab.topology import Link, Topology, room
+
+
+def _text(topology: Topology, **options: str) -> str:
+    return "\n".join(f"{' '.join(step.words)}\n{step.stdin}" for step in plan.up(topology, lab="x", **options))
+
+
+def test_every_host_gets_a_cable_a_port_an_address_with_broadcast_and_both_shapers() -> None:
+    text = _text(room(2, rate_bits_per_s=2e8))
+    for host in ("server", "c1", "c2"):
+        assert f"netns add oglab-x-{host}\n" in text
+        assert f"link add name eth0 netns oglab-x-{host} type veth peer name {host} netns oglab-x-switch" in text
+        assert f"qdisc replace dev {host} root tbf rate 200000000bit burst 100000 limit 524288" in text
+    assert text.count("qdisc replace dev eth0 root tbf rate 200000000bit") == 3
+    assert text.count("brd +") == 3
+    assert text.count("tx-udp-segmentation off tso off gro on") == 3
+
+
+def test_merging_is_asked_of_both_ends_of_a_cable() -> None:
+    topology = room(1, rate_bits_per_s=0)
+    assert "ethtool -K c1 tso off" in _text(topology)
+    assert "ethtool -K c1" not in _text(Topology(hosts=topology.hosts, gro=False))
+
+
+def test_loss_is_drawn_for_each_path_and_direction() -> None:
+    text = _text(room(2, rate_bits_per_s=2e8, loss=0.05))
+    for direction in ("to", "from"):
+        for host in ("c1", "c2"):
+            assert f'numgen random mod 1000000 < 50000 counter name "lost_{direction}_{host}" drop' in text
+        assert f'lost_{direction}_server" drop' not in text
+
+
+def test_nothing_this_kernel_lacks_is_used() -> None:
+    text = _text(room(2, rate_bits_per_s=2e8, loss=0.05, subnets=2, multicast_routing=True), smcroute="/run/s.conf")
+    assert "netem" not in text
+    assert " fq" not in text
+
+
+def test_a_link_without_limit_has_no_bucket() -> None:
+    assert "tbf" not in _text(room(1, rate_bits_per_s=0))
+
+
+def test_several_subnets_are_joined_by_a_router() -> None:
+    topology = room(2, rate_bits_per_s=1e8, subnets=2, multicast_routing=True)
+    text = _text(topology, smcroute="/run/s.conf")
+    assert "link add name eth1 netns oglab-x-router type veth peer name rt1 netns oglab-x-switch" in text
+    assert "net.ipv4.ip_forward=1" in text
+    assert "route add default via 10.77.1.254" in text
+    assert "smcrouted" in text
+    assert "smcrouted" not in _text(room(2, rate_bits_per_s=1e8, subnets=2))
+    settings = plan.smcroute_settings(topology)
+    assert "mroute from eth0 group 232.0.0.0/8 to eth1" in settings
+    assert "mroute from eth1 group 239.0.0.0/8 to eth0" in settings
+
+
+def test_a_train_crosses_whole_only_if_asked() -> None:
+    topology = room(1, rate_bits_per_s=0)
+    whole = Topology(hosts=topology.hosts, segmentation=True, gro=False)
+    assert "tx-udp-segmentation on tso on gro off" in _text(whole)
+
+
+def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
+    host = room(1, rate_bits_per_s=0).host("c1")
+    (step,) = plan.block_multicast("x", host, Link(loss=0.01), blocked=True)
+    for direction in ("to", "from"):
+        assert f"flush chain bridge lab {direction}_c1" in step.stdin
+        assert f"rule bridge lab {direction}_c1 ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop" in step.stdin
+        assert f'lost_{direction}_c1" drop' in step.stdin  # the loss stays
+    (step,) = plan.block_multicast("x", host, Link(), blocked=False)
+    assert "drop" not in step.stdin
+
+
+def test_a_rate_is_changed_at_both_ends() -> None:
+    steps = plan.change_rate("x", room(1, rate_bits_per_s=1e8).host("c1"), Link(rate_bits_per_s=5e7))
+    assert [step.words[2] for step in steps] == ["oglab-x-switch", "oglab-x-c1"]
+    assert all("rate 50000000bit" in step.stdin for step in steps)
+
+
+def test_a_cable_is_pulled_at_the_switch() -> None:
+    (step,) = plan.link_state("x", room(1, rate_bits_per_s=0).host("c1"), up=False)
+    assert step.stdin == "link set c1 down\n"
+
+
+def test_nothing_to_take_down_takes_no_command() -> None:
+    assert plan.take_down([]) == []
+
+
+@pytest.mark.parametrize(("rate", "size"), [(1e6, 16_384), (2e8, 100_000), (1e9, 500_000)])
+def test_the_bucket_holds_four_milliseconds(rate: float, size: int) -> None:
+    assert plan.bucket_bytes(rate) == size

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.simnet.client import ClientSettings
+from bench.simnet.room import Room
+
+MIB = 1 << 20
+
+
+def test_a_room_without_losses_takes_what_the_wire_takes() -> None:
+    room = Room(chunks=4, chunk_bytes=MIB)
+    room.join(3)
+    outcome = room.until_done()
+    assert sorted(outcome.done_s) == [0, 1, 2]
+    assert outcome.seconds == pytest.approx(outcome.totals.wire_bytes / 25e6, rel=0.02)
+    assert outcome.wire_share < 1.07
+    assert outcome.unfinished == []
+
+
+def test_chunks_may_differ_in_length_and_be_partly_here_already() -> None:
+    room = Room(chunks=[5, 1448, 1449, 300_000, 1])
+    room.join(1, wanted=np.array([True, False, True, True, False]))
+    outcome = room.until_done()
+    assert outcome.totals.originals == 1 + 2 + 208
+    assert outcome.originals == 1 + 1 + 2 + 208 + 1
+
+
+def test_who_is_dead_is_not_waited_for() -> None:
+    room = Room(chunks=4, chunk_bytes=MIB)
+    room.join(2)
+    room.kill(1, at=0.05)
+    assert list(room.until_done().done_s) == [0]
+
+
+def test_a_path_may_go_bad_on_the_way() -> None:
+    room = Room(chunks=4, chunk_bytes=MIB)
+    room.join(1)
+    room.drop(0, at=0.05, loss=0.2)
+    outcome = room.until_done()
+    assert outcome.totals.repairs > 300
+
+
+def test_what_does_not_end_is_told() -> None:
+    room = Room(chunks=4, chunk_bytes=MIB)
+    room.join(1, client=ClientSettings(disk_stalls=((0.0, 1e9),)))
+    assert room.until_done(at_most_s=5.0).unfinished == [0]
