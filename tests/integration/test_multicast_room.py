@@ -1,0 +1,254 @@
+"""Multicast between programs on hosts of their own: joins, fallbacks and everything that goes wrong in a room."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.lab import shell
+from bench.lab.topology import Link, room
+from tests.support.rooms import room_of
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(bool(shell.missing()), reason=f"no lab here: {shell.missing()}"),
+]
+
+RATE = 200e6
+
+
+def test_a_room_takes_the_image_from_one_sending(tmp_path: Path) -> None:
+    with room_of(room(3, rate_bits_per_s=RATE, loss=0.01), tmp_path, start_clients=3) as lab:
+        repod = lab.serve()
+        clients = [lab.client(host) for host in ("c1", "c2", "c3")]
+        for client in clients:
+            done = client.done()
+            assert done["bytes_by_source"].keys() == {"multicast"}
+            assert done["chunks_fetched"] == done["chunks"]
+        lab.check("c1", "c2", "c3")
+        sent = lab.rig.counters()["server"].from_group_packets * 1490
+        assert sent < 1.8 * len(lab.content)  # the cast waits for all three: three sendings would be 3.1
+        repod.stop()
+
+
+def test_where_groups_are_blocked_data_flows_by_unicast(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        lab.rig.block_multicast("c1")
+        clients = [lab.client("c1"), lab.client("c2")]
+        given_up = clients[0].until("transport-given-up", transport="multicast")
+        assert "querier" in given_up["message"]
+        assert clients[0].done()["bytes_by_source"].keys() == {"repository"}
+        assert clients[1].done()["bytes_by_source"].keys() == {"multicast"}
+        lab.check("c1", "c2")
+        probed = next(event for event in repod.events("member_probed") if event["outcome"] == "nothing")
+        assert "querier" in probed["reason"]
+        repod.stop()
+
+
+def test_without_fallback_a_blocked_group_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        lab.rig.block_multicast("c1")
+        error = lab.client("c1", "--no-fallback").failed()
+        assert error["code"] == 57
+        assert "multicast does not arrive" in error["message"]
+        repod.stop()
+
+
+def test_a_repository_killed_and_started_again_loses_nothing(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=48 << 20, rate_mbit_per_s=60) as lab:
+        repod = lab.serve()
+        clients = [lab.client(host) for host in ("c1", "c2")]
+        for client in clients:
+            client.until("multicast-probe")
+        while not all(client.named("progress") and client.named("progress")[-1]["chunks_done"] for client in clients):
+            time.sleep(0.05)
+        repod.kill()
+        repod = lab.serve()
+        for client in clients:
+            done = client.done()
+            assert done["reconnects"] >= 1
+            assert done["chunks_fetched"] == done["chunks"]  # nothing was taken twice
+        lab.check("c1", "c2")
+        repod.stop()
+
+
+def test_a_late_client_gets_what_it_lacks_and_the_others_nothing_twice(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=80) as lab:
+        repod = lab.serve()
+        first = lab.client("c1")
+        first.until("multicast-probe")
+        late = lab.client("c2")
+        assert first.done()["bytes_by_source"].keys() == {"multicast"}
+        assert late.done()["bytes_by_source"].keys() == {"multicast"}
+        lab.check("c1", "c2")
+        assert lab.rig.counters()["server"].from_group_packets * 1400 < 2.1 * len(lab.content)
+        repod.stop()
+
+
+def test_a_client_that_stands_still_for_long_holds_nobody_up(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20) as lab:
+        repod = lab.serve()
+        slow = lab.client("c1")
+        slow.until("multicast-probe")
+        os.kill(slow.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        assert lab.client("c2").done()["bytes_by_source"].keys() == {"multicast"}
+        time.sleep(max(0.0, began + 6 - time.monotonic()))  # longer than any silence
+        os.kill(slow.process.pid, signal.SIGCONT)
+        slow.done()
+        lab.check("c1", "c2")
+        repod.stop()
+
+
+def test_a_member_killed_midway_is_forgotten(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20) as lab:
+        repod = lab.serve()
+        clients = [lab.client(host) for host in ("c1", "c2")]
+        for client in clients:
+            client.until("multicast-probe")
+        clients[0].process.kill()
+        clients[0].process.wait()
+        clients[1].done()
+        lab.check("c2")
+        repod.stop()
+
+
+def test_a_cable_pulled_midway_and_put_back_costs_no_restart(tmp_path: Path) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=48 << 20, rate_mbit_per_s=60) as lab:
+        repod = lab.serve()
+        client = lab.client("c1")
+        client.until("multicast-probe")
+        lab.rig.set_cable("c1", up=False)
+        time.sleep(4.0)  # longer than a silence is borne
+        lab.rig.set_cable("c1", up=True)
+        done = client.done()
+        assert done["chunks_fetched"] == done["chunks"]
+        lab.check("c1")
+        repod.stop()
+
+
+def test_two_repositories_on_one_group_and_port_do_not_mix(tmp_path: Path) -> None:
+    one = {"groups": "239.77.1.1/32", "ports": "9000", "mode": "asm"}
+    topology = room(2, rate_bits_per_s=RATE, others=("second",))
+    with room_of(topology, tmp_path, image_bytes=16 << 20, **one) as lab:
+        other = tmp_path / "other"
+        other.mkdir()
+        raw = bytes(reversed(lab.content))
+        (other / "raw").write_bytes(raw)
+        lab.repod_command("init", other / "repository")
+        lab.repod_command("import", other / "repository", other / "raw", "--name", "img")
+        lab.configure(other / "repository", {**one, "rate_mbit_per_s": 100})
+        daemons = [lab.serve(), lab.serve("second", repository=other / "repository")]
+        clients = [lab.client("c1")]
+        lab.use(other / "repository" / "client.toml")
+        clients.append(lab.client("c2", repo=f"https://{lab.rig.topology.address('second')}:8717"))
+        for client in clients:
+            assert client.done()["bad_chunks"] == 0
+        lab.check("c1")
+        assert lab.target("c2").read_bytes() == raw
+        for daemon in daemons:
+            daemon.stop()
+
+
+def test_a_client_without_an_address_says_so(tmp_path: Path) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        namespace = lab.rig.command("c1", ["true"])[3]
+        shell.perform(
+            [shell.Step(words=("ip", "-n", namespace, "link", "add", "bare0", "type", "veth", "peer", "name", "bare1"))]
+        )
+        shell.perform([shell.Step(words=("ip", "-n", namespace, "link", "set", "bare0", "up"))])
+        client = lab.client("c1", interface="bare0")
+        assert "no IPv4 address" in client.until("transport-given-up")["message"]
+        client.process.terminate()  # unicast is bound to that interface as well, and gets nowhere either
+        assert client.process.wait(20) == 143
+        repod.stop()
+
+
+@pytest.mark.parametrize("mode", ["ssm", "asm"])
+def test_groups_of_ipv6_work_alike(tmp_path: Path, mode: str) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, ip=6, mode=mode) as lab:
+        repod = lab.serve()
+        assert lab.client("c1").done()["bytes_by_source"].keys() == {"multicast"}
+        lab.check("c1")
+        assert repod.events("cast_made")[0]["group"].startswith("[ff")
+        repod.stop()
+
+
+def test_the_start_waits_for_so_many_clients_as_the_option_string_says(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        options = ("--options", "9000:full-duplex:239.194.17.36:100M:2:60")
+        first = lab.client("c1", *options)
+        waiting = first.until("waiting")
+        assert "1 of 2" in waiting["message"]
+        second = lab.client("c2", *options)
+        for client in (first, second):
+            assert client.done()["bytes_by_source"].keys() == {"multicast"}
+        assert repod.events("cast_made")[0]["group"] == "239.194.17.36:9000"
+        assert lab.client("c1", "--options", "nonsense").failed()["code"] == 1
+        repod.stop()
+
+
+def test_a_relay_casts_in_its_own_subnet_what_it_fetched_once(tmp_path: Path) -> None:
+    topology = room(4, rate_bits_per_s=RATE, subnets=2)  # c2 and c4 are in the other subnet
+    with room_of(topology, tmp_path) as lab:
+        repod = lab.serve()
+        far = lab.client("c2")
+        assert "TTL of 1" in far.until("transport-given-up")["message"]
+        far.done()
+        lab.target("c2").unlink()
+        store = tmp_path / "relay"
+        relay = lab.client(
+            "c4", "--store", store, "--serve-interface", "eth0", command="relay", target="", method="UNICAST-CACHE"
+        )
+        serving = relay.until("relay", seconds=30)
+        lab.use(Path(serving["client_settings"]))
+        before = lab.rig.counters()["server"].from_bytes
+        near = lab.client("c2", repo=f"https://{topology.address('c4')}:8717")
+        assert near.done()["bytes_by_source"].keys() == {"multicast"}
+        lab.check("c2")
+        assert lab.rig.counters()["server"].from_bytes - before < 100_000
+        os.kill(relay.process.pid, signal.SIGTERM)
+        assert relay.failed()["code"] == 143
+        repod.stop()
+
+
+@pytest.mark.tools("smcrouted")
+def test_routed_groups_reach_the_other_subnet(tmp_path: Path) -> None:
+    topology = room(2, rate_bits_per_s=RATE, subnets=2, multicast_routing=True)
+    with room_of(topology, tmp_path, ttl=8) as lab:
+        repod = lab.serve()
+        clients = [lab.client("c1"), lab.client("c2")]
+        for client in clients:
+            assert client.done()["bytes_by_source"].keys() == {"multicast"}
+        lab.check("c1", "c2")
+        repod.stop()
+
+
+def test_the_operator_sees_who_is_slow_and_why(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=20) as lab:
+        repod = lab.serve()
+        lab.rig.set_link("c2", Link(rate_bits_per_s=RATE, loss=0.04))
+        clients = [lab.client("c1"), lab.client("c2")]
+        for client in clients:
+            client.until("multicast-probe")
+        deadline = time.monotonic() + 10
+        while True:
+            words = ("sessions", lab.repository, "--url", f"https://{lab.rig.topology.address('server')}:8717")
+            table = lab.repod_command(*words, host="server")
+            if "loses packets" in table or "are lost" in table:
+                break
+            assert time.monotonic() < deadline, table
+            time.sleep(0.3)
+        assert table.splitlines()[0].split()[:3] == ["HOST", "IMAGE", "BY"]
+        for client in clients:
+            client.process.terminate()
+            client.process.wait()
+        repod.stop()
