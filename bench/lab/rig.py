@@ -32,6 +32,7 @@ class Rig:
         self.topology = topology
         self.name = name or shell.run_name(next(_NUMBERS))
         self._links = {host.name: host.link for host in topology.hosts}
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Rig:
         for lab in shell.leftovers():
@@ -62,6 +63,10 @@ class Rig:
 
     def remove(self) -> None:
         """End every process in the lab and delete it; harmless when repeated."""
+        # One that was started just now may not be in its namespace yet, where `shell.remove` looks for it.
+        for process in self._started:
+            process.kill()
+        self._started.clear()
         shell.remove(self.name)
 
     # -------------------------------------------------------------------------------------------- processes
@@ -81,9 +86,12 @@ class Rig:
         stderr: int | IO[bytes] = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start a program in a host; its process id is the program's own. The caller waits for it."""
-        return subprocess.Popen(
+        self._started = [process for process in self._started if process.returncode is None]
+        process = subprocess.Popen(
             self.command(host, words), cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
         )
+        self._started.append(process)
+        return process
 
     # -------------------------------------------------------------------------------------------- changes
 
