@@ -1,10 +1,13 @@
 # Every target makes its own private environment in .venv first; nothing outside the checkout is touched.
-# PYTHON=/path/to/python3.x chooses the interpreter, PYTEST_ARGS are handed to pytest, BENCH to the bench.
+# PYTHON=/path/to/python3.x chooses the interpreter, PYTEST_ARGS are handed to pytest, BENCH to the bench; JOBS is how many
+# test files run at once.
 
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 BENCH  ?= all
+# Tests wait for processes and timers more than they compute; a file stays on one worker.
+JOBS   ?= 3
 export PYTHON
 
 .DEFAULT_GOAL := help
@@ -17,7 +20,7 @@ demo: $(VENV)/ready ## make a repository, import, serve, restore over every tran
 	@$(PY) -m bench demo
 
 test: lint $(VENV)/ready-test ## the linters, then the whole test suite
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/ready-test ## ruff, mypy, import-linter, shellcheck
 	@$(PY) -m ruff check

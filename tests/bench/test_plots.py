@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from bench.plots import PLOTS, can_plot, make_plots
+from bench.plots import PLOTS, make_plots
 from bench.results import Result, ResultRow
 from bench.scenario import scenarios
 
@@ -46,7 +44,6 @@ def test_every_picture_belongs_to_a_scenario() -> None:
     assert set(PLOTS) <= set(scenarios())
 
 
-@pytest.mark.skipif(not can_plot(), reason="matplotlib is in the dependency group bench, which tests do not need")
 def test_the_same_result_gives_the_same_picture(tmp_path: Path) -> None:
     made = make_plots(RESULTS, tmp_path / "a")
     assert set(made) == {"multicast-scale", "multicast-wire", "multicast-room"}
