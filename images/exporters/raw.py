@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from images.exporters.feed import ExportedSlot, ProgressCall, slots_of
 from images.exporters.output import Output, open_output
 from images.extents import Extents, Kind
 from images.manifest import Manifest
 from images.stores import ChunkReader
 
-__all__ = ["export_raw"]
+__all__ = ["export_raw", "raw_parts"]
 
 
 def export_raw(
@@ -29,6 +31,17 @@ def export_raw(
     ):
         for slot in slots:
             _write(output, slot, manifest.extents)
+
+
+def raw_parts(slots: Iterable[ExportedSlot], extents: Extents) -> Iterator[memoryview | int]:
+    """The bytes of the file in order; a number stands for that many zeros."""
+    for slot in slots:
+        if slot.content is None:
+            yield slot.length
+            continue
+        for extent in extents.within(slot.start, slot.start + slot.length):
+            at = extent.start - slot.start
+            yield slot.content[at : at + extent.length] if extent.kind is Kind.DATA else extent.length
 
 
 def _write(output: Output, slot: ExportedSlot, extents: Extents) -> None:

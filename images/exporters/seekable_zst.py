@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import struct
 from array import array
-
-import zstandard
+from collections.abc import Iterable, Iterator
 
 from images.exporters.feed import ExportedSlot, ProgressCall, slots_of
+from images.exporters.filler_frames import raw_frame, zero_frame
 from images.exporters.output import open_output
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding
 
-__all__ = ["SEEKABLE_MAGIC", "export_zst"]
+__all__ = ["SEEKABLE_MAGIC", "export_zst", "seek_table", "zst_parts"]
 
 SEEKABLE_MAGIC = 0x8F92EAB1
 _SKIPPABLE_MAGIC = 0x184D2A5E
 _FOOTER = struct.Struct("<IBI")
-_FILLER_LEVEL = 1
 
 
 def export_zst(
@@ -35,32 +34,28 @@ def export_zst(
 
     Raises ChunkError for a damaged chunk; a file then does not appear.
     """
-    frames = _Frames()
-    table = array("I")  # compressed and decompressed length of each frame: at most 32 MiB
     with open_output(target) as output, slots_of(manifest, chunks, workers=workers, progress=progress) as slots:
-        for slot in slots:
-            frame = frames.of(slot)
-            output.write(frame)
-            table.append(len(frame))
-            table.append(slot.length)
-        output.write(_seek_table(table))
+        for part in zst_parts(slots):
+            output.write(part)
 
 
-class _Frames:
-    def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=_FILLER_LEVEL)
-        self._zeros: dict[int, bytes] = {}
-        """The frame of a slot of zeros by its length; there are at most two lengths."""
-
-    def of(self, slot: ExportedSlot) -> bytes:
+def zst_parts(slots: Iterable[ExportedSlot]) -> Iterator[bytes]:
+    """The bytes of the file in order."""
+    table = array("I")  # compressed and decompressed length of each frame: at most 32 MiB
+    zeros: dict[int, bytes] = {}  # the frame of a slot of zeros by its length; there are at most two lengths
+    for slot in slots:
         if slot.content is None:
-            if slot.length not in self._zeros:
-                self._zeros[slot.length] = self._compressor.compress(bytes(slot.length))
-            return self._zeros[slot.length]
-        return slot.stored if slot.encoding is Encoding.ZSTD else self._compressor.compress(slot.content)
+            frame = zeros.get(slot.length) or zeros.setdefault(slot.length, zero_frame(slot.length))
+        else:
+            frame = slot.stored if slot.encoding is Encoding.ZSTD else raw_frame(slot.content)
+        yield frame
+        table.append(len(frame))
+        table.append(slot.length)
+    yield seek_table(table)
 
 
-def _seek_table(table: array[int]) -> bytes:
-    entries = struct.pack(f"<{len(table)}I", *table)
-    footer = _FOOTER.pack(len(table) // 2, 0, SEEKABLE_MAGIC)
+def seek_table(lengths: array[int]) -> bytes:
+    """The seek table; `lengths` has the compressed and the decompressed length of each frame, one after the other."""
+    entries = struct.pack(f"<{len(lengths)}I", *lengths)
+    footer = _FOOTER.pack(len(lengths) // 2, 0, SEEKABLE_MAGIC)
     return struct.pack("<II", _SKIPPABLE_MAGIC, len(entries) + len(footer)) + entries + footer
