@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import OgcastError, ProtocolError
+from transports.member.proto.framing import MessageReader
+from transports.member.proto.maps import unpack_wants
 from transports.multicast.keys import report_tag
 from transports.multicast.proto.cast import Cast
-from transports.multicast.proto.lane import LaneReader, unpack_wants
+from transports.multicast.proto.lane import DECODER
 from transports.multicast.proto.packets import Probe, Status, kind_of, parse_headers, sequence_of, well_formed
 from transports.multicast.proto.rate import RateLimits
 from transports.multicast.proto.reception import Reception
@@ -56,12 +58,12 @@ def test_a_report_that_is_authentic_but_wrong_is_a_protocol_error(data: bytes) -
 
 @given(st.lists(damaged(), max_size=5))
 def test_a_lane_gives_messages_or_a_protocol_error(pieces: list[bytes]) -> None:
-    reader = LaneReader()
+    reader = MessageReader(DECODER)
     with contextlib.suppress(ProtocolError):
         for piece in pieces:
             reader.handle_bytes(piece)
-    while reader.poll_message() is not None:
-        pass
+            while reader.poll_message() is not None:
+                pass
 
 
 @given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=60), st.integers(0, 2**32))

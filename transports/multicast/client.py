@@ -19,9 +19,9 @@ from core.ids import SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from transports.base import ClientContext, Offer
+from transports.member.handshake import enter
 from transports.multicast.authenticator import make_authenticator
 from transports.multicast.evidence import interface_towards, multicast_packets
-from transports.multicast.handshake import enter
 from transports.multicast.incoming import MulticastIncoming
 from transports.multicast.keys import packet_key, report_key
 from transports.multicast.lane import MemberLane

@@ -24,6 +24,7 @@ from core.errors import (
 from core.ids import ChunkIndex
 from core.wantmap import WantMap
 from transports.base import Delivery
+from transports.member.proto.maps import pack_wants
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.evidence import gather
 from transports.multicast.lane import MemberLane
@@ -40,7 +41,6 @@ from transports.multicast.proto.lane import (
     Leave,
     Probed,
     Waiting,
-    pack_wants,
 )
 from transports.multicast.proto.membership import Membership, Step
 from transports.multicast.proto.reception import Reception

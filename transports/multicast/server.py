@@ -19,13 +19,14 @@ from typing import Any
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
+from transports.member.handshake import admit
+from transports.member.proto.maps import unpack_wants
 from transports.multicast.casting import Casting, Seat
-from transports.multicast.handshake import admit
 from transports.multicast.lane import MemberLane
 from transports.multicast.making import CastMaker
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.groups import GroupRange
-from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want, unpack_wants
+from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want
 from transports.multicast.proto.options import CastOptions, parse_options
 from transports.multicast.proto.rate import share_budget
 from transports.multicast.settings import MulticastSettings

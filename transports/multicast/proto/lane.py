@@ -1,23 +1,18 @@
 """Messages of the member lane: the TCP connection that a client holds while it is a member of a cast.
 
-After the handshake both sides send frames: length u32, then one msgpack array whose first element names the message.
-Wants travel as a want-map (core.wantmap), compressed. Closing the connection is leaving.
+Frames and maps are those of every member lane (transports/member). Closing the connection is leaving.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Annotated
 
 import msgspec
-import numpy as np
-import zstandard
-from numpy.typing import NDArray
 
-from core.errors import ProtocolError
-from transports.multicast.proto.limits import MAX_CHUNKS, MAX_LANE_FRAME_BYTES, MAX_MEMBERS
+from transports.multicast.proto.limits import MAX_CHUNKS, MAX_MEMBERS
 
 __all__ = [
+    "DECODER",
     "Closing",
     "Damaged",
     "Done",
@@ -26,20 +21,12 @@ __all__ = [
     "Joined",
     "LaneChange",
     "LaneMessage",
-    "LaneReader",
     "Leave",
     "Moved",
     "Probed",
     "Waiting",
     "Want",
-    "encode_message",
-    "pack_wants",
-    "unpack_wants",
 ]
-
-LENGTH_BYTES = 4
-MAX_QUEUED_MESSAGES = 64
-"""Messages of one read; more at once is no conversation."""
 
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
@@ -55,7 +42,7 @@ class Join(_Message, frozen=True, kw_only=True, array_like=True, tag="join"):
     """Client: I am here, and lack these chunks."""
 
     wanted: bytes
-    """See pack_wants."""
+    """See transports.member.proto.maps."""
 
 
 class Want(_Message, frozen=True, kw_only=True, array_like=True, tag="want"):
@@ -154,62 +141,4 @@ class Closing(_Message, frozen=True, kw_only=True, array_like=True, tag="closing
 
 LaneMessage = Join | Want | Probed | Health | Moved | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(LaneMessage)
-
-
-def encode_message(message: LaneMessage) -> bytes:
-    """A whole frame."""
-    body = _ENCODER.encode(message)
-    return len(body).to_bytes(LENGTH_BYTES, "little") + body
-
-
-class LaneReader:
-    """Cuts a stream of bytes into messages. After a ProtocolError the lane is to be closed."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._messages: deque[LaneMessage] = deque()
-
-    def handle_bytes(self, data: bytes | memoryview) -> None:
-        """Bytes from the socket. ProtocolError for frames too long, malformed or too many at once."""
-        self._buffer += data
-        while len(self._buffer) >= LENGTH_BYTES:
-            length = int.from_bytes(self._buffer[:LENGTH_BYTES], "little")
-            if not 0 < length <= MAX_LANE_FRAME_BYTES:
-                raise ProtocolError(f"lane message of {length} bytes")
-            if len(self._buffer) < LENGTH_BYTES + length:
-                return
-            body = bytes(self._buffer[LENGTH_BYTES : LENGTH_BYTES + length])
-            del self._buffer[: LENGTH_BYTES + length]
-            if len(self._messages) >= MAX_QUEUED_MESSAGES:
-                raise ProtocolError("too many lane messages at once")
-            try:
-                self._messages.append(_DECODER.decode(body))
-            except (msgspec.MsgspecError, ValueError) as error:
-                raise ProtocolError(f"malformed lane message: {error}") from None
-
-    def poll_message(self) -> LaneMessage | None:
-        """The next message."""
-        return self._messages.popleft() if self._messages else None
-
-
-def pack_wants(wanted: NDArray[np.bool_]) -> bytes:
-    """One flag a chunk, as it travels: a want-map in one zstd frame."""
-    return zstandard.ZstdCompressor().compress(np.packbits(wanted, bitorder="little").tobytes())
-
-
-def unpack_wants(data: bytes, chunks: int) -> NDArray[np.bool_]:
-    """The flags of `chunks` chunks. ProtocolError unless it is exactly such a map."""
-    size = (chunks + 7) // 8
-    try:
-        # The header is asked first: what decompresses to more than the map is never decompressed.
-        if zstandard.get_frame_parameters(data).content_size != size:
-            raise ProtocolError("want-map of another size than the image")
-        flags = zstandard.ZstdDecompressor().decompress(data, max_output_size=size) if size else b""
-    except zstandard.ZstdError as error:
-        raise ProtocolError(f"want-map that does not decompress: {error}") from None
-    bits = np.unpackbits(np.frombuffer(flags, dtype=np.uint8), bitorder="little")
-    if len(flags) != size or bits[chunks:].any():
-        raise ProtocolError("want-map names chunks the image does not have")
-    return bits[:chunks].astype(np.bool_)
+DECODER = msgspec.msgpack.Decoder(LaneMessage)

@@ -8,7 +8,6 @@ __all__ = [
     "MAX_BLOCKS",
     "MAX_BLOCK_SYMBOLS",
     "MAX_CHUNKS",
-    "MAX_LANE_FRAME_BYTES",
     "MAX_MEMBERS",
     "MAX_REPORT_ENTRIES",
     "MAX_STORED_BYTES",
@@ -60,9 +59,6 @@ MAX_MEMBERS = 4096
 
 MAX_REPORT_ENTRIES = 256
 """Deficits in one report, which so fits one packet."""
-
-MAX_LANE_FRAME_BYTES = 1024 * 1024
-"""Largest message of a member lane: the want-map of 2^22 chunks that does not compress, and its frame."""
 
 WIRE_OVERHEAD_BYTES = 42
 """Ethernet, IPv4 and UDP headers: what a packet takes on the wire beside its payload. The pace counts it."""

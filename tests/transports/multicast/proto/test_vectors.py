@@ -13,7 +13,9 @@ import numpy as np
 import zstandard
 from blake3 import blake3
 
-from transports.multicast.proto.lane import Join, encode_message, pack_wants
+from transports.member.proto.framing import encode_message
+from transports.member.proto.maps import pack_wants
+from transports.multicast.proto.lane import Join
 from transports.multicast.proto.packets import Probe, Status, StatusFlags, parse_headers, write_headers
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 

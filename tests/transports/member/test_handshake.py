@@ -1,8 +1,8 @@
-"""Bounds of the handshake; tests/transports/multicast/test_lane.py runs both sides over a connection."""
+"""Bounds of the handshake; tests/transports/member/test_lane.py runs both sides over a connection."""
 
 from __future__ import annotations
 
-from transports.multicast.handshake import HANDSHAKE_S
+from transports.member.handshake import HANDSHAKE_S
 from transports.unicast.settings import UnicastSettings
 
 

@@ -1,6 +1,6 @@
 """The way into a member lane: the handshake of a unicast lane, byte for byte (docs/wire-unicast.md, "Handshake").
 
-Both sides prove the session key to each other; what follows are lane messages (docs/wire-multicast.md).
+Both sides prove the session key to each other; what follows are lane messages (transports/member/lane.py).
 """
 
 from __future__ import annotations

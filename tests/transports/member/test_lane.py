@@ -1,0 +1,123 @@
+"""Handshake and messages over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from core.errors import AuthenticationError, ConnectionFailedError, ProtocolError, RemoteError
+from transports.member.handshake import admit, enter
+from transports.member.lane import MemberLane
+from transports.multicast.proto.lane import DECODER, Done, Leave
+
+pytestmark = pytest.mark.asyncio
+
+KEY = bytes(range(32))
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[Streams]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()[:2]
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+async def test_who_knows_the_key_comes_in_and_messages_flow() -> None:
+    heard: list[object] = []
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await admit(reader, writer, find=lambda name: (KEY, name.upper())) == "S1"
+        lane = MemberLane(reader, writer, DECODER)
+        while (message := await lane.receive()) is not None:
+            heard.append(message)
+            lane.send(Done())
+        over.set()
+
+    async with connected(serve) as (reader, writer):
+        await enter(reader, writer, session_id="s1", key=KEY)
+        lane = MemberLane(reader, writer, DECODER)
+        assert lane.peer == "127.0.0.1"
+        lane.send(Leave(reason="enough"))
+        assert await lane.receive() == Done()
+        await lane.close()
+        await lane.close()
+        lane.send(Done())  # nobody is left to tell
+        await asyncio.wait_for(over.wait(), 5)
+    assert heard == [Leave(reason="enough")]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_wrong_proof_and_an_unknown_session_are_refused_alike(known: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with pytest.raises(AuthenticationError):
+            await admit(reader, writer, find=lambda name: (KEY, 1) if known else None)
+
+    async with connected(serve) as (reader, writer):
+        with pytest.raises(AuthenticationError):
+            await enter(reader, writer, session_id="s1", key=bytes(32))
+
+
+async def test_a_server_that_hangs_up_is_a_broken_connection() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+
+    async with connected(serve) as (reader, writer):
+        with pytest.raises(ConnectionFailedError):
+            await enter(reader, writer, session_id="s1", key=KEY)
+
+
+@pytest.mark.parametrize("rubbish", [bytes(64), b"GET / HTTP/1.1\r\n\r\n" * 4])
+async def test_rubbish_never_comes_in(rubbish: bytes) -> None:
+    refused = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with pytest.raises(RemoteError):
+            await admit(reader, writer, find=lambda name: (KEY, 1))
+        refused.set()
+
+    async with connected(serve) as (_, writer):
+        writer.write(rubbish)
+        await asyncio.wait_for(refused.wait(), 5)
+
+
+async def test_rubbish_on_the_lane_is_a_protocol_error() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\xff" * 64)
+        await reader.read(1)
+
+    async with connected(serve) as (reader, writer):
+        with pytest.raises(ProtocolError):
+            await MemberLane(reader, writer, DECODER).receive()
+
+
+async def test_a_peer_that_reads_nothing_is_cut_off() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(3600)
+
+    async with connected(serve) as (reader, writer):
+        lane = MemberLane(reader, writer, DECODER)
+        message = Leave(reason="x" * 500)
+        for _ in range(100_000):
+            lane.send(message)
+            if lane.broken:
+                break
+        assert lane.broken

@@ -1,0 +1,82 @@
+"""A member lane: small messages both ways over one TCP connection (docs/wire-multicast.md and wire-p2p.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Generic, TypeVar
+
+import msgspec
+
+from core.errors import ProtocolError
+from transports.member.proto.framing import MessageReader, encode_message
+
+__all__ = ["MemberLane"]
+
+READ_BYTES = 64 * 1024
+UNSENT_MAX_BYTES = 256 * 1024
+"""A peer that takes nothing is cut off when this much waits for it."""
+DRAIN_S = 1.0
+
+
+Message = TypeVar("Message", bound=msgspec.Struct)
+
+
+class MemberLane(Generic[Message]):
+    """Either end. Use on one event loop; `close` is harmless when repeated."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        decoder: msgspec.msgpack.Decoder[Message],
+    ) -> None:
+        """`decoder` knows the messages of the transport whose lane this is."""
+        self._reader = reader
+        self._writer = writer
+        self._messages = MessageReader(decoder)
+        self.broken = False
+        """Nothing more is sent or received."""
+
+    @property
+    def peer(self) -> str:
+        """Address of the other side."""
+        name = self._writer.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
+    def send(self, message: Message) -> None:
+        """Send soon; a lane that broke, or whose peer does not read, is closed instead."""
+        if self.broken:
+            return
+        self._writer.write(encode_message(message))
+        if self._writer.transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
+            self._abort()
+
+    async def receive(self) -> Message | None:
+        """The next message; None at the end of the stream, however it came. ProtocolError for nonsense."""
+        while (message := self._messages.poll_message()) is None:
+            try:
+                data = await self._reader.read(READ_BYTES)
+            except OSError:
+                data = b""
+            if not data:
+                self._abort()
+                return None
+            self._messages.handle_bytes(data)
+        return message
+
+    async def close(self) -> None:
+        """Let what was sent go out for a moment, then close."""
+        if not self.broken:
+            with contextlib.suppress(OSError, TimeoutError, ProtocolError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._writer.drain()
+            self._writer.close()
+        self.broken = True
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._writer.wait_closed()
+
+    def _abort(self) -> None:
+        self.broken = True
+        self._writer.transport.abort()
