@@ -1,0 +1,14 @@
+"""P2P: repod gives each chunk once to a subnet, and its clients give it to each other (docs/wire-p2p.md)."""
+
+from transports.base import Capabilities, TransportSpec
+
+__all__ = ["TRANSPORT"]
+
+TRANSPORT = TransportSpec(
+    name="p2p",
+    protocol="TORRENT",
+    server="transports.p2p.server:SwarmServer",
+    client="transports.p2p.client:SwarmClient",
+    settings="transports.p2p.settings:SwarmSettings",
+    capabilities=Capabilities(needs_peers=True, listens=True),
+)
