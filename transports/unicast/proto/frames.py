@@ -16,6 +16,8 @@ from core.errors import ProtocolError
 from images.stores import Encoding
 from transports.unicast.proto.limits import (
     MAX_HAVE_DIGESTS,
+    MAX_MAP_BYTES,
+    MAX_NEWS_CHUNKS,
     MAX_QUEUED_CHUNKS,
     MAX_READ_CHUNKS,
     MAX_SESSION_ID_BYTES,
@@ -63,6 +65,9 @@ class Op(enum.IntEnum):
     ECHO = 11
     WAIT = 12
     GRANT = 13
+    MAP = 14
+    NEWS = 15
+    GONE = 16
 
 
 class Status(enum.IntEnum):
@@ -197,6 +202,10 @@ _PAYLOADS: dict[tuple[Op, bool], _Payload] = {
     (Op.ECHO, True): _Payload(least=0, most=64),
     (Op.WAIT, False): _Payload(least=0, most=0),
     (Op.GRANT, False): _Payload(least=0, most=0),
+    (Op.MAP, False): _Payload(least=0, most=0),
+    (Op.MAP, True): _Payload(least=1, most=MAX_MAP_BYTES),
+    (Op.NEWS, False): _Payload(least=_U32, most=MAX_NEWS_CHUNKS * _U32),
+    (Op.GONE, False): _Payload(least=_U32, most=MAX_NEWS_CHUNKS * _U32),
 }
 _TEXT = _Payload(least=0, most=MAX_TEXT_BYTES)
 

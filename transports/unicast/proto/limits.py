@@ -7,6 +7,8 @@ __all__ = [
     "MAX_CREDITS",
     "MAX_HANDLES",
     "MAX_HAVE_DIGESTS",
+    "MAX_MAP_BYTES",
+    "MAX_NEWS_CHUNKS",
     "MAX_OUTPUT_BYTES",
     "MAX_QUEUED_CHUNKS",
     "MAX_RAW_BYTES",
@@ -46,6 +48,12 @@ MAX_HANDLES = 16
 
 MAX_HAVE_DIGESTS = 4096
 """Digests in one HAVE."""
+
+MAX_MAP_BYTES = 1024 * 1024
+"""A map of what a peer holds, compressed: one bit a chunk, and room for maps that do not compress."""
+
+MAX_NEWS_CHUNKS = 1024
+"""Chunk numbers in one NEWS or GONE."""
 
 MAX_SESSION_ID_BYTES = 64
 

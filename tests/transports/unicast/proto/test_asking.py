@@ -1,0 +1,162 @@
+"""A lane asks for what it is told, hears what a peer holds, and never owns a slot it does not account for."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.arena import Arena
+from core.errors import ConnectionFailedError, ProtocolError
+from images.manifest import Manifest
+from images.stores import Encoding
+from tests.helpers.unicast_link import KEY, SESSION, make_server, serve_bytes
+from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
+from transports.unicast.proto.asking import AskingLane, Event, Gone, Held, News, Received, Refused, Returned
+from transports.unicast.proto.frames import Header, Op, Status, error_reply
+from transports.unicast.proto.grants import Grant
+from transports.unicast.proto.messages import pack_chunks, reply_to, request
+from transports.unicast.proto.server import ServerLane
+
+
+class Pair:
+    """An asking lane coupled to a serving one."""
+
+    def __init__(self, *, slots: int = 4, chunks: int = 8) -> None:
+        self.manifest: Manifest
+        self.store: SampleStore
+        self.manifest, self.store, _ = sample_image(chunks=chunks)
+        self.arena = Arena(slot_bytes=CHUNK_BYTES, slots=slots)
+        self.unwanted: set[int] = set()
+        self.server: ServerLane = make_server(Grant(key=KEY, image=self.manifest))
+        self.lane = AskingLane(
+            session_id=SESSION,
+            key=KEY,
+            nonce=b"c" * 32,
+            root=self.manifest.root,
+            chunks=chunks,
+            raw_length=self.manifest.raw_length,
+            wanted=lambda chunk: chunk not in self.unwanted,
+            slot_bytes=CHUNK_BYTES,
+            stall_s=30.0,
+            now=0.0,
+            other="peer 7",
+        )
+
+    def up(self) -> None:
+        while (data := self.lane.poll_bytes()) is not None:
+            self.server.handle_bytes(data, 0.0)
+
+    def run(self) -> list[Event]:
+        while True:
+            self.up()
+            frames = serve_bytes(self.server, self.store)
+            for frame in frames:
+                self.lane.handle_bytes(frame, 0.0)
+            if not frames:
+                break
+        return self.events()
+
+    def hear(self, data: bytes) -> list[Event]:
+        self.lane.handle_bytes(data, 0.0)
+        return self.events()
+
+    def events(self) -> list[Event]:
+        found = []
+        while (event := self.lane.poll_event()) is not None:
+            found.append(event)
+        return found
+
+    def ask(self, *chunks: int) -> None:
+        for _ in chunks:
+            slot = self.arena.try_acquire()
+            assert slot is not None
+            self.lane.handle_slot(slot)
+        self.lane.ask(chunks, 0.0)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    pair = Pair()
+    assert pair.run() == []
+    assert pair.lane.opened
+    return pair
+
+
+def test_exactly_what_was_asked_for_comes(pair: Pair) -> None:
+    pair.ask(5, 2)
+    events = pair.run()
+    assert sorted(event.chunk for event in events if isinstance(event, Received)) == [2, 5]
+    for event in events:
+        assert isinstance(event, Received)
+        event.slot.release()
+    assert pair.lane.spare == 0
+    assert pair.arena.free == pair.arena.slots
+
+
+def test_asking_for_more_than_there_is_memory_is_a_mistake(pair: Pair) -> None:
+    with pytest.raises(ValueError, match="slots to spare"):
+        pair.lane.ask([1], 0.0)
+
+
+def test_a_cancelled_request_is_returned_and_its_slot_with_it(pair: Pair) -> None:
+    pair.ask(1, 2)
+    pair.up()
+    pair.lane.cancel([2, 7], 0.0)
+    events = pair.run()
+    assert [event.chunk for event in events if isinstance(event, Returned)] == [2]
+    slot = pair.lane.take_slot()
+    assert slot is not None
+    assert pair.lane.take_slot() is None
+    slot.release()
+
+
+def test_a_chunk_nobody_wants_when_it_comes_is_returned(pair: Pair) -> None:
+    pair.ask(3)
+    pair.unwanted.add(3)
+    assert pair.run() == [Returned(chunk=3)]
+    assert pair.lane.spare == 1
+
+
+def test_a_chunk_that_is_not_there_costs_nothing_else(pair: Pair) -> None:
+    pair.ask(3)
+    pair.lane.poll_bytes()
+    header = Header(op=Op.READ, subject=3)
+    assert pair.hear(error_reply(header, Status.NOT_FOUND, "not held")) == [
+        Refused(chunk=3, status=Status.NOT_FOUND, text="not held")
+    ]
+    pair.lane.ask([4], 0.0)  # with the slot of the other
+    assert [event.chunk for event in pair.run() if isinstance(event, Received)] == [4]
+
+
+def test_a_peer_says_what_it_holds_and_what_changes(pair: Pair) -> None:
+    pair.lane.ask_map(0.0)
+    sent = pair.lane.poll_bytes()
+    assert sent is not None
+    asked = Header.parse(sent[:24])
+    assert asked.op is Op.MAP
+    assert pair.hear(reply_to(asked, b"packed")) == [Held(packed=b"packed")]
+    assert pair.hear(request(Op.NEWS, message=0, payload=pack_chunks([1, 7]))) == [News(chunks=[1, 7])]
+    assert pair.hear(request(Op.GONE, message=0, payload=pack_chunks([1]))) == [Gone(chunks=[1])]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(Op.NEWS, message=0, payload=pack_chunks([8])),
+        reply_to(Header(op=Op.MAP), b"not asked"),
+        Header(op=Op.READ, reply=True, encoding=Encoding.RAW, subject=1, length=4).encode() + b"four",
+        request(Op.READ, message=1, payload=pack_chunks([1])),
+    ],
+    ids=["a chunk the image has not", "a map nobody asked for", "a chunk nobody asked for", "a request"],
+)
+def test_nonsense_ends_the_lane(pair: Pair, data: bytes) -> None:
+    assert pair.hear(data) == []
+    assert isinstance(pair.lane.failed, ProtocolError)
+
+
+def test_a_broken_lane_says_who_and_gives_every_slot_back(pair: Pair) -> None:
+    pair.ask(1, 2)
+    pair.lane.handle_eof("reset")
+    assert isinstance(pair.lane.failed, ConnectionFailedError)
+    assert "peer 7" in str(pair.lane.failed)
+    pair.lane.release_all()
+    assert pair.arena.free == pair.arena.slots
