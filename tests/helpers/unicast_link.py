@@ -16,6 +16,7 @@ from transports.unicast.proto.client import FetchLane, Received
 from transports.unicast.proto.frames import FrameReader, Status
 from transports.unicast.proto.grants import Grant
 from transports.unicast.proto.handshake import Handshake
+from transports.unicast.proto.holdings import Holdings
 from transports.unicast.proto.patience import LaneTimes
 from transports.unicast.proto.server import ServerLane
 
@@ -142,10 +143,15 @@ class Link:
 
 
 def joined_server(
-    manifest: Manifest | None = None, *, capture_bytes: int = 0, window_bytes: int = 1 << 20
+    manifest: Manifest | None = None,
+    *,
+    capture_bytes: int = 0,
+    window_bytes: int = 1 << 20,
+    holdings: Holdings | None = None,
 ) -> ServerLane:
     """A server machine whose peer proved its key; its answers so far were taken."""
-    server = make_server(Grant(key=KEY, image=manifest, capture_bytes=capture_bytes), window_bytes=window_bytes)
+    grant = Grant(key=KEY, image=manifest, capture_bytes=capture_bytes, holdings=holdings)
+    server = make_server(grant, window_bytes=window_bytes)
     shake = Handshake(session_id=SESSION, key=KEY, nonce=b"c" * 32)
     reader = FrameReader(lambda header, head: None)
     data = shake.begin()

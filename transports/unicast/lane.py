@@ -237,7 +237,7 @@ class Lane:
             # A lane may be in the middle of a chunk for long; the store closes descriptors of packs it has not used.
             fd = os.dup(stored.fd)
         except (OgcastError, OSError) as error:
-            self.machine.handle_unreadable(read, Status.DAMAGED, f"chunk {read.chunk}: {error}")
+            self.machine.handle_unreadable(read, self.machine.unreadable, f"chunk {read.chunk}: {error}")
             self._host.count("chunks_unreadable")
             return True
         header = self.machine.header_for(read, length=stored.length, encoding=stored.encoding)

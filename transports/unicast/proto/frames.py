@@ -79,7 +79,7 @@ class Status(enum.IntEnum):
     DENIED = 2
     """Unknown session or wrong proof; the two are not told apart."""
     NOT_FOUND = 3
-    """The session does not serve that image."""
+    """The session does not serve that image, or the chunk is not held (any more)."""
     CLOSED = 4
     """The session was closed or aborted; it will not come back."""
     BUSY = 5

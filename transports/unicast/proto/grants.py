@@ -7,6 +7,7 @@ from typing import Protocol
 
 from core.ids import ChunkIndex, Digest
 from transports.unicast.proto.frames import Header
+from transports.unicast.proto.holdings import Holdings
 
 __all__ = ["ChunkTable", "Grant", "LookUp", "Store"]
 
@@ -31,6 +32,8 @@ class Grant:
     key: bytes
     image: ChunkTable | None = None
     """The version served; None for a capture. A lease on it is the session itself: it ends by LEASE_BREAK only."""
+    holdings: Holdings | None = None
+    """What of the image is held; None: all of it."""
     capture_bytes: int = 0
     """Largest raw chunk a capture accepts; 0: no capture."""
 

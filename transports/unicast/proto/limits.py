@@ -49,8 +49,8 @@ MAX_HANDLES = 16
 MAX_HAVE_DIGESTS = 4096
 """Digests in one HAVE."""
 
-MAX_MAP_BYTES = 1024 * 1024
-"""A map of what a peer holds, compressed: one bit a chunk, and room for maps that do not compress."""
+MAX_MAP_BYTES = 576 * 1024
+"""The map of the largest image, 2^22 chunks, when it does not compress."""
 
 MAX_NEWS_CHUNKS = 1024
 """Chunk numbers in one NEWS or GONE."""

@@ -126,7 +126,7 @@ class Opened:
 
 
 def pack_chunks(chunks: Sequence[int]) -> bytes:
-    """The payload of READ, CANCEL and the answer to CANCEL."""
+    """The payload of READ, CANCEL and its answer, NEWS and GONE."""
     return struct.pack(f"<{len(chunks)}I", *chunks)
 
 

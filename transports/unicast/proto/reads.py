@@ -58,6 +58,10 @@ class ReadQueue:
             raise ProtocolError(f"more than {MAX_QUEUED_CHUNKS} chunks asked for at once")
         self._reads.extend(new)
 
+    def refuse(self, cost: int) -> None:
+        """A chunk is not queued after all: the credits meant for it are taken back, as in `drop`."""
+        self.balance = max(0, self.balance - cost)
+
     def take(self) -> Read:
         """The next chunk to send, paid for. Call only when `ready`."""
         read = self._reads.popleft()

@@ -17,27 +17,23 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.errors import ProtocolError
 from core.ids import ChunkIndex, Digest
 from images.stores import Encoding
+from transports.unicast.proto.admission import Admission
 from transports.unicast.proto.frames import Frame, FrameReader, Header, Op, Status, encode_text, error_reply
 from transports.unicast.proto.grants import ChunkTable, Grant, LookUp, Store
+from transports.unicast.proto.holdings import MapTeller
 from transports.unicast.proto.limits import (
     CREDIT_BYTES,
     MAX_HANDLES,
     MAX_OUTPUT_BYTES,
-    MAX_QUEUED_CHUNKS,
-    MAX_READ_CHUNKS,
     MAX_WORK,
-    VERSION,
     credits_for,
 )
 from transports.unicast.proto.messages import (
-    Join,
-    Negotiate,
-    Negotiated,
     Opened,
     pack_chunks,
     reply_to,
@@ -46,12 +42,9 @@ from transports.unicast.proto.messages import (
     unpack_write_head,
 )
 from transports.unicast.proto.patience import LaneTimes, Patience
-from transports.unicast.proto.proof import CLIENT, SERVER, proof_matches, prove
 from transports.unicast.proto.reads import Read, ReadQueue
 
 __all__ = ["ServerLane", "State"]
-
-_NO_KEY = bytes(32)
 
 
 class State(enum.Enum):
@@ -79,10 +72,8 @@ class ServerLane:
     ) -> None:
         """`find` names the grant of a session id; `nonce` is 32 fresh random bytes; `window_bytes` bounds what a
         capture may have sent and not stored."""
-        self._find = find
-        self._nonce = nonce
+        self._admission = Admission(find=find, nonce=nonce, idle_s=times.idle_s)
         self._patience = Patience(times, now)
-        self._idle_s = times.idle_s
         self._window = min(max(1, window_bytes // CREDIT_BYTES), 0xFFFF)
         self._write_credits = 0
         self._reader = FrameReader(self._place)
@@ -92,8 +83,7 @@ class ServerLane:
         self._reads = ReadQueue()
         self._images: dict[int, ChunkTable] = {}
         self._next_handle = 1
-        self._client_nonce = b""
-        self._max_stored = 0
+        self._map = MapTeller()
         self._grant: Grant | None = None
         self.state = State.NEW
         self.session_id: str | None = None
@@ -176,6 +166,14 @@ class ServerLane:
         if self.state in (State.JOINED, State.LOCKED):
             self._send(Header(op=Op.WAIT, subject=position).encode())
 
+    def tell_news(self, chunks: Sequence[int]) -> None:
+        """These are held from now on."""
+        self._tell(Op.NEWS, chunks)
+
+    def tell_gone(self, chunks: Sequence[int]) -> None:
+        """These are not held any more."""
+        self._tell(Op.GONE, chunks)
+
     # ------------------------------------------------------------------ output
 
     @property
@@ -221,7 +219,7 @@ class ServerLane:
 
     def header_for(self, read: Read, *, length: int, encoding: Encoding) -> bytes | None:
         """The header that goes before `length` stored bytes; None when the peer does not take so many and was told."""
-        if length > self._max_stored:
+        if length > self._admission.max_stored:
             self.handle_unreadable(read, Status.TOO_LARGE, f"chunk {read.chunk} takes {length} stored bytes")
             return None
         header = Header(
@@ -233,6 +231,11 @@ class ServerLane:
         """The store cannot give a chunk; the peer is told and the lane goes on."""
         self._send(error_reply(Header(op=Op.READ, message=read.message, subject=read.chunk), status, text))
 
+    @property
+    def unreadable(self) -> Status:
+        """What a chunk means that cannot be read: who need not hold everything has just let go of it."""
+        return Status.DAMAGED if self._grant is None or self._grant.holdings is None else Status.NOT_FOUND
+
     def poll_work(self) -> LookUp | Store | None:
         """Work on the store, to be done in this order."""
         return self._work.popleft() if self._work else None
@@ -242,6 +245,15 @@ class ServerLane:
     def _send(self, data: bytes) -> None:
         self._output.append(data)
         self._output_bytes += len(data)
+
+    def _tell(self, op: Op, chunks: Sequence[int]) -> None:
+        if self.state is not State.JOINED:
+            return
+        if self._output_bytes > MAX_OUTPUT_BYTES:
+            self.handle_break(Status.TIMEOUT, "takes no news of what is held")
+            return
+        for frame in self._map.tell_change(op, chunks):
+            self._send(frame)
 
     def _end(self) -> None:
         self.state = State.ENDING
@@ -273,7 +285,8 @@ class ServerLane:
             raise ProtocolError(f"credits in {header.op.name}")
         match self.state, header.op:
             case State.NEW, Op.NEGOTIATE:
-                self._handle_negotiate(frame)
+                self._send(self._admission.handle_negotiate(frame))
+                self.state = State.NEGOTIATED
             case State.NEGOTIATED, Op.SESSION:
                 self._handle_session(frame)
             case ((State.JOINED | State.LOCKED), Op.ECHO):
@@ -286,6 +299,10 @@ class ServerLane:
                 self._handle_read(frame)
             case State.JOINED, Op.CANCEL:
                 self._handle_cancel(frame)
+            case State.JOINED, Op.MAP:
+                self._image(header.subject)
+                assert self._grant is not None
+                self._send(self._map.tell_map(header, self._grant.holdings))
             case State.JOINED, Op.GRANT:
                 self._reads.grant(header.credits)
             case State.JOINED, Op.LOCK:
@@ -299,35 +316,14 @@ class ServerLane:
             case _:
                 raise ProtocolError(f"{header.op.name} in state {self.state.value}")
 
-    def _handle_negotiate(self, frame: Frame) -> None:
-        offer = Negotiate.parse(frame.payload)
-        if not offer.lowest <= VERSION <= offer.highest:
-            raise ProtocolError(f"this side speaks version {VERSION} only")
-        self._client_nonce = offer.nonce
-        self._max_stored = offer.max_stored
-        answer = Negotiated(
-            nonce=self._nonce,
-            read_chunks=MAX_READ_CHUNKS,
-            queued_chunks=MAX_QUEUED_CHUNKS,
-            idle_timeout_ms=max(1, int(self._idle_s * 1000)),
-        )
-        self._send(reply_to(frame.header, answer.encode()))
-        self.state = State.NEGOTIATED
-
     def _handle_session(self, frame: Frame) -> None:
-        join = Join.parse(frame.payload)
-        grant = self._find(join.session_id)
-        key = _NO_KEY if grant is None else grant.key
-        nonces = {"client_nonce": self._client_nonce, "server_nonce": self._nonce}
-        expected = prove(key, CLIENT, session_id=join.session_id, **nonces)
-        # Compared even when the session is unknown, so that the time taken does not tell which ids exist.
-        proven = proof_matches(expected, join.proof)
-        if grant is None or not proven:
+        answer = self._admission.handle_session(frame)
+        if answer is None:
             self.handle_break(Status.DENIED, "unknown session or wrong key")
             return
-        self._grant = grant
-        self.session_id = join.session_id
-        self._send(reply_to(frame.header, prove(key, SERVER, session_id=join.session_id, **nonces)))
+        self._grant = self._admission.grant
+        self.session_id = self._admission.session_id
+        self._send(answer)
         self._patience.proven = True
         self.state = State.JOINED
 
@@ -356,7 +352,7 @@ class ServerLane:
         image = self._image(header.subject)
         chunks = unpack_chunks(frame.payload, image.chunk_count)
         self._reads.grant(header.credits)
-        self._reads.add(
+        reads = [
             Read(
                 message=header.message,
                 handle=header.subject,
@@ -364,7 +360,13 @@ class ServerLane:
                 cost=credits_for(image.raw_length(ChunkIndex(chunk))),
             )
             for chunk in chunks
-        )
+        ]
+        holdings = self._grant.holdings if self._grant is not None else None
+        self._reads.add(read for read in reads if holdings is None or holdings.holds(read.chunk))
+        for read in reads:
+            if holdings is not None and not holdings.holds(read.chunk):
+                self._reads.refuse(read.cost)
+                self.handle_unreadable(read, Status.NOT_FOUND, "not held")
 
     def _handle_cancel(self, frame: Frame) -> None:
         image = self._image(frame.header.subject)

@@ -27,7 +27,9 @@ def test_a_lane_is_named_by_who_asks(member: int) -> None:
     assert member_of(lane_name(member)) == member
 
 
-@pytest.mark.parametrize("name", ["", "p", "7", "p0", "p01", "p-1", "p1 ", "P1", "p4294967296", "p99999999999", "p\u0661"])
+@pytest.mark.parametrize(
+    "name", ["", "p", "7", "p0", "p01", "p-1", "p1 ", "P1", "p4294967296", "p99999999999", "p\u0661"]
+)
 def test_other_names_belong_to_nobody(name: str) -> None:
     assert member_of(name) is None
 

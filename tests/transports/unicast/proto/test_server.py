@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from core.ids import ChunkIndex
 from images.manifest import Manifest
 from images.stores import Encoding
 from tests.helpers.unicast_link import joined_server, make_server, serve_bytes, violated
 from transports.conformance.sample import sample_image
 from transports.unicast.proto.frames import FrameReader, Header, Op, Status
 from transports.unicast.proto.grants import LookUp, Store
-from transports.unicast.proto.limits import MAX_HANDLES, MAX_OUTPUT_BYTES, MAX_STORED_BYTES
+from transports.unicast.proto.limits import MAX_HANDLES, MAX_OUTPUT_BYTES, MAX_STORED_BYTES, credits_for
 from transports.unicast.proto.messages import Negotiate, pack_chunks, pack_write_head, request
 from transports.unicast.proto.server import ServerLane, State
 
@@ -94,6 +95,8 @@ def test_a_frame_too_large_for_the_reader_is_named_and_the_lane_goes_on() -> Non
         request(Op.NEGOTIATE, message=1, payload=Negotiate(nonce=bytes(32)).encode()),
         request(Op.LEASE_BREAK, message=1),
         request(Op.WAIT, message=1),
+        request(Op.NEWS, message=1, payload=bytes(4)),
+        request(Op.GONE, message=1, payload=bytes(4)),
         Header(op=Op.ECHO, reply=True).encode(),
         _write(5),
         b"GET / HTTP/1.1\r\nHost: repository\r\n\r\n",
@@ -194,6 +197,92 @@ def test_waiting_is_told_to_those_who_may_wait() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ captures
+
+
+class _Held(set[int]):
+    """Chunks a peer holds."""
+
+    def holds(self, chunk: int) -> bool:
+        return chunk in self
+
+    def packed(self) -> bytes:
+        return b"map of " + bytes(sorted(self))
+
+
+def _peer(manifest: Manifest, held: _Held) -> ServerLane:
+    server = joined_server(manifest, holdings=held)
+    _open(server, manifest)
+    return server
+
+
+def _frames(server: ServerLane) -> list[tuple[Header, bytes]]:
+    reader = _reader()
+    reader.handle_bytes(server.poll_control() or b"")
+    frames = []
+    while (frame := reader.poll_frame()) is not None:
+        frames.append((frame.header, frame.payload))
+    return frames
+
+
+def test_a_chunk_that_is_not_held_is_said_so_at_once_and_costs_nothing() -> None:
+    manifest = _manifest()
+    server = _peer(manifest, _Held({2, 4}))
+    cost = credits_for(manifest.raw_length(ChunkIndex(2)))
+    payload = pack_chunks([1, 2, 3])
+    server.handle_bytes(request(Op.READ, message=5, subject=1, credits=3 * cost, payload=payload), 0.0)
+    assert [(header.subject, header.status) for header, _ in _frames(server)] == [
+        (1, Status.NOT_FOUND),
+        (3, Status.NOT_FOUND),
+    ]
+    polled = server.poll_read()
+    assert polled is not None
+    assert polled[0].chunk == 2
+    # What was meant for the two is not left over for another chunk.
+    server.handle_bytes(request(Op.READ, message=6, subject=1, payload=pack_chunks([4])), 0.0)
+    assert not server.has_read
+    assert server.unreadable is Status.NOT_FOUND
+    assert joined_server(manifest).unreadable is Status.DAMAGED
+
+
+def test_a_map_is_told_once_and_news_follow_it() -> None:
+    manifest = _manifest()
+    server = _peer(manifest, _Held({2, 4}))
+    server.tell_news([7])
+    assert _frames(server) == []
+    server.handle_bytes(request(Op.MAP, message=9, subject=1), 0.0)
+    server.tell_news([7, 8])
+    server.tell_gone([2])
+    server.tell_news([])
+    frames = _frames(server)
+    assert [(header.op, header.reply, header.message, header.subject) for header, _ in frames] == [
+        (Op.MAP, True, 9, 1),
+        (Op.NEWS, False, 0, 1),
+        (Op.GONE, False, 0, 1),
+    ]
+    assert [payload for _, payload in frames] == [b"map of \2\4", pack_chunks([7, 8]), pack_chunks([2])]
+    server.handle_bytes(request(Op.MAP, message=10, subject=1), 0.0)
+    assert violated(server)
+    server.tell_news([9])
+    server.poll_control()
+    assert server.poll_control() is None
+
+
+def test_who_takes_no_news_is_cut_off() -> None:
+    manifest = _manifest()
+    server = _peer(manifest, _Held())
+    server.handle_bytes(request(Op.MAP, message=9, subject=1), 0.0)
+    for _ in range(100_000):
+        server.tell_news([1])
+        if server.reason is not None:
+            break
+    assert server.reason is not None
+    assert server.reason[0] is Status.TIMEOUT
+
+
+def test_a_map_of_an_image_that_is_not_open_is_a_violation() -> None:
+    server = joined_server(_manifest(), holdings=_Held())
+    server.handle_bytes(request(Op.MAP, message=9, subject=1), 0.0)
+    assert violated(server)
 
 
 def _locked(window_bytes: int = 128 * 1024) -> ServerLane:
