@@ -24,6 +24,7 @@ WITHOUT_TEST = {
     "client/capturing.py": "puts tested parts together; tests/client/commands/test_capture.py runs it",
     "transports/multicast/proto/burst.py": "data handed to the shell; test_cast.py looks at all of it",
     "transports/multicast/proto/received.py": "data handed to the shell; test_reception.py looks at all of it",
+    "transports/unicast/proto/answers.py": "data handed to the shell; test_asking.py looks at all of it",
     "bench/scenarios/": "measurements are run, not tested; test_scenario.py loads each",
     "bench/__main__.py": "argument handling around tested parts",
 }

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from core.errors import ChunkError, OgcastError
 from core.ids import ChunkIndex
 from core.wantmap import WantMap
-from transports.unicast.proto.asking import AskingLane, Memory, Received, Refused, Returned
+from transports.unicast.proto.answers import Memory, Received, Refused, Returned
+from transports.unicast.proto.asking import AskingLane
 from transports.unicast.proto.picker import Picker
 
 __all__ = ["FetchLane", "Memory", "Received"]

@@ -10,7 +10,8 @@ from images.manifest import Manifest
 from images.stores import Encoding
 from tests.helpers.unicast_link import KEY, SESSION, make_server, serve_bytes
 from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
-from transports.unicast.proto.asking import AskingLane, Event, Gone, Held, News, Received, Refused, Returned
+from transports.unicast.proto.answers import Event, Gone, Held, News, Received, Refused, Returned
+from transports.unicast.proto.asking import AskingLane
 from transports.unicast.proto.frames import Header, Op, Status, error_reply
 from transports.unicast.proto.grants import Grant
 from transports.unicast.proto.messages import pack_chunks, reply_to, request

@@ -1,0 +1,70 @@
+"""What comes of asking: the events of an asking lane (transports.unicast.proto.asking)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from images.stores import Encoding
+from transports.unicast.proto.frames import Status
+
+__all__ = ["Event", "Gone", "Held", "Memory", "News", "Received", "Refused", "Returned"]
+
+
+class Memory(Protocol):
+    """A slot of the arena, as far as the machine cares."""
+
+    view: memoryview
+
+    def release(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A chunk that came; the slot belongs to whoever polled this."""
+
+    chunk: int
+    encoding: Encoding
+    length: int
+    """Stored bytes, at the start of the slot."""
+    slot: Memory = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The other side cannot give this chunk; its slot is spare again."""
+
+    chunk: int
+    status: Status
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """A request that was cancelled, or whose chunk nobody wanted any more when it came; its slot is spare again."""
+
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The answer to `ask_map`: the packed map of what the other side holds."""
+
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Chunks the other side holds since."""
+
+    chunks: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """Chunks the other side holds no more."""
+
+    chunks: list[int]
+
+
+Event = Received | Refused | Returned | Held | News | Gone
