@@ -112,10 +112,6 @@ class Catalogue:
             shared.users += 1
             return Pin(self, key, shared.pinned)
 
-    async def remove(self, ref: ImageRef) -> None:
-        """Remove an image version; running sessions keep it."""
-        await asyncio.to_thread(self.repository.remove, ref)
-
     def _release(self, key: _Key) -> None:
         shared = self._shared[key]
         shared.users -= 1

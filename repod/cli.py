@@ -16,6 +16,7 @@ from repod.commands.serve import serve
 from repod.commands.sessions import sessions
 from repod.commands.show import show
 from repod.commands.token import token
+from repod.commands.torrents import torrents
 from repod.commands.verify import verify
 
 __all__ = ["app"]
@@ -50,6 +51,7 @@ app.command("ls")(ls)
 app.command("show")(show)
 app.command("verify")(verify)
 app.command("export")(export)
+app.command("torrents")(torrents)
 app.command("rm")(rm)
 app.command("gc")(gc)
 app.command("diff")(diff)

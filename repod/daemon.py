@@ -24,6 +24,8 @@ from repod.sessions import Sessions
 from repod.settings import Settings
 from repod.telling import Telling
 from repod.tokens import TokenFile
+from repod.torrents.publications import Publications
+from repod.torrents.service import TorrentService
 from transports.registry import specs
 
 __all__ = ["Daemon", "build_daemon"]
@@ -44,6 +46,7 @@ class Daemon:
     lanes: Lanes
     sessions: Sessions
     captures: Captures
+    torrents: TorrentService
     events: EventHub
     telling: Telling
     failures: FailureLog
@@ -62,6 +65,7 @@ class Daemon:
             await asyncio.sleep(TICK_S)
             self.sessions.expire()
             await self.captures.expire()
+            self.torrents.tick()
             try:
                 now_there = await self.catalogue.refs()
             except OgcastError as error:  # a disk that stumbles must not end the daemon
@@ -128,6 +132,7 @@ def build_daemon(layout: Layout, repository: Repository, settings: Settings) -> 
         lanes=lanes,
         sessions=sessions,
         captures=captures,
+        torrents=TorrentService(Publications(layout), catalogue, telling, settings.torrents, clock=time.monotonic),
         events=events,
         telling=telling,
         failures=FailureLog(),

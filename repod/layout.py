@@ -55,6 +55,16 @@ class Layout:
         """Digests of the tokens, their roles and expiry, mode 0600."""
         return self.root / "tokens.json"
 
+    @property
+    def torrents(self) -> Path:
+        """The published torrents with the secrets of their URLs, mode 0600; there is none until the first."""
+        return self.root / "torrents.json"
+
+    @property
+    def torrent_files(self) -> Path:
+        """Their .torrent files."""
+        return self.root / "torrents"
+
     def check(self) -> None:
         """Raise NotFoundError or RepositoryError unless a repository is here."""
         if (self.root / "format").is_file():

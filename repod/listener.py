@@ -24,8 +24,11 @@ ACCEPT_PAUSE_S = 1.0
 """Out of descriptors: try again after this long."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to `host` (a name or address). Raises LockedError if the port is taken, UsageError otherwise."""
+def bind(host: str, port: int, *, chooser: str = "--port") -> socket.socket:
+    """A socket bound to `host` (a name or address); `chooser` is what sets its port.
+
+    Raises LockedError if the port is taken, UsageError otherwise.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
@@ -36,12 +39,12 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise LockedError(
-                f"port {port} of {host} is in use", hint="is a repod running already? --port chooses another"
+                f"port {port} of {host} is in use", hint=f"is a repod running already? {chooser} chooses another"
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM):
             raise UsageError(
                 f"no permission to listen on {host} port {port}",
-                hint="ports below 1024 need root; --port chooses another",
+                hint=f"ports below 1024 need root; {chooser} chooses another",
             ) from None
         raise UsageError(
             f"cannot listen on {host} port {port}: {error.strerror}", hint="--host takes an address of this machine"
@@ -52,10 +55,11 @@ class Listener:
     """Accepts clients on a bound socket, at most limits.connections at once.
 
     Those that still shake hands count too: nobody has shown a token yet, and each takes tens of kilobytes. Those beyond
-    the limit are closed before they cost a handshake. The socket stays the caller's to close.
+    the limit are closed before they cost a handshake. Without `tls` it is plain HTTP. The socket stays the caller's to
+    close.
     """
 
-    def __init__(self, sock: socket.socket, server: web.Server, tls: ssl.SSLContext, daemon: Daemon) -> None:
+    def __init__(self, sock: socket.socket, server: web.Server, tls: ssl.SSLContext | None, daemon: Daemon) -> None:
         self._sock = sock
         self._server = server
         self._tls = tls
@@ -96,9 +100,10 @@ class Listener:
             task.add_done_callback(self._arriving.discard)
 
     async def _admit(self, sock: socket.socket) -> None:
+        handshake_s = TLS_HANDSHAKE_S if self._tls is not None else None
         with contextlib.suppress(OSError):  # no TLS, the wrong one, too slow, or gone: its own trouble
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._server, sock, ssl=self._tls, ssl_handshake_timeout=TLS_HANDSHAKE_S
+                self._server, sock, ssl=self._tls, ssl_handshake_timeout=handshake_s
             )
 
 

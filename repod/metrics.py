@@ -49,6 +49,8 @@ class DaemonCollector(Collector):
             ("sessions", daemon.sessions.table.refused),
             ("captures", daemon.captures.table.refused),
             ("event_subscribers", daemon.events.refused),
+            ("torrents.peers", daemon.torrents.tracker.refused),
+            ("torrents.transfers", daemon.torrents.refused),
         ):
             limits.add_metric([name], count)
         yield limits
@@ -60,7 +62,27 @@ class DaemonCollector(Collector):
         yield CounterMetricFamily(
             "ogcast_logins_refused", "Requests with no, a wrong or an expired token.", value=daemon.failures.total
         )
+        yield from self._torrents()
         yield from self._transports()
+
+    def _torrents(self) -> Iterator[Metric]:
+        torrents = self._daemon.torrents
+        yield GaugeMetricFamily(
+            "ogcast_torrent_peers", "BitTorrent clients the tracker remembers.", value=torrents.tracker.peers
+        )
+        yield GaugeMetricFamily("ogcast_torrent_transfers", "Web seed downloads under way.", value=torrents.sending)
+        yield CounterMetricFamily("ogcast_torrent_bytes_sent", "Bytes the web seed sent.", value=torrents.bytes_sent)
+        announces = CounterMetricFamily(
+            "ogcast_torrent_announces", "Announces, by what became of them.", labels=["outcome"]
+        )
+        for outcome, count in (
+            ("answered", torrents.tracker.announces - torrents.tracker.early),
+            ("early", torrents.tracker.early),
+            ("malformed", torrents.malformed),
+            ("refused", torrents.tracker.refused),
+        ):
+            announces.add_metric([outcome], count)
+        yield announces
 
     def _transports(self) -> Iterator[Metric]:
         """`bytes_sent` of unicast becomes ogcast_transport_bytes_sent_total{transport="unicast"}."""

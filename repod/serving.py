@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from core.config import parse_toml
 from core.errors import OgcastError
-from core.netif import interface_address
 from core.service import notify, supervised
 from images.repository import Repository
+from repod.addresses import listen_host, public_url, told_url
 from repod.api.application import make_application
 from repod.certificate import server_context
 from repod.daemon import build_daemon
 from repod.layout import Layout
 from repod.listener import Listener, bind, http_log
 from repod.settings import DEFAULT_PORT, Settings
+from repod.torrents.plain_http import plain_http
 
 __all__ = ["Serving", "serve"]
 
-ANY_HOST = "0.0.0.0"
 SHUTDOWN_S = 2.0
 """Time requests get to end once sessions have ended."""
 KEEPALIVE_S = 75.0
@@ -36,15 +35,18 @@ class Serving:
     url: str
     ports: dict[str, int]
     """Data port of each transport that has one."""
+    torrent_port: int | None = None
+    """Port of plain HTTP for BitTorrent clients, where that is switched on."""
 
     def line(self, layout: Layout) -> str:
         """The one line that says so."""
-        lanes = ", ".join(f"{name} lane {port}" for name, port in self.ports.items())
-        return f"repod: serving {layout.root} on {self.url}" + (f" ({lanes})" if lanes else "")
+        ports = [f"{name} lane {port}" for name, port in self.ports.items()]
+        ports += [f"torrents {self.torrent_port}"] if self.torrent_port is not None else []
+        return f"repod: serving {layout.root} on {self.url}" + (f" ({', '.join(ports)})" if ports else "")
 
     def unlike_client_toml(self, layout: Layout) -> str | None:
         """What to tell when client.toml leads to another port: clients that follow it find nobody, or a stranger."""
-        told, here = _told(layout), urlsplit(self.url)
+        told, here = told_url(layout), urlsplit(self.url)
         if not told.hostname or (told.port or DEFAULT_PORT) == here.port:
             return None
         return (
@@ -62,7 +64,7 @@ async def serve(
     tls = server_context(layout.certificate, layout.tls_key) if layout.certificate.exists() else None
     with Repository.open(layout.root) as repository, layout.only_daemon():
         tls = tls or server_context(layout.certificate, layout.tls_key)
-        host = settings.host or (interface_address(settings.interface) if settings.interface else ANY_HOST)
+        host = listen_host(settings)
         daemon = build_daemon(layout, repository, settings)
         with bind(host, settings.port) as sock:
             port = int(sock.getsockname()[1])
@@ -82,30 +84,17 @@ async def serve(
                 listener = Listener(sock, runner.server, tls, daemon)
                 listener.start()
                 try:
-                    ports = daemon.lanes.ports()
-                    on_ready(Serving(url=_url(layout, settings, host, port), ports=ports))
-                    notify("READY=1")
-                    await supervised(stop, daemon.watch())
-                    notify("STOPPING=1")
+                    async with plain_http(daemon, host) as torrent_port:
+                        ports = daemon.lanes.ports()
+                        url = public_url(layout, settings, "https", host, port)
+                        on_ready(Serving(url=url, ports=ports, torrent_port=torrent_port))
+                        notify("READY=1")
+                        await supervised(stop, daemon.watch())
+                        notify("STOPPING=1")
                 finally:
                     await daemon.wind_down()
                     await listener.close()
                     await runner.cleanup()
+                    daemon.torrents.close()
             finally:
                 await daemon.lanes.stop()
-
-
-def _told(layout: Layout) -> SplitResult:
-    """The URL that client.toml names; an empty one if it names none."""
-    try:
-        return urlsplit(str(parse_toml(layout.client).get("url", "")))
-    except (OgcastError, ValueError):
-        return urlsplit("")
-
-
-def _url(layout: Layout, settings: Settings, host: str, port: int) -> str:
-    """What a client on another machine would use; with a wildcard, the host that client.toml names."""
-    name = settings.advertise or host
-    if name in (ANY_HOST, "::"):
-        name = _told(layout).hostname or "127.0.0.1"
-    return f"https://[{name}]:{port}" if ":" in name else f"https://{name}:{port}"

@@ -14,7 +14,7 @@ from core.config import Loaded, load, setting
 from images.defaults import CHUNK_SIZE_DEFAULT, ZSTD_LEVEL_DEFAULT
 from repod.layout import Layout
 
-__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "load_settings"]
+__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "Torrents", "load_settings"]
 
 DEFAULT_PORT = 8717
 ENV_PREFIX = "REPOD_"
@@ -51,6 +51,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Torrents:
+    """Tracker and web seed for BitTorrent clients (`repod export --torrent`)."""
+
+    http_port: Port = setting(
+        default=0,
+        doc="TCP port of plain HTTP for BitTorrent clients, tracker and web seed only. 0: none; they use HTTPS on the\n"
+        "control port then, and must be told to trust DIR/tls.crt.",
+    )
+    transfers: Annotated[int, msgspec.Meta(ge=1, le=256)] = setting(
+        default=16, doc="Downloads the web seed sends at once; more wait in turn."
+    )
+    peers: Count = setting(default=4096, doc="Peers the tracker remembers, of all torrents; more are refused.")
+    peers_per_torrent: Count = setting(default=1024, doc="Peers of one torrent; more are refused.")
+    interval_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = setting(
+        default=60, doc="Seconds between two announces of a peer."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The daemon's settings: defaults, DIR/repod.toml, REPOD_… variables, flags of `repod serve`."""
 
@@ -75,6 +94,7 @@ class Settings:
         default=ZSTD_LEVEL_DEFAULT, doc="zstd level of new images, 1 to 22."
     )
     limits: Limits = field(default_factory=Limits)
+    torrents: Torrents = field(default_factory=Torrents)
     transports: Mapping[str, Mapping[str, Any]] = setting(
         default={}, doc="One table a transport, such as [transports.unicast]; keys are the transport's own."
     )

@@ -72,38 +72,38 @@ class Output:
 
 
 @contextmanager
-def open_output(target: str, *, size: int | None = None) -> Iterator[Output]:
+def open_output(target: str, *, size: int | None = None, mode: int = 0o666) -> Iterator[Output]:
     """Open `target`: a path, a block device (only with `size`, the bytes that will be written to it), or `-`.
 
-    A file is written under another name in the same folder and renamed at the end, so it is never there by half.
-    Before the first byte is written it raises PartitionError (no such device or folder), TargetTooSmallError,
-    LockedError, ReadOnlyError or UsageError.
+    A file is written under another name in the same folder and renamed at the end, so it is never there by half. Its
+    permissions are `mode`, less what the umask takes. Before the first byte is written this raises PartitionError (no
+    such device or folder), TargetTooSmallError, LockedError, ReadOnlyError or UsageError.
     """
     if target == "-":
         output = Output(1, "standard output", kind="stream")
         yield output
         return
     try:
-        mode = os.stat(target).st_mode
+        found = os.stat(target).st_mode
     except FileNotFoundError:
         _refuse_missing_device(target)
-        mode = stat.S_IFREG
+        found = stat.S_IFREG
     except OSError as error:
         raise _write_error(target, error) from None
     except ValueError:
         raise UsageError(f"not a file name: {target!a}") from None
-    if stat.S_ISBLK(mode):
+    if stat.S_ISBLK(found):
         with _device(target, size) as output:
             yield output
-    elif stat.S_ISREG(mode):
-        with _file(target) as output:
+    elif stat.S_ISREG(found):
+        with _file(target, mode) as output:
             yield output
     else:
         raise UsageError(f"{target} is neither a file nor a block device")
 
 
 @contextmanager
-def _file(target: str) -> Iterator[Output]:
+def _file(target: str, mode: int) -> Iterator[Output]:
     folder, name = os.path.split(os.path.abspath(target))
     try:
         fd, partial = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".part", dir=folder)
@@ -113,7 +113,7 @@ def _file(target: str) -> Iterator[Output]:
         output = Output(fd, target, kind="file")
         yield output
         output.finish()
-        os.fchmod(fd, 0o666 & ~_umask())
+        os.fchmod(fd, mode & ~_umask())
         os.replace(partial, target)
     except BaseException:
         with contextlib.suppress(OSError):

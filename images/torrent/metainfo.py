@@ -56,6 +56,14 @@ class Metainfo:
         info = bencode2.bencode(_info(self.name, self.hashes))
         return hashlib.sha1(info, usedforsecurity=False).digest(), hashlib.sha256(info).digest()
 
+    def misread_hash(self) -> bytes:
+        """The identity that aria2 before 1.37 finds, which loses the empty key of BEP 52 (aria2 pull request 1905).
+
+        It downloads all the same, and exchanges with others of its kind.
+        """
+        info = _info(self.name, self.hashes) | {"file tree": {self.name: {}}}
+        return hashlib.sha1(bencode2.bencode(info), usedforsecurity=False).digest()
+
 
 def parse_metainfo(data: bytes) -> Metainfo:
     """A torrent that `Metainfo.encode` made; nothing else is accepted. Raises ImageFileError."""

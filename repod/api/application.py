@@ -12,24 +12,23 @@ import msgspec
 from aiohttp import web
 
 from core.logs import get_logger
-from repod.api import captures, events, health, images, sessions
+from repod.api import captures, events, health, images, sessions, torrents
 from repod.api.auth import authorise
 from repod.api.errors import answer_errors
 from repod.api.openapi import describe
-from repod.api.routes import DAEMON, Handler, Route
+from repod.api.routes import DAEMON, Handler, Route, shown_path
 from repod.daemon import Daemon
 from repod.metrics import Metrics
 from transports.control import API_PREFIX
 
-__all__ = ["all_routes", "make_application"]
-
-PATH_MAX_CHARS = 2048
+__all__ = ["all_routes", "make_application", "make_torrent_application"]
 
 
 def all_routes() -> list[Route]:
     """Every route with its final path, but the description of them all."""
-    versioned = (*images.ROUTES, *sessions.ROUTES, *captures.ROUTES, *events.ROUTES)
-    return [*health.ROUTES, *(replace(route, path=API_PREFIX + route.path) for route in versioned)]
+    versioned = (*images.ROUTES, *sessions.ROUTES, *captures.ROUTES, *events.ROUTES, *torrents.ROUTES)
+    prefixed = (replace(route, path=API_PREFIX + route.path) for route in versioned)
+    return [*health.ROUTES, *prefixed, *torrents.CLIENT_ROUTES]
 
 
 def make_application(daemon: Daemon) -> web.Application:
@@ -40,6 +39,15 @@ def make_application(daemon: Daemon) -> web.Application:
     routes = all_routes()
     routes.append(_openapi_route(routes))
     for route in routes:
+        application.router.add_route(route.method, route.path, _guarded(route))
+    return application
+
+
+def make_torrent_application(daemon: Daemon) -> web.Application:
+    """What plain HTTP serves: the requests of BitTorrent clients, and nothing that a token guards."""
+    application = web.Application(middlewares=[log_requests, answer_errors])
+    application[DAEMON] = daemon
+    for route in torrents.CLIENT_ROUTES:
         application.router.add_route(route.method, route.path, _guarded(route))
     return application
 
@@ -77,7 +85,7 @@ async def log_requests(request: web.Request, handler: Handler) -> web.StreamResp
     (log.warning if interesting else log.debug)(
         "request",
         method=request.method,
-        path=request.path[:PATH_MAX_CHARS],
+        path=shown_path(request),
         status=response.status,
         address=request.remote,
         seconds=round(time.monotonic() - started, 4),

@@ -22,7 +22,7 @@ from core.errors import (
     UsageError,
 )
 from core.logs import get_logger
-from repod.api.routes import Handler, daemon_of
+from repod.api.routes import Handler, daemon_of, shown_path
 from transports.control import ErrorBody
 
 __all__ = ["RETRY_AFTER_S", "Refusal", "answer_errors", "error_response", "status_of"]
@@ -78,7 +78,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except OgcastError as error:
         if status_of(error) is HTTPStatus.INTERNAL_SERVER_ERROR:
-            daemon_of(request).telling.tell("error", path=request.path, error=type(error).__name__, message=str(error))
+            daemon_of(request).telling.tell(
+                "error", path=shown_path(request), error=type(error).__name__, message=str(error)
+            )
         return error_response(error)
     except Refusal as refusal:
         response = error_response(refusal.error, status=refusal.status)
@@ -97,8 +99,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except TimeoutError:
         return error_response(BusyError("the repository took too long to answer", hint="try again later"))
     except Exception as error:
-        get_logger("repod.api").exception("request failed", path=request.path)
+        get_logger("repod.api").exception("request failed", path=shown_path(request))
         daemon_of(request).telling.tell(
-            "error", path=request.path, error=type(error).__name__, message="internal error"
+            "error", path=shown_path(request), error=type(error).__name__, message="internal error"
         )
         return error_response(OgcastError("internal error", hint="the repository's log says more"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from aiohttp import web
@@ -9,7 +10,9 @@ from aiohttp import web
 from core.ids import ImageRef
 from repod.api.bodies import json_answer
 from repod.api.routes import TOKEN, Route, daemon_of
+from repod.daemon import Daemon
 from repod.tokens import Role
+from repod.torrents.publications import Publications
 from transports.control import ImageInfo, ImageList
 
 __all__ = ["ROUTES"]
@@ -51,10 +54,16 @@ async def send_manifest(request: web.Request) -> web.StreamResponse:
 async def remove_image(request: web.Request) -> web.StreamResponse:
     """Remove a version, or the newest one; running sessions end undisturbed."""
     daemon = daemon_of(request)
-    ref = _ref(request)
-    await daemon.catalogue.remove(ref)
+    ref = (await asyncio.to_thread(daemon.catalogue.repository.find, _ref(request))).ref
+    await asyncio.to_thread(_remove_unpublished, daemon, ref)
     daemon.telling.tell("image_removed", image=str(ref), token=TOKEN.get().id)
     return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _remove_unpublished(daemon: Daemon, ref: ImageRef) -> None:
+    """Remove a version unless it is published as a torrent (LockedError). Blocks on the disk."""
+    with Publications(daemon.layout).unpublished([ref]):
+        daemon.catalogue.repository.remove(ref)
 
 
 def _ref(request: web.Request) -> ImageRef:
@@ -82,6 +91,6 @@ ROUTES = (
         summary="Remove an image version",
         role=Role.OPERATOR,
         status=HTTPStatus.NO_CONTENT,
-        errors=(400, 404),
+        errors=(400, 404, 423),
     ),
 )

@@ -15,7 +15,12 @@ from transports.control import ErrorBody
 __all__ = ["describe"]
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_PARAMETERS = {"ref": "`name` or `name@version`", "id": "Id of a session or capture"}
+_PARAMETERS = {
+    "ref": "`name` or `name@version`",
+    "id": "Id of a session or capture",
+    "secret": "Secret of a published torrent",
+    "file": "Name of the published file",
+}
 
 
 def describe(routes: Sequence[Route]) -> dict[str, Any]:

@@ -13,7 +13,10 @@ from aiohttp import web
 from repod.daemon import Daemon
 from repod.tokens import Role, Token
 
-__all__ = ["DAEMON", "TOKEN", "Handler", "Route", "daemon_of"]
+__all__ = ["DAEMON", "TOKEN", "Handler", "Route", "daemon_of", "shown_path"]
+
+PATH_MAX_CHARS = 2048
+_WITH_SECRET = ("/announce/", "/torrents/")
 
 DAEMON = web.AppKey("daemon", Daemon)
 TOKEN: ContextVar[Token] = ContextVar("ogcast.token")
@@ -50,3 +53,12 @@ class Route:
 def daemon_of(request: web.Request) -> Daemon:
     """The daemon behind a request."""
     return request.app[DAEMON]
+
+
+def shown_path(request: web.Request) -> str:
+    """The path as logs and events may show it: without the secret of a torrent, and not too long."""
+    path = request.path
+    for start in _WITH_SECRET:
+        if path.startswith(start):
+            return f"{start}…"
+    return path[:PATH_MAX_CHARS]

@@ -1,4 +1,4 @@
-"""repod export: an image as a file other tools read."""
+"""repod export: an image as a file other tools read, or as a torrent of such a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, open_repository
+from core.errors import UsageError
+from repod.commands.common import DirArgument, human_bytes, open_repository
 from repod.commands.progress import progress_of
 
 __all__ = ["export"]
@@ -24,21 +25,54 @@ class ExportFormat(enum.StrEnum):
 def export(
     root: DirArgument,
     image: Annotated[str, typer.Argument(metavar="NAME", help="name (the newest version) or name@version.")],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="File, block device (raw only), or - for standard output.")],
+    out: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[OUT]",
+            help="File, block device (raw only), or - for standard output. With --torrent: the .torrent file; "
+            "default NAME@VERSION.zst.torrent.",
+        ),
+    ] = None,
     form: Annotated[
-        ExportFormat,
-        typer.Option("--format", help="raw: sparse file; zst: seekable zstd; partclone: for partclone.restore."),
-    ] = ExportFormat.RAW,
+        ExportFormat | None,
+        typer.Option(
+            "--format",
+            help="raw: sparse file; zst: seekable zstd; partclone: for partclone.restore. "
+            "Default: raw, with --torrent zst.",
+        ),
+    ] = None,
+    torrent: Annotated[
+        bool, typer.Option("--torrent", help="Publish the file for BitTorrent clients, and write its .torrent file.")
+    ] = False,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --torrent: where clients reach `repod serve`, http(s)://HOST:PORT; repeatable. Default: as "
+            "repod.toml and client.toml say.",
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads. Default: one a core.")] = None,
 ) -> None:
     """Write an image to a file, as tools without ogcast read it. Every chunk is verified on the way.
+
+    With --torrent the file is not written but published: a running `repod serve` is its tracker and web seed. Whoever
+    has the .torrent file may download. `repod torrents` lists and withdraws what is published.
 
     \b
     Examples:
       repod export /srv/images classroom classroom.raw
       repod export /srv/images classroom - --format zst | zstd -dc | dd of=/dev/sda2 bs=4M
       repod export /srv/images classroom@2 - --format partclone | partclone.restore -s - -o /dev/sda2
+      repod export /srv/images classroom --torrent
     """
+    if torrent:
+        _publish(root, image, out, form or ExportFormat.ZST, url or [], workers)
+        return
+    if out is None or url:
+        raise UsageError(
+            "say where the file goes" if out is None else "--url is for --torrent",
+            hint="'repod export --help' shows examples",
+        )
     from core.ids import ImageRef
     from images.exporters import ExportProgress, export_partclone, export_raw, export_zst
 
@@ -56,4 +90,63 @@ def export(
         def on_progress(state: ExportProgress) -> None:
             advance(state.bytes_done, state.bytes_total, "")
 
-        writers[form](pinned.manifest, repository, out, workers=workers, progress=on_progress)
+        writers[form or ExportFormat.RAW](pinned.manifest, repository, out, workers=workers, progress=on_progress)
+
+
+def _publish(
+    root: DirArgument, image: str, out: str | None, form: ExportFormat, urls: list[str], workers: int | None
+) -> None:
+    import time
+
+    from core.ids import ImageRef
+    from images.exporters import ExportProgress
+    from images.exporters.output import open_output
+    from images.exporters.ranged import FileForm
+    from repod.addresses import torrent_base
+    from repod.layout import Layout
+    from repod.settings import load_settings
+    from repod.torrents.paths import check_base, torrent_url
+    from repod.torrents.publications import Publications
+    from repod.torrents.publishing import publish_image
+
+    if form is ExportFormat.PARTCLONE:
+        raise UsageError("a torrent is of a raw or a zst file", hint="zst, the default, is the smaller one")
+    layout = Layout(root)
+    layout.check()
+    bases = [check_base(url) for url in urls] or [torrent_base(layout, load_settings(layout).value)]
+    with (
+        open_repository(root, read_only=True) as repository,
+        repository.pin(ImageRef.parse(image)) as pinned,
+        open_output(out or f"{pinned.manifest.ref}.{form}.torrent", mode=0o600) as output,
+    ):
+        with progress_of(f"hashing {pinned.manifest.ref}") as advance:
+
+            def on_progress(state: ExportProgress) -> None:
+                advance(state.bytes_done, state.bytes_total, "")
+
+            published = publish_image(
+                pinned.manifest,
+                repository,
+                Publications(layout),
+                FileForm(form.value),
+                bases=bases,
+                now=time.time(),
+                workers=workers,
+                progress=on_progress,
+            )
+        output.write(published.torrent)
+    publication = published.publication
+    lines = [
+        f"{publication.file_name}: {human_bytes(publication.length)} in {publication.pieces} pieces of "
+        f"{human_bytes(publication.piece_length)}, {'published' if published.is_new else 'published before'} as "
+        f"{publication.id}",
+        f"torrent: {output.name} (whoever has it may download)",
+        *(f"clients: aria2c {_trust(base)}{torrent_url(base, publication)}" for base in bases),
+    ]
+    for line in lines:
+        typer.echo(line, err=out == "-")
+
+
+def _trust(base: str) -> str:
+    """What a client must be told besides the URL."""
+    return "--ca-certificate=tls.crt " if base.startswith("https:") else ""

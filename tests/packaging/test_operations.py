@@ -24,8 +24,9 @@ def _first_column(heading: str) -> set[str]:
 
 
 def test_every_key_of_repod_toml_is_documented() -> None:
-    dotted = {field.name for field in dataclasses.fields(Settings)} - {"limits"}
+    dotted = {field.name for field in dataclasses.fields(Settings)} - {"limits", "torrents"}
     dotted |= {f"limits.{field.name}" for field in dataclasses.fields(Settings().limits)}
+    dotted |= {f"torrents.{field.name}" for field in dataclasses.fields(Settings().torrents)}
     unicast = {field.name for field in dataclasses.fields(UnicastSettings)}
     multicast = {field.name for field in dataclasses.fields(MulticastSettings)}
     assert _first_column("## Settings of repod") == dotted | unicast | multicast
@@ -35,7 +36,7 @@ def test_defaults_on_the_page_are_the_defaults() -> None:
     origins = dict.fromkeys(_first_column("## Settings of repod"), "default")
     text = render(Loaded(value=Settings(), origins=origins | {"transports": "default"}))
     for name, value in re.findall(r"^(\w+) = (\d+)(?:\.0)?  #", text, re.MULTILINE):
-        assert re.search(rf"^\| `(limits\.)?{name}` \| {value} \|", PAGE, re.MULTILINE), name
+        assert re.search(rf"^\| `(limits\.|torrents\.)?{name}` \| {value} \|", PAGE, re.MULTILINE), name
 
 
 def test_every_key_of_client_toml_is_documented() -> None:

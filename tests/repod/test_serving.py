@@ -16,6 +16,7 @@ def test_the_line_names_folder_url_and_lanes() -> None:
     layout = Layout(Path("/srv/images"))
     serving = Serving(url="https://10.0.0.5:8717", ports={"unicast": 8718})
     assert serving.line(layout) == "repod: serving /srv/images on https://10.0.0.5:8717 (unicast lane 8718)"
+    assert Serving(url="https://h:1", ports={}, torrent_port=8727).line(layout).endswith(" (torrents 8727)")
     assert Serving(url="https://h:1", ports={}).line(layout) == "repod: serving /srv/images on https://h:1"
 
 

@@ -24,7 +24,7 @@ def test_every_route_is_described_and_every_reference_resolves() -> None:
 
 
 def test_the_wire_page_lists_exactly_these_requests() -> None:
-    listed = set(re.findall(r"^\| (GET|POST|PUT|DELETE) (\S+) \|", DOCUMENT.read_text(), re.MULTILINE))
+    listed = set(re.findall(r"^\| (GET|HEAD|POST|PUT|DELETE) (\S+) \|", DOCUMENT.read_text(), re.MULTILINE))
     served = {(route.method, route.path) for route in all_routes()} | {("GET", f"{API_PREFIX}/openapi.json")}
     assert listed == served
 

@@ -7,6 +7,10 @@ import subprocess
 
 import pytest
 
+from core.cli import run
+from images.torrent.metainfo import parse_metainfo
+from repod.cli import app
+
 CONTENT = random.Random(2).randbytes(300_000)
 
 
@@ -28,3 +32,57 @@ def test_wrong_names_and_formats_write_nothing(repod, layout, publish, tmp_path)
     assert repod("export", layout.root, "linux", tmp_path / "out").code == 2
     assert repod("export", layout.root, "win", tmp_path / "out", "--format", "tar").code == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_torrent_is_published_and_written_for_its_owner_only(repod, layout, publish, tmp_path, monkeypatch) -> None:
+    publish("win", CONTENT)
+    monkeypatch.chdir(tmp_path)
+    outcome = repod("export", layout.root, "win", "--torrent")
+    assert outcome.code == 0
+    assert "win@1.zst" in outcome.out
+    assert "aria2c --ca-certificate=tls.crt https://127.0.0.1:8717/torrents/" in outcome.out
+    torrent = tmp_path / "win@1.zst.torrent"
+    assert torrent.stat().st_mode & 0o777 == 0o600
+    assert parse_metainfo(torrent.read_bytes()).name == "win@1.zst"
+    again = repod("export", layout.root, "win", "--torrent")
+    assert "published before" in again.out
+
+
+def test_a_torrent_may_go_to_standard_output_and_name_other_addresses(layout, publish, capfdbinary) -> None:
+    publish("win", CONTENT)
+    code = run(
+        app,
+        [
+            *("export", str(layout.root), "win", "-", "--torrent", "--format", "raw"),
+            *("--url", "http://10.0.0.5:8727", "--url", "http://10.1.0.5:8727/"),
+        ],
+    )
+    out, err = capfdbinary.readouterr()
+    metainfo = parse_metainfo(out)
+    assert code == 0
+    assert [url[:20] for url in metainfo.announce] == ["http://10.0.0.5:8727", "http://10.1.0.5:8727"]
+    assert metainfo.hashes.length == len(CONTENT)
+    assert b"aria2c http://10.0.0.5:8727/torrents/" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["win"],
+        ["win", "out", "--url", "http://h"],
+        ["win", "--torrent", "--format", "partclone"],
+        ["win", "--torrent", "--url", "h"],
+    ],
+)
+def test_what_makes_no_sense_publishes_nothing(repod, layout, publish, tmp_path, monkeypatch, arguments) -> None:
+    publish("win", CONTENT)
+    monkeypatch.chdir(tmp_path)
+    assert repod("export", layout.root, *arguments).code == 1
+    assert repod("torrents", layout.root).out == "no torrents\n"
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_torrent_that_cannot_be_written_is_not_published(repod, layout, publish, tmp_path) -> None:
+    publish("win", CONTENT)
+    assert repod("export", layout.root, "win", tmp_path / "none" / "x.torrent", "--torrent").code == 3
+    assert repod("torrents", layout.root).out == "no torrents\n"

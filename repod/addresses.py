@@ -1,0 +1,46 @@
+"""Where this repository is found: what the daemon listens on, and what clients on other machines use."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+from core.config import parse_toml
+from core.errors import OgcastError
+from core.netif import interface_address
+from repod.layout import Layout
+from repod.settings import DEFAULT_PORT, Settings
+
+__all__ = ["ANY_HOST", "listen_host", "public_url", "told_url", "torrent_base"]
+
+ANY_HOST = "0.0.0.0"
+_WILDCARDS = (ANY_HOST, "::")
+
+
+def listen_host(settings: Settings) -> str:
+    """The address to listen on. Raises UsageError if `interface` has none."""
+    return settings.host or (interface_address(settings.interface) if settings.interface else ANY_HOST)
+
+
+def told_url(layout: Layout) -> SplitResult:
+    """The URL that client.toml names; an empty one if it names none."""
+    try:
+        return urlsplit(str(parse_toml(layout.client).get("url", "")))
+    except (OgcastError, ValueError):
+        return urlsplit("")
+
+
+def public_url(layout: Layout, settings: Settings, scheme: str, host: str, port: int) -> str:
+    """What a client on another machine would use; with a wildcard, the host that client.toml names."""
+    name = settings.advertise or host
+    if name in _WILDCARDS:
+        name = told_url(layout).hostname or "127.0.0.1"
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
+
+
+def torrent_base(layout: Layout, settings: Settings) -> str:
+    """Where BitTorrent clients find tracker and web seed: plain HTTP if switched on, the control port otherwise."""
+    host = listen_host(settings)
+    if settings.torrents.http_port:
+        return public_url(layout, settings, "http", host, settings.torrents.http_port)
+    port = settings.port or told_url(layout).port or DEFAULT_PORT
+    return public_url(layout, settings, "https", host, port)

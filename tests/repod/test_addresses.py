@@ -1,0 +1,48 @@
+"""Where clients find the repository, by settings and client.toml."""
+
+from __future__ import annotations
+
+import pytest
+
+from repod.addresses import ANY_HOST, listen_host, public_url, told_url, torrent_base
+from repod.layout import Layout
+from repod.settings import load_settings
+
+
+def settings(layout: Layout, **flags: object):
+    return load_settings(layout, flags=flags).value
+
+
+def test_the_address_to_listen_on(layout: Layout) -> None:
+    assert listen_host(settings(layout)) == ANY_HOST
+    assert listen_host(settings(layout, interface="lo")) == "127.0.0.1"
+    assert listen_host(settings(layout, interface="lo", host="::1")) == "::1"
+
+
+def test_a_wildcard_is_the_host_clients_are_told(layout: Layout) -> None:
+    assert told_url(layout).hostname == "127.0.0.1"
+    assert public_url(layout, settings(layout), "https", "0.0.0.0", 1) == "https://127.0.0.1:1"
+    assert public_url(layout, settings(layout), "https", "fd00::1", 1) == "https://[fd00::1]:1"
+    assert public_url(layout, settings(layout, advertise="h.example"), "http", "0.0.0.0", 1) == "http://h.example:1"
+
+
+def test_a_client_toml_without_a_url_tells_nothing(layout: Layout) -> None:
+    layout.client.write_text("url = [1]\n")
+    assert told_url(layout).hostname is None
+    layout.client.unlink()
+    assert told_url(layout).hostname is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "base"),
+    [
+        ({}, "https://127.0.0.1:8717"),
+        ({"port": 0}, "https://127.0.0.1:8717"),
+        ({"port": 9000}, "https://127.0.0.1:9000"),
+        ({"torrents.http_port": 8727}, "http://127.0.0.1:8727"),
+        ({"torrents.http_port": 8727, "advertise": "h.example"}, "http://h.example:8727"),
+        ({"host": "fd00::1"}, "https://[fd00::1]:8717"),
+    ],
+)
+def test_torrents_name_plain_http_where_it_is_switched_on(layout: Layout, flags: dict, base: str) -> None:
+    assert torrent_base(layout, settings(layout, **flags)) == base
