@@ -50,7 +50,7 @@ class MemberLane(Generic[Message]):
             return
         self._writer.write(encode_message(message))
         if self._writer.transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
-            self._abort()
+            self.abort()
 
     async def receive(self) -> Message | None:
         """The next message; None at the end of the stream, however it came. ProtocolError for nonsense."""
@@ -60,7 +60,7 @@ class MemberLane(Generic[Message]):
             except OSError:
                 data = b""
             if not data:
-                self._abort()
+                self.abort()
                 return None
             self._messages.handle_bytes(data)
         return message
@@ -73,10 +73,19 @@ class MemberLane(Generic[Message]):
                     await self._writer.drain()
             self._writer.close()
         self.broken = True
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(DRAIN_S):
                 await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self.abort()  # a peer that is gone without a word would keep what was not sent in memory
 
-    def _abort(self) -> None:
+    def finish(self) -> None:
+        """Send what was said, then hang up; `receive` returns None soon."""
+        if not self.broken:
+            self.broken = True
+            self._writer.close()
+
+    def abort(self) -> None:
+        """Hang up at once."""
         self.broken = True
         self._writer.transport.abort()

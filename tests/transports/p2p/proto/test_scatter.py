@@ -1,0 +1,269 @@
+"""Each chunk goes to a subnet once, to those who are fast, and comes back when it does not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transports.p2p.proto.chunkset import ChunkSet
+from transports.p2p.proto.limits import ASSIGNED_AHEAD
+from transports.p2p.proto.member import Member
+from transports.p2p.proto.scatter import (
+    EXPECTED_FIRST_S,
+    MEMBER_AHEAD_MAX,
+    NEED_AHEAD_MAX,
+    PATIENCE_LEAST_S,
+    PATIENCE_TIMES,
+    ROTATE_CHUNKS,
+    Scatter,
+)
+
+CHUNKS = 60
+
+
+def _member(
+    number: int, *, held: Iterable[int] = (), mode: str = "peer", port: int = 1, chunks: int = CHUNKS
+) -> Member:
+    has = np.zeros(chunks, dtype=np.bool_)
+    has[list(held)] = True
+    return Member(
+        id=number,
+        session=f"s{number}",
+        key=bytes(32),
+        host="10.0.0.1",
+        port=port,
+        subnet="x",
+        mode=mode,
+        wanted=ChunkSet(~has),
+        held=ChunkSet(has),
+        order=number,
+    )
+
+
+def _scatter(*members: Member, streams: int = 10, window: int = 256, chunks: int = CHUNKS) -> Scatter:
+    scatter = Scatter(chunks, streams=streams, window=window)
+    for member in members:
+        scatter.add(member)
+    return scatter
+
+
+def _given(scatter: Scatter, now: float = 0.0) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for assignment in scatter.fill(now):
+        found.setdefault(assignment.member, []).append(assignment.chunk)
+    return found
+
+
+def _take(scatter: Scatter, member: Member, chunk: int, now: float = 0.0) -> None:
+    member.wanted.discard(chunk)
+    if member.held.add(chunk):
+        scatter.handle_have(member, [chunk], now)
+
+
+def test_the_lowest_chunks_are_dealt_in_turn() -> None:
+    scatter = _scatter(_member(1), _member(2), _member(3))
+    assert _given(scatter) == {1: [0, 3], 2: [1, 4], 3: [2, 5]}
+    assert scatter.under_way == 6
+    assert _given(scatter) == {}
+
+
+def test_what_somebody_here_can_give_is_not_taken_from_the_origin() -> None:
+    scatter = _scatter(_member(1, held=range(10)), _member(2))
+    assert _given(scatter) == {1: [10, 12], 2: [11, 13]}
+
+
+def test_who_arrives_gets_the_next_and_more_at_a_time() -> None:
+    one = _member(1)
+    scatter = _scatter(one)
+    assert _given(scatter) == {1: [0, 1]}
+    taken = 0
+    for chunk in range(30):
+        _take(scatter, one, chunk)
+        _given(scatter)
+        taken = max(taken, len(scatter.open_of(1)))
+    assert taken == MEMBER_AHEAD_MAX
+
+
+def test_in_a_full_subnet_a_member_has_two_under_way() -> None:
+    members = [_member(number) for number in range(1, 9)]
+    scatter = _scatter(*members)
+    _given(scatter)
+    for chunk in range(16):
+        _take(scatter, members[chunk % 8], chunk)
+        _given(scatter)
+        assert max(len(scatter.open_of(member.id)) for member in members) == ASSIGNED_AHEAD
+
+
+def test_only_so_many_members_take_at_a_time_and_they_change() -> None:
+    members = [_member(number, chunks=400) for number in range(1, 7)]
+    scatter = _scatter(*members, streams=2, chunks=400)
+    served = dict.fromkeys(range(1, 7), 0)
+    _given(scatter)
+    for _ in range(200):
+        active = [member for member in members if scatter.open_of(member.id)]
+        assert len(active) <= 2
+        for member in active:
+            _take(scatter, member, scatter.open_of(member.id)[0])
+            served[member.id] += 1
+        _given(scatter)
+    assert min(served.values()) > 0
+    assert max(served.values()) - min(served.values()) <= 4 * ROTATE_CHUNKS
+
+
+def test_nobody_is_sent_far_ahead_of_what_it_lacks() -> None:
+    late, early = _member(1), _member(2, held=range(30))
+    scatter = _scatter(late, early, window=20)
+    assert _given(scatter) == {2: [30, 31]}
+    for chunk in range(15):
+        _take(scatter, late, chunk)
+    assert _given(scatter) == {1: [32, 33]}
+
+
+def test_a_chunk_that_takes_too_long_is_given_to_another() -> None:
+    slow, fast = _member(1), _member(2)
+    scatter = _scatter(slow, fast)
+    _given(scatter)
+    assert scatter.poll_expired(PATIENCE_TIMES * EXPECTED_FIRST_S - 0.1) == []
+    _take(scatter, fast, 1, now=1.0)
+    assert scatter.poll_expired(PATIENCE_LEAST_S - 0.1) == []
+    late = scatter.poll_expired(PATIENCE_LEAST_S)
+    assert {(each.member, each.chunk) for each in late} == {(1, 0), (1, 2), (2, 3)}
+    assert scatter.expired == 3
+    # Both rest; who is late again rests longer.
+    assert _given(scatter, PATIENCE_LEAST_S) == {}
+    assert sorted(chunk for chunks in _given(scatter, PATIENCE_LEAST_S + 2).values() for chunk in chunks) == [0, 2]
+
+
+def test_who_was_late_gets_one_at_a_time_until_it_arrives() -> None:
+    one = _member(1)
+    scatter = _scatter(one)
+    _given(scatter)
+    scatter.give_back(1, [0, 1], 0.0)
+    assert _given(scatter, 1.0) == {}
+    assert _given(scatter, 2.0) == {1: [0]}
+    _take(scatter, one, 0, 3.0)
+    assert _given(scatter, 3.0) == {1: [1, 2]}
+
+
+def test_what_is_not_under_way_cannot_be_given_back() -> None:
+    scatter = _scatter(_member(1), _member(2))
+    _given(scatter)
+    assert scatter.give_back(1, [1, 50], 0.0) == []
+    assert scatter.give_back(9, [0], 0.0) == []
+    assert scatter.give_back(1, [0], 0.0) == [0]
+
+
+def test_what_only_the_dead_had_is_fetched_again() -> None:
+    dead, alive = _member(1, held=range(20)), _member(2, held=range(15))
+    scatter = _scatter(dead, alive)
+    assert _given(scatter) == {1: [20, 22], 2: [21, 23]}
+    scatter.remove(1)
+    _take(scatter, alive, 21)
+    assert _given(scatter) == {2: [15, 16]}
+    scatter.remove(1)
+
+
+def test_a_leecher_takes_only_where_nobody_else_does() -> None:
+    leecher, peer = _member(1, mode="leecher"), _member(2)
+    scatter = _scatter(leecher, peer)
+    assert _given(scatter) == {2: [0, 1]}
+    scatter.remove(2)
+    assert _given(scatter) == {1: [0, 1]}
+    _take(scatter, leecher, 0)
+    assert scatter.holders(0) == 0
+    assert 0 not in scatter.open_of(1)
+
+
+def test_two_leechers_each_get_everything() -> None:
+    members = [_member(1, port=0), _member(2, mode="leecher")]
+    scatter = _scatter(*members)
+    for _ in range(3 * CHUNKS):
+        _given(scatter)
+        for member in members:
+            for chunk in scatter.open_of(member.id)[:1]:
+                _take(scatter, member, chunk)
+    assert not any(member.wanted for member in members)
+
+
+def test_what_is_needed_is_assigned_whoever_is_said_to_have_it() -> None:
+    scatter = _scatter(_member(1, held=range(CHUNKS)), _member(2))
+    assert scatter.assign_urgent(2, 50, 0.0) is not None
+    assert scatter.assign_urgent(2, 50, 0.0) is None
+    assert scatter.assign_urgent(1, 51, 0.0) is None, "it does not want it"
+    assert scatter.assign_urgent(9, 51, 0.0) is None
+    scatter.handle_damaged(52)
+    assert scatter.assign_urgent(2, 52, 0.0) is None
+    for chunk in range(CHUNKS):
+        scatter.assign_urgent(2, chunk, 0.0)
+    assert len(scatter.open_of(2)) == NEED_AHEAD_MAX
+
+
+def test_a_chunk_the_origin_cannot_read_is_left_out_for_good() -> None:
+    one = _member(1, held=[1])
+    scatter = _scatter(one)
+    scatter.handle_damaged(0)
+    scatter.handle_damaged(1)
+    assert _given(scatter) == {1: [2, 3]}
+    scatter.remove(1)
+    scatter.add(_member(2))
+    assert _given(scatter) == {2: [2, 3]}
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 5000])
+def test_images_of_any_size_are_dealt_to_the_end(chunks: int) -> None:
+    one = _member(1, chunks=chunks)
+    scatter = _scatter(one, chunks=chunks)
+    order: list[int] = []
+    while given := _given(scatter):
+        order += given[1]
+        for chunk in scatter.open_of(1):
+            _take(scatter, one, chunk)
+    assert order == list(range(chunks))
+    assert scatter.assigned == chunks
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "leave", "have", "back", "tick", "urgent"]), st.integers(1, 6), st.integers(0, 19)
+    ),
+    max_size=80,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps, st.integers(1, 3), st.integers(1, 20))
+def test_whatever_happens_a_chunk_is_under_way_once_and_the_books_agree(
+    moves: list[tuple[str, int, int]], streams: int, window: int
+) -> None:
+    scatter = _scatter(streams=streams, window=window, chunks=20)
+    here: dict[int, Member] = {}
+    now = 0.0
+    for kind, number, chunk in moves:
+        now += 0.7
+        member = here.get(number)
+        if kind == "join":
+            here[number] = _member(number, held=range(chunk), mode="leecher" if number == 6 else "peer", chunks=20)
+            scatter.add(here[number])
+        elif kind == "leave":
+            scatter.remove(number)
+            here.pop(number, None)
+        elif kind == "have" and member is not None:
+            _take(scatter, member, chunk, now)
+        elif kind == "back":
+            scatter.give_back(number, [chunk], now)
+        elif kind == "urgent":
+            scatter.assign_urgent(number, chunk, now)
+        scatter.poll_expired(now)
+        for assignment in scatter.fill(now):
+            assert not scatter.holders(assignment.chunk)
+            assert assignment.chunk in here[assignment.member].wanted
+        under_way = [each for member in here for each in scatter.open_of(member)]
+        assert len(set(under_way)) == len(under_way) == scatter.under_way
+        for each in range(20):
+            assert scatter.holders(each) == sum(other.serves and each in other.held for other in here.values())
+            taker = scatter.taker_of(each)
+            assert (taker is not None) == (each in under_way)

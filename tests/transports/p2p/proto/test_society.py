@@ -1,0 +1,143 @@
+"""Members are told whom they may ask, and nobody else is told their credentials."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from transports.p2p.proto.chunkset import ChunkSet
+from transports.p2p.proto.credentials import credential, listen_key
+from transports.p2p.proto.member import Member
+from transports.p2p.proto.messages import Banned, Forget, Meet, PeerAddress
+from transports.p2p.proto.outbox import Outbox
+from transports.p2p.proto.society import BRIDGES, LOST_BY, Society
+
+
+class _Room:
+    def __init__(self) -> None:
+        self.members: dict[int, Member] = {}
+        self.out = Outbox()
+        self.society = Society(self.members, self.out, random.Random(1))
+
+    def add(self, number: int, subnet: str = "x", **fields: Any) -> Member:
+        member = Member(
+            id=number,
+            session=f"s{number}",
+            key=listen_key(bytes(32), number),
+            host=f"10.0.0.{number}",
+            port=fields.pop("port", 1000 + number),
+            subnet=subnet,
+            mode=fields.pop("mode", "peer"),
+            wanted=ChunkSet.of(4, range(4)),
+            held=ChunkSet.of(4, fields.pop("held", ())),
+            order=number,
+        )
+        self.members[number] = member
+        self.society.introduce(member)
+        return member
+
+    def told(self) -> dict[int, list[PeerAddress]]:
+        """Meetings, by who is told."""
+        found: dict[int, list[PeerAddress]] = {}
+        for member, message in self.out.poll():
+            if isinstance(message, Meet):
+                found.setdefault(member, []).extend(message.peers)
+        return found
+
+
+def test_both_are_told_each_other_with_the_credential_of_their_direction() -> None:
+    room = _Room()
+    one, two = room.add(1), room.add(2)
+    told = room.told()
+    assert [peer.id for peer in told[1]] == [2]
+    assert told[1][0] == PeerAddress(
+        id=2,
+        host="10.0.0.2",
+        port=1002,
+        credential=credential(two.key, 1),
+        same_subnet=True,
+        bridge=False,
+    )
+    assert told[2][0].credential == credential(one.key, 2)
+    assert room.society.neighbours(one) == [two]
+
+
+def test_who_serves_nobody_is_told_others_and_others_are_not_told_it() -> None:
+    room = _Room()
+    room.add(1)
+    room.add(2, mode="leecher")
+    room.add(3, port=0)
+    told = room.told()
+    assert {number: [peer.id for peer in peers] for number, peers in told.items()} == {2: [1], 3: [1]}
+
+
+def test_bridges_lead_to_other_subnets() -> None:
+    room = _Room()
+    for number in range(1, 6):
+        room.add(number, "x")
+    room.told()
+    far = room.add(9, "y")
+    told = room.told()
+    assert set(told) == {9}
+    assert len(told[9]) == len(far.bridges) == BRIDGES
+    assert all(peer.bridge and not peer.same_subnet for peer in told[9])
+    gone = room.members.pop(min(far.bridges))
+    room.society.remove(gone, banned=False)
+    assert (9, Forget(ids=(gone.id,))) in room.out.poll()
+    assert gone.id not in far.bridges
+
+
+def test_the_banned_are_made_known_to_everybody() -> None:
+    room = _Room()
+    bad = room.add(1)
+    room.add(2)
+    room.add(3, "y")
+    room.told()
+    room.society.remove(bad, banned=True)
+    assert [message for _, message in room.out.poll() if not isinstance(message, Meet)] == [Banned(ids=(1,))] * 2
+    assert room.society.neighbours(bad) == []
+
+
+def test_two_who_part_forget_each_other() -> None:
+    room = _Room()
+    one, two, far = room.add(1), room.add(2), room.add(3, "y")
+    room.told()
+    assert room.society.part(one, two)
+    assert room.out.poll() == [(1, Forget(ids=(2,))), (2, Forget(ids=(1,)))]
+    assert not room.society.part(one, two)
+    assert not room.society.part(one, far)
+    assert not room.society.connect(one, two)
+
+
+def test_who_answers_nobody_is_introduced_to_nobody() -> None:
+    room = _Room()
+    deaf = room.add(1)
+    deaf.lost_by = set(range(100, 100 + LOST_BY))
+    room.add(2)
+    assert [peer.id for peer in room.told()[1]] == [2]
+
+
+def test_a_holder_is_somebody_who_serves() -> None:
+    room = _Room()
+    one = room.add(1)
+    room.add(2, held=[3], mode="leecher")
+    room.add(3, "y", held=[3])
+    assert room.society.find_holder(one, 3) is None
+    holder = room.add(4, held=[3])
+    assert room.society.find_holder(one, 3) is holder
+    assert room.society.find_holder(holder, 3) is None
+    assert room.society.find_holder(one, 2) is None
+
+
+def test_who_lost_a_neighbour_gets_another() -> None:
+    room = _Room()
+    members = [room.add(number) for number in range(1, 31)]
+    room.told()
+    poor = min(members, key=lambda member: len(room.society.neighbours(member)))
+    gone = room.society.neighbours(poor)[0]
+    before = {member.id for member in room.society.neighbours(poor)}
+    del room.members[gone.id]
+    room.society.remove(gone, banned=False)
+    met = room.told()[poor.id]
+    assert met
+    assert not before & {peer.id for peer in met}

@@ -1,0 +1,22 @@
+"""What repod.toml says about swarms, for the machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transports.p2p.proto.limits import MAX_MEMBERS
+
+__all__ = ["SwarmRules"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmRules:
+    """Of every swarm of a daemon."""
+
+    streams: int = 10
+    """Members of a subnet that take chunks from the origin at a time."""
+    window: int = 256
+    """How many chunks ahead of its lowest missing one a member is assigned others."""
+    slots: int = 10
+    """Receivers a member should serve at a time."""
+    max_members: int = MAX_MEMBERS

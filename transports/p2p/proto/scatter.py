@@ -1,0 +1,279 @@
+"""The scatter of one subnet: which member takes which chunk from the origin, so that the subnet gets each of them once.
+
+Assigned is the lowest chunk that no member of the subnet can give and none is getting, inside the member's window; a
+member has few at a time, so the fast get more and who comes later costs nothing. A chunk goes back to the pool when its
+member goes, fails, or takes too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transports.p2p.proto.limits import ASSIGNED_AHEAD
+from transports.p2p.proto.member import Member
+
+__all__ = ["Assignment", "Scatter", "Taker"]
+
+SUBNET_AHEAD = 16
+"""Chunks under way to a subnet as a whole, at least: what hides the time until repod hears that one arrived."""
+MEMBER_AHEAD_MAX = 8
+NEED_AHEAD_MAX = 16
+"""Chunks a member may be getting when what it needs is to be had from nobody else."""
+ROTATE_CHUNKS = 4
+"""Who took so many more than somebody who has none under way lets that one in."""
+PATIENCE_LEAST_S = 4.0
+PATIENCE_TIMES = 4.0
+"""A chunk that takes so many times what chunks take is given to another."""
+EXPECTED_FIRST_S = 10.0
+"""What a chunk is expected to take before any arrived."""
+SMOOTHING = 0.25
+REST_MAX_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Taker:
+    """A member's part in the scatter."""
+
+    member: Member
+    counted: bool
+    """What it holds counts, because others can have it."""
+    open: dict[int, float] = field(default_factory=dict)
+    """Chunks under way to it, and since when."""
+    served: int = 0
+    """Chunks it took."""
+    ahead: int = ASSIGNED_AHEAD
+    """Chunks it may have under way; grows as they arrive."""
+    strikes: int = 0
+    """Chunks in a row that took too long."""
+    rests_until: float = float("-inf")
+    base: int = 0
+    """Its lowest chunk wanted, or below."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A chunk given to a member, or taken from it."""
+
+    member: int
+    chunk: int
+
+
+class Scatter:
+    """One subnet. Whoever changes something calls `fill` afterwards."""
+
+    def __init__(self, chunks: int, *, streams: int, window: int) -> None:
+        """At most `streams` members take chunks at a time, none further than `window` beyond its lowest missing one."""
+        self._chunks = chunks
+        self._streams = streams
+        self._window = window
+        self._takers: dict[int, Taker] = {}
+        self._holders: NDArray[np.uint16] = np.zeros(chunks, dtype=np.uint16)
+        self._free: NDArray[np.bool_] = np.ones(chunks, dtype=np.bool_)
+        """Nobody here can give it, nobody is getting it, the origin can read it."""
+        self._under_way: dict[int, int] = {}
+        """Chunk to member."""
+        self._damaged: set[int] = set()
+        self._cursor = 0
+        """No chunk below is free."""
+        self._expected_s: float | None = None
+        self.assigned = 0
+        """Running total."""
+        self.expired = 0
+
+    def __len__(self) -> int:
+        return len(self._takers)
+
+    def __iter__(self) -> Iterator[Taker]:
+        return iter(self._takers.values())
+
+    @property
+    def under_way(self) -> int:
+        """Chunks assigned and not arrived."""
+        return len(self._under_way)
+
+    def holders(self, chunk: int) -> int:
+        """Members here that can give it."""
+        return int(self._holders[chunk])
+
+    def taker_of(self, chunk: int) -> int | None:
+        """Who is getting it from the origin."""
+        return self._under_way.get(chunk)
+
+    def open_of(self, member: int) -> list[int]:
+        """Chunks under way to a member."""
+        taker = self._takers.get(member)
+        return [] if taker is None else list(taker.open)
+
+    # ------------------------------------------------------------------ members
+
+    def add(self, member: Member) -> None:
+        """A member is here, with what it holds and wants. Known already: it said so anew."""
+        self.remove(member.id)
+        taker = self._takers[member.id] = Taker(member=member, counted=member.serves)
+        if taker.counted:
+            held = member.held.flags()
+            self._holders += held
+            self._free &= ~held
+
+    def remove(self, member_id: int) -> None:
+        """A member is gone, and what it held with it."""
+        taker = self._takers.pop(member_id, None)
+        if taker is None:
+            return
+        for chunk in taker.open:
+            del self._under_way[chunk]
+            self._set_free(chunk)
+        if taker.counted:
+            held = taker.member.held.flags()
+            self._holders -= held
+            freed = held & (self._holders == 0)
+            freed[list(self._under_way)] = False
+            freed[list(self._damaged)] = False
+            self._free |= freed
+            if freed.any():
+                self._cursor = min(self._cursor, int(freed.argmax()))
+
+    def handle_have(self, member: Member, chunks: Iterable[int], now: float) -> bool:
+        """A member verified chunks it did not hold before. True if one of them was under way to it."""
+        taker = self._takers[member.id]
+        came = False
+        for chunk in chunks:
+            if taker.counted:
+                self._holders[chunk] += 1
+                self._free[chunk] = False
+            since = taker.open.pop(chunk, None)
+            if since is not None:
+                came = True
+                del self._under_way[chunk]
+                self._learn(taker, now - since)
+                self._set_free(chunk)
+        return came
+
+    def give_back(self, member_id: int, chunks: Iterable[int], now: float) -> list[int]:
+        """A member does not bring chunks after all; returns which of them were under way to it."""
+        taker = self._takers.get(member_id)
+        if taker is None:
+            return []
+        back = [chunk for chunk in chunks if taker.open.pop(chunk, None) is not None]
+        for chunk in back:
+            del self._under_way[chunk]
+            self._set_free(chunk)
+        if back:
+            self._strike(taker, now)
+        return back
+
+    def handle_damaged(self, chunk: int) -> None:
+        """The origin cannot read it: it is assigned no more."""
+        self._damaged.add(chunk)
+        self._free[chunk] = False
+
+    # ------------------------------------------------------------------ assigning
+
+    def fill(self, now: float) -> list[Assignment]:
+        """Assign what can be assigned now."""
+        made: list[Assignment] = []
+        passed: set[int] = set()
+        while (taker := self._next_taker(now, passed)) is not None:
+            chunk = self._pick(taker)
+            if chunk is None:
+                passed.add(taker.member.id)
+            else:
+                made.append(self._assign(taker, chunk, now))
+        return made
+
+    def assign_urgent(self, member_id: int, chunk: int, now: float) -> Assignment | None:
+        """Assign a chunk its member can have from nobody else, whoever is said to hold it."""
+        taker = self._takers.get(member_id)
+        if taker is None or chunk in self._under_way or chunk in self._damaged:
+            return None
+        if chunk not in taker.member.wanted or not taker.member.lacks or len(taker.open) >= NEED_AHEAD_MAX:
+            return None
+        return self._assign(taker, chunk, now)
+
+    def poll_expired(self, now: float) -> list[Assignment]:
+        """Take back what takes too long."""
+        expected = EXPECTED_FIRST_S if self._expected_s is None else self._expected_s
+        patience = max(PATIENCE_LEAST_S, PATIENCE_TIMES * expected)
+        late: list[Assignment] = []
+        for taker in self._takers.values():
+            chunks = [chunk for chunk, since in taker.open.items() if now - since >= patience]
+            if chunks:
+                late += [Assignment(member=taker.member.id, chunk=chunk) for chunk in chunks]
+                self.give_back(taker.member.id, chunks, now)
+        self.expired += len(late)
+        return late
+
+    # ------------------------------------------------------------------ inside
+
+    def _next_taker(self, now: float, passed: set[int]) -> Taker | None:
+        able = [taker for taker in self._takers.values() if taker.member.lacks]
+        # What a member takes that serves nobody is lost to the others: it takes only when nobody else does.
+        able = [taker for taker in able if taker.member.serves] or able
+        active = sum(1 for taker in able if taker.open)
+        ahead = max(ASSIGNED_AHEAD, -(-SUBNET_AHEAD // max(1, min(len(able), self._streams))))
+        waiting = [taker for taker in able if not taker.open and taker.rests_until <= now]
+        least = min((taker.served for taker in waiting if taker.member.id not in passed), default=None)
+        full = active >= self._streams
+        best: Taker | None = None
+        for taker in able:
+            if taker.member.id in passed or taker.rests_until > now or len(taker.open) >= min(ahead, taker.ahead):
+                continue
+            if full and (not taker.open or (least is not None and taker.served >= least + ROTATE_CHUNKS)):
+                continue
+            if best is None or _rank(taker) < _rank(best):
+                best = taker
+        return best
+
+    def _pick(self, taker: Taker) -> int | None:
+        wanted = taker.member.wanted
+        taker.base = wanted.lowest(taker.base)
+        self._advance()
+        start = max(self._cursor, taker.base)
+        stop = min(self._chunks, taker.base + self._window)
+        if start >= stop:
+            return None
+        found = np.flatnonzero(self._free[start:stop] & wanted.flags(start, stop))
+        return start + int(found[0]) if len(found) else None
+
+    def _advance(self) -> None:
+        step = 4096
+        while self._cursor < self._chunks:
+            ahead = self._free[self._cursor : self._cursor + step]
+            first = int(ahead.argmax())
+            if ahead[first]:
+                self._cursor += first
+                return
+            self._cursor += len(ahead)
+
+    def _assign(self, taker: Taker, chunk: int, now: float) -> Assignment:
+        taker.open[chunk] = now
+        self._under_way[chunk] = taker.member.id
+        self._free[chunk] = False
+        self.assigned += 1
+        return Assignment(member=taker.member.id, chunk=chunk)
+
+    def _set_free(self, chunk: int) -> None:
+        if not self._holders[chunk] and chunk not in self._under_way and chunk not in self._damaged:
+            self._free[chunk] = True
+            self._cursor = min(self._cursor, chunk)
+
+    def _learn(self, taker: Taker, took_s: float) -> None:
+        taker.served += 1
+        taker.strikes = 0
+        taker.ahead = min(taker.ahead + 1, MEMBER_AHEAD_MAX)
+        self._expected_s = (
+            took_s if self._expected_s is None else self._expected_s + SMOOTHING * (took_s - self._expected_s)
+        )
+
+    def _strike(self, taker: Taker, now: float) -> None:
+        taker.strikes += 1
+        taker.ahead = 1
+        taker.rests_until = now + min(REST_MAX_S, 2.0 ** min(taker.strikes, 5))
+
+
+def _rank(taker: Taker) -> tuple[int, int, int]:
+    return len(taker.open), taker.served, taker.member.order
