@@ -16,7 +16,7 @@ __all__ = ["CONTENT_TYPE", "DaemonCollector", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-GAUGES = frozenset({"casts", "clients", "rate_bytes_per_s", "waiting"})
+GAUGES = frozenset({"casts", "clients", "rate_bytes_per_s", "swarms", "waiting"})
 """Transport counters that go down as well."""
 
 

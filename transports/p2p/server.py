@@ -54,6 +54,30 @@ MESSAGES_AT_ONCE = 2000.0
 ANNOUNCE_COST = 200.0
 COSTLY = 20.0
 """What makes the directory look at every member."""
+COUNTERS = (
+    "accusations_ignored",
+    "assignments_expired",
+    "assignments_failed",
+    "bad_chunks",
+    "bytes_origin",
+    "bytes_other_subnets",
+    "bytes_same_subnet",
+    "bytes_sent",
+    "chunks_assigned",
+    "chunks_needed",
+    "chunks_sent",
+    "limit_lanes",
+    "limit_max_members",
+    "limit_max_swarms",
+    "limit_messages",
+    "limit_subnets",
+    "member_lanes_opened",
+    "member_lanes_refused",
+    "peers_banned",
+    "peers_lost",
+    "swarms_made",
+)
+"""There from the start, so that a graph of them begins at zero."""
 CHUNKS_A_MESSAGE = 64
 """A list of so many chunks costs as much as a message."""
 
@@ -180,7 +204,7 @@ class SwarmServer:
 
     def counters(self) -> Mapping[str, float]:
         """See ServerTransport."""
-        totals: Counter[str] = Counter({"bytes_sent": 0, "chunks_sent": 0})
+        totals: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         if self._origin is not None:
             totals.update({name: int(value) for name, value in self._origin.counters().items()})
         totals.update(self._counts)
