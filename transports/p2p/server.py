@@ -298,7 +298,7 @@ class SwarmServer:
         session_id = seat.session.id
         self._context.on_event("lane_opened", {"session": session_id, "peer": lane.peer})
         allowance = Allowance(rate=MESSAGES_PER_S, burst=MESSAGES_AT_ONCE, now=time.monotonic())
-        reason, gone = "", False
+        reason, gone, slowed = "", False, False
         try:
             while True:
                 async with asyncio.timeout(LANE_IDLE_S):
@@ -310,6 +310,9 @@ class SwarmServer:
                     return
                 if (wait_s := allowance.spend(_cost(message), time.monotonic())) > 0:
                     self._counts["limit_messages"] += 1
+                    if not slowed:
+                        self._context.on_event("member_slowed", {"session": session_id, "peer": lane.peer})
+                    slowed = True
                     await asyncio.sleep(wait_s)
                 seat.swarm.handle_message(seat, lane, message)
         except TimeoutError:
