@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from client.app import app
-from core.cli import run
+from core.startup import settle, unwind
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(app))
+    settle()
+    from client.app import app
+    from core.cli import run
+
+    code = run(app)
+    unwind()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

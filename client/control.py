@@ -13,11 +13,11 @@ import time
 from types import TracebackType
 from typing import TypeVar
 
-import aiohttp
 import msgspec
 
 import core.errors
 from client.config import ClientSettings
+from client.http import aiohttp
 from client.proto.retry import RetryPolicy
 from core.errors import (
     AuthenticationError,

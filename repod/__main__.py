@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from core.cli import run
+from core.startup import settle, unwind
 
 __all__ = ["main"]
 
 
 def main() -> int:
     """Run the command line and return the exit code."""
+    settle()
+    from core.cli import run
     from repod.cli import app
 
-    return run(app)
+    code = run(app)
+    unwind()
+    return code
 
 
 if __name__ == "__main__":

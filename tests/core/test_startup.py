@@ -1,0 +1,32 @@
+"""What a command settles first holds for all that it imports afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from core.startup import COLLECT_EVERY
+
+SCRIPT = """
+import gc, os
+from core.startup import settle, unwind
+settle()
+print(gc.get_threshold()[0], os.environ["OPENBLAS_NUM_THREADS"])
+import numpy
+print(len(os.listdir("/proc/self/task")))
+unwind()
+print(gc.get_freeze_count() > 0)
+"""
+
+
+def _run(**environment: str) -> list[str]:
+    command = [sys.executable, "-c", SCRIPT]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_garbage_is_sought_seldom_and_no_thread_of_algebra_starts() -> None:
+    assert _run() == [str(COLLECT_EVERY), "1", "1", "True"]
+
+
+def test_what_the_environment_says_of_algebra_stays() -> None:
+    assert _run(OPENBLAS_NUM_THREADS="2")[1] == "2"
