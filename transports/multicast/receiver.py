@@ -34,11 +34,13 @@ from transports.multicast.udp.incoming import GroupReceiver
 
 __all__ = ["Arrived", "CastReceiver", "ReceiverCounters"]
 
-GATHER_S = 0.016
+GATHER_S = 0.04
 """When packets come faster than this, they are left to gather for so long and taken together: a wake-up, and a call of
 the machine, cost more than a train."""
-GATHER_BYTES_PER_S = 1_000_000_000
-"""Rate at which the socket's buffer must hold what gathers: a small buffer shortens the above."""
+GATHER_BYTES = 2 * 1024 * 1024
+"""What gathers at most: at high rates the above is shorter, so that the batch stays in the cache."""
+GATHER_SHARE = 8
+"""And no more than this part of the socket's buffer, in which a small packet takes several times its length."""
 BATCHES_PER_TURN = 32
 """Batches before timers and calls are looked at again."""
 WAIT_MAX_S = 0.5
@@ -117,7 +119,9 @@ class CastReceiver:
         self._out_lock = threading.Lock()
         self._out_scheduled = False
         self._last_wake = 0.0
-        self._gather_s = min(GATHER_S, socket.buffer_bytes / GATHER_BYTES_PER_S)
+        self._gather_bytes = min(GATHER_BYTES, socket.buffer_bytes // GATHER_SHARE)
+        self._taken = 0
+        self._pause = GATHER_S
         self._menders = ThreadPoolExecutor(MENDERS, thread_name_prefix="multicast-mend")
         self._intake = Intake(
             reception, socket=socket, authenticator=authenticator, memory=self._memory, symbol_bytes=symbol_bytes
@@ -232,9 +236,14 @@ class CastReceiver:
             return
         self._poll.poll(max(0.0, seconds) * 1000)
         now = self._clock()
-        if now - self._last_wake < self._gather_s:
-            time.sleep(self._gather_s)
-            now += self._gather_s
+        since = now - self._last_wake
+        taken = self._intake.counters.bytes - self._taken
+        self._taken += taken
+        # What was taken since the last wake-up had come while this thread slept before it, and since.
+        self._pause = min(GATHER_S, self._gather_bytes * (self._pause + since) / max(1, taken))
+        if since < self._pause:
+            time.sleep(self._pause)
+            now += self._pause
         self._last_wake = now
 
     def _finish(self, ready: Ready) -> None:

@@ -191,7 +191,7 @@ class Reception:
     # ------------------------------------------------------------------ memory and chunks
 
     def handle_slot(self, slot: int) -> None:
-        """A slot to assemble a chunk in."""
+        """A slot to assemble a chunk in. The one given last is used first: its memory was touched already."""
         self._slots.append(slot)
 
     def handle_accepted(self, chunk: int) -> None:
@@ -311,7 +311,7 @@ class Reception:
         if not self._slots or not self._begins(layout, headers, mine, chunk):
             self.figures.passed += len(mine)
             return None
-        assembly = Assembly(layout=layout, encoding=encoding, slot=self._slots.popleft(), now=now)
+        assembly = Assembly(layout=layout, encoding=encoding, slot=self._slots.pop(), now=now)
         self._assemblies[chunk] = assembly
         self._state[chunk] = State.ARRIVING
         return assembly

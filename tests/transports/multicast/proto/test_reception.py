@@ -105,12 +105,12 @@ def test_symbols_go_to_their_rows_and_a_whole_chunk_comes_out() -> None:
     wire = Wire()
     placed = wire.send(2, range(44))
     assert placed.packets.tolist() == placed.rows.tolist() == list(range(44))
-    assert set(placed.slots.tolist()) == {0}
+    assert set(placed.slots.tolist()) == {1}  # the slot given last is the warmest
     assert wire.reception.poll_ready() is None
     wire.send(2, range(44, 400))
     ready = wire.reception.poll_ready()
     assert ready is not None
-    assert (ready.chunk, ready.slot, ready.layout.stored_bytes, ready.repairs) == (2, 0, LAYOUT.stored_bytes, [])
+    assert (ready.chunk, ready.slot, ready.layout.stored_bytes, ready.repairs) == (2, 1, LAYOUT.stored_bytes, [])
     assert wire.reception.lacking == 5
     wire.reception.handle_accepted(2)
     wire.reception.handle_accepted(2)
@@ -127,7 +127,7 @@ def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
     mixed = Headers(**columns)
     placed = wire.reception.handle_packets(mixed, 1.0)
     assert placed.packets.tolist() == [0, 2, 3]
-    assert placed.slots.tolist() == [0, 1, 1]
+    assert placed.slots.tolist() == [1, 0, 0]
     assert placed.rows.tolist() == [7, 0, 1]
     ready = wire.reception.poll_ready()
     assert ready is not None
