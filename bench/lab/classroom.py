@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bench.compare import first_difference
+from bench.compare import first_difference, stain
 from bench.lab.counters import PathCounters
 from bench.lab.race import Finish, Race
 from bench.lab.rig import Rig
@@ -193,12 +193,16 @@ class Lesson:
     ) -> Transfer:
         """Start `ogcast restore` in all `hosts` at once and wait for the last.
 
-        With `keep` the targets are files in memory, compared with the source afterwards; without, nothing is kept.
+        With `keep` the targets are files in memory, there beforehand as a partition is, and compared with the source
+        afterwards; without, nothing is kept.
         `targets` names other targets for some hosts. `plans` happen at their times; a client started by one (see
         `start`) belongs to the transfer. `on_start` is told host and process id of each client.
         """
         self._on_start = on_start
         before, cpu = self.rig.counters(), tree_cpu_s(self.daemon.pid)
+        if keep:
+            late = [host.name for host in self.rig.topology.hosts if plans and host.name.startswith("c")]
+            self._lay_out([*hosts, *late], targets or {})
         self.race, self._targets, self._pids = Race(), {}, {}
         for at_s, action in plans:
             self.race.at(at_s, action)
@@ -215,7 +219,7 @@ class Lesson:
 
     def start(self, host: str, *, method: str = METHOD, keep: bool = True, target: Path | None = None) -> int:
         """Start one client (during `fetch`: from a plan); returns its process id."""
-        place = target or (self.room.folder / f"target-{host}.img" if keep else None)
+        place = target or (self._target(host) if keep else None)
         self._targets[host] = place
         words = self.room.site.ogcast(self.daemon, "restore", NAME, place or NOTHING, "--method", method)
         config = words.index("--config") + 1
@@ -231,6 +235,15 @@ class Lesson:
     def pid(self, host: str) -> int:
         """Process id of the client in `host`; 0 before it is started."""
         return self._pids.get(host, 0)
+
+    def _target(self, host: str) -> Path:
+        return self.room.folder / f"target-{host}.img"
+
+    def _lay_out(self, hosts: Sequence[str], others: Mapping[str, Path]) -> None:
+        """Targets full of something else. On a small machine, memory nobody used before costs more than the rest."""
+        for host in dict.fromkeys(hosts):
+            if host not in others:
+                stain(self._target(host), self.room.source.stat().st_size)
 
     def _config(self, host: str, common: Path) -> Path:
         """The repository's client.toml with a state folder for this host alone."""

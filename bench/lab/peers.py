@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bench.compare import first_difference
+from bench.compare import first_difference, stain
 from bench.filesystems import has_programs
 from bench.lab.race import Finish, Race
 from bench.lab.rig import Rig
@@ -80,6 +80,9 @@ def run_udpcast(
     """
     late = late or {}
     targets = _targets(folder, "udpcast", hosts)
+    if folder is not None:
+        for target in targets.values():
+            stain(target, source.stat().st_size)
     race = Race()
     pids: dict[str, int] = {}
 
