@@ -21,6 +21,7 @@ from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
+from transports.p2p.origin import Origin
 from transports.p2p.proto.allowance import Allowance
 from transports.p2p.proto.directory import Directory
 from transports.p2p.proto.limits import KEY_BYTES
@@ -39,7 +40,6 @@ from transports.p2p.proto.messages import (
 from transports.p2p.proto.options import parse_options
 from transports.p2p.settings import SwarmSettings
 from transports.p2p.swarm import Seat, Swarm, SwarmLane
-from transports.unicast.server import UnicastServer
 
 __all__ = ["SwarmServer"]
 
@@ -47,7 +47,6 @@ TICK_S = 0.25
 LANE_IDLE_S = 15.0
 """A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
 BACKLOG = 512
-ORIGIN_OFFSET = 10
 MESSAGES_PER_S = 200.0
 MESSAGES_AT_ONCE = 2000.0
 """What a member may say; who says more is heard later."""
@@ -95,7 +94,7 @@ class SwarmServer:
         self._seats: dict[str, Seat] = {}
         """By session."""
         self._listener: asyncio.Server | None = None
-        self._origin: UnicastServer | None = None
+        self._origin = Origin(context, self._settings)
         self._ticker: asyncio.Task[None] | None = None
         self._lanes: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
@@ -112,7 +111,6 @@ class SwarmServer:
     @property
     def origin_port(self) -> int:
         """The port of the origin lanes. Call after `start`."""
-        assert self._origin is not None
         return self._origin.port
 
     async def start(self) -> None:
@@ -137,7 +135,11 @@ class SwarmServer:
                 f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of p2p"
             ) from error
         self._port = int(self._listener.sockets[0].getsockname()[1])
-        self._origin = await self._start_origin()
+        try:
+            self._origin.start(member_port=self._port)
+        except LocalError:
+            self._listener.close()
+            raise
         self._ticker = asyncio.create_task(self._tick_for_ever())
 
     async def stop(self, *, grace_s: float) -> None:
@@ -153,8 +155,7 @@ class SwarmServer:
         for seat in list(self._seats.values()):
             seat.swarm.dismiss(seat, "the repository stops", retry=True)
         self._seats.clear()
-        if self._origin is not None:
-            await self._origin.stop(grace_s=grace_s)
+        await self._origin.stop(grace_s=grace_s)
         for task in self._lanes:
             task.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -169,8 +170,7 @@ class SwarmServer:
             self._counts["limit_max_members"] += 1
             raise BusyError(f"the swarm has {self._settings.max_members} members, which is the limit")
         self._seats[session.id] = swarm.seat(session, options)
-        assert self._origin is not None
-        self._origin.open_session(session)
+        self._origin.open(session)
         parameters: dict[str, Any] = {
             "port": self._port,
             "origin_port": self._origin.port,
@@ -190,8 +190,7 @@ class SwarmServer:
         if seat is None:
             return
         seat.swarm.dismiss(seat, reason, retry=False)
-        if self._origin is not None:
-            self._origin.close_session(session_id, reason)
+        self._origin.close(session_id, reason)
 
     def open_capture(self, grant: CaptureGrant) -> Offer:
         """See ServerTransport."""
@@ -205,8 +204,7 @@ class SwarmServer:
     def counters(self) -> Mapping[str, float]:
         """See ServerTransport."""
         totals: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-        if self._origin is not None:
-            totals.update({name: int(value) for name, value in self._origin.counters().items()})
+        totals.update({name: int(value) for name, value in self._origin.counters().items()})
         totals.update(self._counts)
         totals.update(self._ended)
         for swarm in self._swarms.values():
@@ -240,32 +238,6 @@ class SwarmServer:
                     self._ended.update(_totals(self._swarms.pop(root)))
                 else:
                     swarm.tick()
-
-    # ------------------------------------------------------------------ origin lanes
-
-    async def _start_origin(self) -> UnicastServer:
-        """Where chunks are taken from: lanes of unicast on a port of their own."""
-        beside = self._port + ORIGIN_OFFSET
-        ports = [self._settings.origin_port] if self._settings.origin_port else [beside, 0]
-        if not self._settings.port or beside > 65535:
-            ports = [self._settings.origin_port]
-        for port in ports:
-            origin = UnicastServer(
-                ServerContext(
-                    host=self._context.host,
-                    advertise=self._context.advertise,
-                    interface=self._context.interface,
-                    settings={"port": port, "lanes_at_once": self._settings.origin_lanes_at_once},
-                    on_event=self._context.on_event,
-                )
-            )
-            try:
-                await origin.start()
-                return origin
-            except LockedError:
-                if port == ports[-1]:
-                    raise
-        raise AssertionError("unreachable")
 
     # ------------------------------------------------------------------ member lanes
 

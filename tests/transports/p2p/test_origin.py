@@ -1,0 +1,75 @@
+"""Where the origin listens; test_server.py takes chunks from it."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from core.errors import LocalError, LockedError
+from core.ids import SessionId
+from transports.base import ServedSession, ServerContext
+from transports.conformance.sample import sample_image
+from transports.p2p.origin import OFFSET, Origin
+from transports.p2p.server import SwarmServer
+from transports.p2p.settings import SwarmSettings
+
+pytestmark = pytest.mark.asyncio
+
+
+def _context(**settings: int) -> ServerContext:
+    return ServerContext(
+        host="127.0.0.1", advertise=None, interface=None, settings=settings, on_event=lambda name, fields: None
+    )
+
+
+def _origin(**settings: int) -> Origin:
+    return Origin(_context(**settings), SwarmSettings.load(settings))
+
+
+def _taken() -> socket.socket:
+    taken = socket.create_server(("127.0.0.1", 0))
+    return taken
+
+
+async def test_it_is_beside_the_member_lanes_where_that_is_free() -> None:
+    with _taken() as probe:
+        member_port = probe.getsockname()[1] - OFFSET
+    origin = _origin(port=member_port)
+    origin.start(member_port=member_port)
+    try:
+        assert origin.port == member_port + OFFSET
+        second = _origin(port=member_port)
+        second.start(member_port=member_port)
+        assert second.port not in (0, member_port + OFFSET)
+        await second.stop(grace_s=0)
+    finally:
+        await origin.stop(grace_s=0)
+
+
+async def test_a_port_that_was_asked_for_is_taken_or_refused_by_name() -> None:
+    with _taken() as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LockedError) as caught:
+            _origin(origin_port=port).start(member_port=1)
+        assert "origin_port" in (caught.value.hint or "")
+        server = SwarmServer(_context(port=0, origin_port=port))
+        with pytest.raises(LocalError):
+            await server.start()
+        await server.stop(grace_s=0)
+        await server.stop(grace_s=0)
+
+
+async def test_it_knows_open_sessions_only() -> None:
+    manifest, store, _ = sample_image(chunks=2)
+    origin = _origin()
+    session = ServedSession(id=SessionId("s"), key=bytes(32), manifest=manifest, chunks=store)
+    assert origin.counters() == {}
+    origin.open(session)
+    grant = origin.find("s")
+    assert grant is not None
+    assert (grant.key, grant.image, grant.capture_bytes) == (session.key, manifest, 0)
+    assert origin.chunks_of("s") is store
+    origin.close("s", "over")
+    assert origin.find("s") is origin.chunks_of("s") is None
+    store.close()
