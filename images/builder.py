@@ -1,13 +1,15 @@
 """Turns a source into chunks and a manifest: one pass, bounded memory, all cores.
 
-Theory of operation. The calling thread walks the slots that hold DATA. Each slot passes two stages in a thread pool:
-*hash* (read it, if the source allows reads in any order; digest it), then, unless the store holds the digest already,
-*compress*. Between and after the stages the slot comes back to the calling thread, in order; only that thread talks to
-the store. A slot waits in a buffer; there are `buffers_for(...)` of them, and that is the bound on memory.
+Theory of operation. The calling thread walks the slots that hold DATA. Each slot passes two stages, each with threads
+of its own: *hash* (read it, if the source allows reads in any order; digest it), then, unless the store holds the
+digest already, *compress*. Apart, because a disk must not stand still while all processors compress. Between and after
+the stages the slot comes back to the calling thread, in order; only that thread talks to the store. A slot waits in a
+buffer; there are `buffers_for(...)` of them, and that is the bound on memory.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from collections import deque
@@ -45,10 +47,13 @@ CHUNKS_GROW_AT = 2**19
 at most 20 MiB up to 8 TiB and 40 MiB at 16 TiB, which daemon and clients hold several times while they work with it."""
 _BUFFERS_A_WORKER = 3
 _BUFFERS_MIN = 3
+_READERS_MIN, _READERS_MAX = 2, 4
+"""Threads that read and digest. Two keep a disk at work while one of them digests; more than four make it seek."""
 ZERO_RUNS_MAX = 2**18
 """Runs of slots found to be zero that become ZERO extents; zeros beyond stay DATA (stored once, as one chunk)."""
 _PROGRESS_S = 0.25
 _CONTAINS_BATCH = 64
+_ZEROS = memoryview(bytes(CHUNK_SIZE_MAX))
 
 
 @dataclass(slots=True)
@@ -59,7 +64,8 @@ class _Slot:
     pieces: list[Extent]
     """Its DATA pieces."""
     length: int
-    buffer: bytearray
+    buffer: memoryview
+    """chunk_size bytes, page aligned; the slot begins with it."""
     data_bytes: int = 0
     hashed: Future[Digest] = field(default_factory=Future)
     encoded: Future[tuple[Encoding, bytes | bytearray | memoryview]] | None = None
@@ -104,10 +110,14 @@ def build_image(
     check_image_name(name)
     build = _Build(source, writer, fitting_chunk_size(source.size, chunk_size), level, progress, cancelled)
     count = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(count, thread_name_prefix="build") as pool:
+    with (
+        ThreadPoolExecutor(min(max(count, _READERS_MIN), _READERS_MAX), thread_name_prefix="build-read") as readers,
+        ThreadPoolExecutor(count, thread_name_prefix="build") as pool,
+    ):
         try:
-            build.run(pool, buffers_for(build.chunk_size, count))
+            build.run(readers, pool, buffers_for(build.chunk_size, count))
         except BaseException:
+            readers.shutdown(wait=False, cancel_futures=True)
             pool.shutdown(cancel_futures=True)
             raise
     source.finish()
@@ -161,9 +171,9 @@ class _Build:
         data_bytes = source.extents.data_bytes if source.extents is not None else None
         self._tally = BuildTally(started_s=time.monotonic(), total=data_bytes)
 
-    def run(self, pool: ThreadPoolExecutor, buffers: int) -> None:
+    def run(self, readers: ThreadPoolExecutor, pool: ThreadPoolExecutor, buffers: int) -> None:
         """Carry every slot through both stages."""
-        free = [bytearray(self.chunk_size) for _ in range(buffers)]
+        free = [memoryview(mmap.mmap(-1, self.chunk_size)) for _ in range(buffers)]
         hashing: deque[_Slot] = deque()
         compressing: deque[_Slot] = deque()
         slots = self._slots(free)
@@ -176,7 +186,7 @@ class _Build:
                 if slot is None:
                     more = False
                 else:
-                    slot.hashed = pool.submit(self._digest, slot)
+                    slot.hashed = readers.submit(self._digest, slot)
                     hashing.append(slot)
             if not more or not free:
                 _wait_for_either(hashing, compressing)
@@ -202,7 +212,7 @@ class _Build:
         _copy(builder, extents, at, extents.size, zero=False)
         return builder.finish()
 
-    def _slots(self, free: list[bytearray]) -> Iterator[_Slot]:
+    def _slots(self, free: list[memoryview]) -> Iterator[_Slot]:
         """Slots with DATA, in order, each in a buffer taken from `free`; read already if the source is ordered."""
         if self._source.extents is None:
             yield from self._slots_of_stream(free)
@@ -218,11 +228,11 @@ class _Build:
                 self._read(slot)
             yield slot
 
-    def _slots_of_stream(self, free: list[bytearray]) -> Iterator[_Slot]:
+    def _slots_of_stream(self, free: list[memoryview]) -> Iterator[_Slot]:
         for index in range(IMAGE_CHUNKS_MAX):
             buffer = free.pop()
             piece = Extent(index * self.chunk_size, self.chunk_size, Kind.DATA)
-            got = self._source.read_data(piece, memoryview(buffer))
+            got = self._source.read_data(piece, buffer)
             self._stream_bytes += got
             if got:
                 yield _Slot(index, [], got, buffer, data_bytes=got)
@@ -238,29 +248,24 @@ class _Build:
     def _read(self, slot: _Slot) -> None:
         """Fill the slot's buffer: DATA from the source, zeros elsewhere."""
         base = slot.index * self.chunk_size
+        whole = slot.buffer[: slot.length]
+        self._source.read_pieces(slot.pieces, base, whole)
         at = 0
-        with memoryview(slot.buffer) as whole:
-            for piece in slot.pieces:
-                start = piece.start - base
-                if start > at:
-                    whole[at:start] = bytes(start - at)
-                at = start + piece.length
-                got = self._source.read_data(piece, whole[start:at])
-                if got != piece.length:
-                    raise ImageFileError(f"the source ended at byte {piece.start + got}")
-            if slot.length > at:
-                whole[at : slot.length] = bytes(slot.length - at)
+        for piece in slot.pieces:  # after the reading, which may leave anything between the pieces
+            start = piece.start - base
+            whole[at:start] = _ZEROS[: start - at]
+            at = start + piece.length
+        whole[at:] = _ZEROS[: slot.length - at]
 
     def _digest(self, slot: _Slot) -> Digest:
         """First stage, in the pool."""
         if not self._source.ordered:
             self._read(slot)
-        with memoryview(slot.buffer) as whole:
-            return digest_of(whole[: slot.length])
+        return digest_of(slot.buffer[: slot.length])
 
     def _encode(self, slot: _Slot) -> tuple[Encoding, bytes | bytearray | memoryview]:
         """Second stage, in the pool."""
-        return encode(memoryview(slot.buffer)[: slot.length], self._level)
+        return encode(slot.buffer[: slot.length], self._level)
 
     def _after_hashing(self, pool: ThreadPoolExecutor, hashing: deque[_Slot], compressing: deque[_Slot]) -> None:
         """Take digested slots, in order, and have those compressed that the store does not hold."""
@@ -277,7 +282,7 @@ class _Build:
                 slot.encoded = pool.submit(self._encode, slot)
             compressing.append(slot)
 
-    def _after_compressing(self, compressing: deque[_Slot], free: list[bytearray]) -> None:
+    def _after_compressing(self, compressing: deque[_Slot], free: list[memoryview]) -> None:
         """Commit slots in order and take their buffers back."""
         while compressing and (compressing[0].encoded is None or compressing[0].encoded.done()):
             slot = compressing.popleft()

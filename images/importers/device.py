@@ -13,10 +13,12 @@ import re
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from typing import IO
 
 from core.errors import FileSystemError, LockedError
 from images.extents import Extent, Extents, ExtentsBuilder, Kind
+from images.importers.direct import READ_THROUGH_BYTES, DirectReader, joined
 from images.importers.domain_map import DomainMap
 from images.importers.fs_detect import detect_file_system, partclone_program
 from images.importers.input import Input
@@ -54,6 +56,7 @@ class DeviceSource(ImageSource):
         self._source = source
         self._is_device = source.is_block_device
         self._map: _MapProgram | None = None
+        self._direct: DirectReader | None = None
         assert source.fd is not None
         self._fd = source.fd
         self.kind = "device" if self._is_device else "raw"
@@ -65,12 +68,21 @@ class DeviceSource(ImageSource):
             self.size = os.fstat(self._fd).st_size
         with contextlib.suppress(OSError):
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        if self._is_device:
+            self._direct = DirectReader(self._fd, self.sector_size)
         self.extents: Extents = Extents.all_data(self.size)
         if options.fs is not FileSystemUse.NONE and self.size:
             self._ask_the_file_system(options)
 
     def read_data(self, extent: Extent, view: memoryview) -> int:
         return read_exactly(self._fd, extent.start, view, name=self._source.name, is_device=self._is_device)
+
+    def read_pieces(self, pieces: Sequence[Extent], base: int, view: memoryview) -> None:
+        """As ImageSource; a read goes on through short gaps, and past the page cache where the device allows it."""
+        for run in joined(pieces, READ_THROUGH_BYTES):
+            start, stop = run[0].start, run[-1].stop
+            if self._direct is None or not self._direct.read(start, view[start - base : stop - base]):
+                super().read_pieces(run, base, view)
 
     def finish(self) -> None:
         """Raises FileSystemError if partclone ended badly after it had written its map."""
@@ -80,6 +92,8 @@ class DeviceSource(ImageSource):
     def close(self) -> None:
         if self._map is not None:
             self._map.close()
+        if self._direct is not None:
+            self._direct.close()
         self._source.close()
 
     def _refuse_writers(self, options: ImportOptions) -> None:

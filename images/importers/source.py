@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from core.errors import ImageFileError
 from images.extents import Extent, Extents
 from images.manifest import FileSystem
 
@@ -75,6 +77,17 @@ class ImageSource(ABC):
         Less than len(view) only at the end of a source without a known size. Raises ImageFileError for a damaged or
         shrunk source and PartitionError for a device that fails. The view is not kept.
         """
+
+    def read_pieces(self, pieces: Sequence[Extent], base: int, view: memoryview) -> None:
+        """Fill the bytes of `pieces` in `view`, which begins at byte `base` of the image.
+
+        The pieces are DATA, rising, of a source whose size is known, and lie in `view`; what is between them may be
+        overwritten with anything. Raises as `read_data`, under whose rules the call falls too.
+        """
+        for piece in pieces:
+            got = self.read_data(piece, view[piece.start - base : piece.stop - base])
+            if got != piece.length:
+                raise ImageFileError(f"the source ended at byte {piece.start + got}")
 
     def finish(self) -> None:  # noqa: B027 - most sources have nothing to add
         """Call after the last byte: raises if the source is not what it promised. The image counts only after this."""
