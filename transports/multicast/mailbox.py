@@ -28,6 +28,7 @@ class Mailbox(Generic[_Machine]):
         # the result type differs from call to call
         self._calls: deque[tuple[Callable[[_Machine, float], Any], Future[Any]]] = deque()
         self._closed = False
+        self._rung = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.refused = 0
         """Calls that found the queue full."""
@@ -50,21 +51,20 @@ class Mailbox(Generic[_Machine]):
                 future.set_exception(BusyError(f"{CALLS_MAX} calls wait already", hint="try again in a moment"))
             else:
                 self._calls.append((work, future))
-                os.eventfd_write(self._bell, 1)
+                self._ring()
         return future
 
     def wake(self) -> None:
         """Make `fileno` readable without a call."""
         with self._lock:
             if not self._closed:
-                os.eventfd_write(self._bell, 1)
+                self._ring()
 
     def run(self, machine: _Machine, now: float) -> int:
         """On the machine's thread: run what waits, return how many calls that were."""
+        if not self._rung:  # asked between any two trains: without lock and system call
+            return 0
         with self._lock:
-            if not self._calls:
-                self._hush()
-                return 0
             calls = list(self._calls)
             self._calls.clear()
             self._hush()
@@ -89,8 +89,12 @@ class Mailbox(Generic[_Machine]):
             if future.set_running_or_notify_cancel():
                 future.set_exception(BusyError("the cast has ended", hint="join again"))
 
+    def _ring(self) -> None:
+        if not self._rung:
+            self._rung = True
+            os.eventfd_write(self._bell, 1)
+
     def _hush(self) -> None:
-        try:
+        if self._rung:
+            self._rung = False
             os.eventfd_read(self._bell)
-        except BlockingIOError:
-            return
