@@ -154,7 +154,7 @@ class Capture:
         offer = next((offer for offer in opened.offers if self._carries(offer.transport)), None)
         if offer is None:
             raise UsageError("the repository offers no transport that carries captures and that this ogcast knows")
-        make: Callable[[ClientContext], Any] = registry.load_client(registry.specs()[offer.transport])
+        make: Callable[[ClientContext], Any] = registry.load_client(registry.by_name(offer.transport))
         transport = cast(CaptureClient, make(self._context()))
         lane = transport.upload(
             Offer(transport=offer.transport, parameters=offer.parameters),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ __all__ = [
     "by_name",
     "by_protocol",
     "client_offer",
+    "knows",
     "load_client",
     "load_server",
     "settings_of",
@@ -42,6 +43,8 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
 @functools.cache
 def specs() -> Mapping[str, TransportSpec]:
     """Every known transport by name, in a fixed order. Raises UsageError for a broken or duplicate entry point."""
+    from importlib import metadata  # a tenth of a client's start, which needs a transport of ogcast's own mostly
+
     return collect((point.name, point.value) for point in metadata.entry_points(group=GROUP))
 
 
@@ -72,8 +75,26 @@ def collect(entry_points: Iterable[tuple[str, str]]) -> Mapping[str, TransportSp
     return MappingProxyType(found)
 
 
+def _installed() -> Iterator[TransportSpec]:
+    """All of `specs`, looked for when the first is asked for."""
+    yield from specs().values()
+
+
+@functools.cache
+def _own(name: str) -> TransportSpec:
+    """One of ogcast's own, without a look at what else is installed."""
+    return cast(TransportSpec, _load(BUILT_IN[name], what=f"transport {name!r}"))
+
+
+def knows(name: str) -> bool:
+    """Whether an offer of this transport can be taken."""
+    return name in BUILT_IN or name in specs()
+
+
 def by_name(name: str) -> TransportSpec:
     """The transport an offer names. UsageError lists the known ones."""
+    if name in BUILT_IN:
+        return _own(name)
     try:
         return specs()[name]
     except KeyError:
@@ -82,7 +103,8 @@ def by_name(name: str) -> TransportSpec:
 
 def by_protocol(word: str) -> TransportSpec:
     """The transport an operator names by the protocol part of a method. UsageError lists the known ones."""
-    for spec in specs().values():
+    own = (_own(name) for name in BUILT_IN)
+    for spec in itertools.chain(own, _installed()):
         if spec.protocol.upper() == word.upper():
             return spec
     raise _unknown("protocol", word, [spec.protocol for spec in specs().values()])
@@ -90,7 +112,7 @@ def by_protocol(word: str) -> TransportSpec:
 
 def client_offer(offers: Iterable[Offer]) -> Offer | None:
     """The first of `offers` this installation has a transport for, in the order the repository prefers."""
-    return next((offer for offer in offers if offer.transport in specs()), None)
+    return next((offer for offer in offers if knows(offer.transport)), None)
 
 
 def load_server(spec: TransportSpec) -> Callable[[ServerContext], ServerTransport]:

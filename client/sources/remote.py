@@ -169,8 +169,7 @@ class RemoteSource:
         return self._session
 
     def _known(self, session: SessionOpened) -> list[str]:
-        known = registry.specs()
-        return [offer.transport for offer in session.offers if offer.transport in known]
+        return [offer.transport for offer in session.offers if registry.knows(offer.transport)]
 
     def _choose(self, session: SessionOpened, *, lacking: int) -> OfferBody:
         chosen = self._paths.poll_choice(self._known(session), time.monotonic())
@@ -196,7 +195,7 @@ class RemoteSource:
 
     def _transport(self, offer: OfferBody) -> ClientTransport:
         if offer.transport not in self._transports:
-            spec = registry.specs()[offer.transport]
+            spec = registry.by_name(offer.transport)
             self._transports[offer.transport] = registry.load_client(spec)(self._context)
         return self._transports[offer.transport]
 
