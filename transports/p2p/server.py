@@ -31,6 +31,7 @@ from transports.p2p.proto.messages import (
     BadChunk,
     Closing,
     Failed,
+    Gone,
     Have,
     Leave,
     Lost,
@@ -303,7 +304,7 @@ def _cost(message: SwarmMessage) -> float:
         return ANNOUNCE_COST
     if isinstance(message, Need | BadChunk | Lost):
         return COSTLY
-    chunks = message.chunks if isinstance(message, Have | Failed) else ()
+    chunks = message.chunks if isinstance(message, Have | Gone | Failed) else ()
     return 1 + len(chunks) / CHUNKS_A_MESSAGE
 
 

@@ -23,6 +23,7 @@ from transports.p2p.proto.messages import (
     Closing,
     Done,
     Failed,
+    Gone,
     Have,
     Health,
     Lost,
@@ -99,6 +100,8 @@ class Swarm:
         match message:
             case Have():
                 directory.handle_have(seat.member, message.chunks, now)
+            case Gone():
+                directory.handle_gone(seat.member, message.chunks, now)
             case Failed():
                 directory.handle_failed(seat.member, message.chunks, message.reason, now)
             case Need():

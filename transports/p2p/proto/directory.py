@@ -16,14 +16,12 @@ from transports.member.proto.maps import unpack_wants
 from transports.p2p.proto.accusations import Accusations
 from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.credentials import listen_key
-from transports.p2p.proto.limits import HAVE_INTERVAL_S
 from transports.p2p.proto.member import Member, Traffic
 from transports.p2p.proto.messages import (
     Announce,
     BadChunk,
     Health,
     SwarmMessage,
-    Welcome,
 )
 from transports.p2p.proto.outbox import Outbox
 from transports.p2p.proto.rules import SwarmRules
@@ -125,17 +123,7 @@ class Directory:
         for chunk in self._damaged:
             member.wanted.discard(chunk)
         self._members[member_id] = self._sessions[session] = member
-        self._out.welcome(
-            member_id,
-            Welcome(
-                member=member_id,
-                listen_key=member.key,
-                subnet=subnet,
-                window=min(self._rules.window, max(1, self._chunks)),
-                slots=self._rules.slots,
-                have_interval_ms=round(HAVE_INTERVAL_S * 1000),
-            ),
-        )
+        self._out.welcome(member_id, self._rules.welcome(member))
         for chunk, reason in self._damaged.items():
             self._out.damaged(member_id, chunk, reason)
         self._society.introduce(member)
@@ -187,6 +175,15 @@ class Directory:
             self._fill(member.subnet, now)
         if not member.wanted:
             self._check_stop()
+
+    def handle_gone(self, member_id: int, chunks: tuple[int, ...], now: float) -> None:
+        """Chunks a member cannot give any more. ProtocolError for numbers beyond the image."""
+        member = self._heard(member_id)
+        self._check(chunks)
+        gone = [chunk for chunk in chunks if member.held.discard(chunk)]
+        if not member.banned and member.here:
+            self._scatters[member.subnet].handle_gone(member, gone)
+            self._fill(member.subnet, now)
 
     def handle_failed(self, member_id: int, chunks: tuple[int, ...], reason: str, now: float) -> None:
         """A member does not bring what it was assigned. ProtocolError for numbers beyond the image."""

@@ -32,6 +32,7 @@ __all__ = [
     "Done",
     "Failed",
     "Forget",
+    "Gone",
     "Have",
     "Health",
     "Leave",
@@ -83,6 +84,12 @@ class Announce(_Message, frozen=True, kw_only=True, array_like=True, tag="announ
 
 class Have(_Message, frozen=True, kw_only=True, array_like=True, tag="have"):
     """I verified these since I last said so."""
+
+    chunks: Chunks
+
+
+class Gone(_Message, frozen=True, kw_only=True, array_like=True, tag="gone"):
+    """I cannot be asked for these any more, though I had them."""
 
     chunks: Chunks
 
@@ -238,6 +245,7 @@ class Closing(_Message, frozen=True, kw_only=True, array_like=True, tag="closing
 SwarmMessage = (
     Announce
     | Have
+    | Gone
     | Failed
     | Need
     | BadChunk

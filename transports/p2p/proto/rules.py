@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transports.p2p.proto.limits import MAX_MEMBERS
+from transports.p2p.proto.limits import HAVE_INTERVAL_S, MAX_MEMBERS
+from transports.p2p.proto.member import Member
+from transports.p2p.proto.messages import Welcome
 
 __all__ = ["SwarmRules"]
 
@@ -20,3 +22,14 @@ class SwarmRules:
     slots: int = 10
     """Receivers a member should serve at a time."""
     max_members: int = MAX_MEMBERS
+
+    def welcome(self, member: Member) -> Welcome:
+        """The answer to an announcement."""
+        return Welcome(
+            member=member.id,
+            listen_key=member.key,
+            subnet=member.subnet,
+            window=self.window,
+            slots=self.slots,
+            have_interval_ms=round(HAVE_INTERVAL_S * 1000),
+        )

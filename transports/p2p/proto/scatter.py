@@ -31,7 +31,9 @@ PATIENCE_TIMES = 4.0
 EXPECTED_FIRST_S = 10.0
 """What a chunk is expected to take before any arrived."""
 SMOOTHING = 0.25
+REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
+"""Who was late or failed is given nothing for so long, twice as long each time in a row."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,6 +155,13 @@ class Scatter:
                 self._set_free(chunk)
         return came
 
+    def handle_gone(self, member: Member, chunks: Iterable[int]) -> None:
+        """A member held these, and does no more."""
+        if self._takers[member.id].counted:
+            for chunk in chunks:
+                self._holders[chunk] -= 1
+                self._set_free(chunk)
+
     def give_back(self, member_id: int, chunks: Iterable[int], now: float) -> list[int]:
         """A member does not bring chunks after all; returns which of them were under way to it."""
         taker = self._takers.get(member_id)
@@ -272,7 +281,7 @@ class Scatter:
     def _strike(self, taker: Taker, now: float) -> None:
         taker.strikes += 1
         taker.ahead = 1
-        taker.rests_until = now + min(REST_MAX_S, 2.0 ** min(taker.strikes, 5))
+        taker.rests_until = now + min(REST_MAX_S, REST_FIRST_S * 2.0 ** (min(taker.strikes, 8) - 1))
 
 
 def _rank(taker: Taker) -> tuple[int, int, int]:

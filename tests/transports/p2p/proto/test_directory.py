@@ -130,6 +130,17 @@ def test_a_late_joiner_costs_the_origin_nothing() -> None:
     assert swarm.met(late) == {early}
 
 
+def test_what_nobody_can_give_any_more_is_fetched_for_who_comes_late() -> None:
+    swarm = Swarm()
+    early = swarm.join("a")
+    swarm.have(early, *range(CHUNKS))
+    swarm.directory.handle_gone(early, (0, 1, 2, 2), swarm.now)
+    late = swarm.join("b")
+    assert swarm.assigned(late) == [0, 1]
+    swarm.have(late, 0)
+    assert swarm.assigned(late) == [2]
+
+
 def test_who_dies_is_forgotten_and_its_chunks_are_fetched_by_others() -> None:
     swarm = Swarm()
     one, two = swarm.join("a"), swarm.join("b")
@@ -332,7 +343,7 @@ def test_figures_are_kept_by_subnet_when_members_have_gone() -> None:
 # ------------------------------------------------------------------ misbehaviour
 
 
-@pytest.mark.parametrize("call", ["handle_have", "handle_need", "handle_failed"])
+@pytest.mark.parametrize("call", ["handle_have", "handle_gone", "handle_need", "handle_failed"])
 def test_chunks_beyond_the_image_are_an_offence(call: str) -> None:
     swarm = Swarm()
     one = swarm.join("a")
@@ -410,7 +421,7 @@ def test_a_room_of_many_is_a_graph_that_hangs_together() -> None:
 
 moves = st.lists(
     st.tuples(
-        st.sampled_from(["join", "leave", "away", "have", "failed", "need", "bad", "lost", "done", "time"]),
+        st.sampled_from(["join", "leave", "away", "have", "gone", "failed", "need", "bad", "lost", "done", "time"]),
         st.integers(0, 7),
         st.integers(0, 7),
         st.integers(0, 12),
@@ -463,6 +474,8 @@ def test_whatever_members_say_what_they_are_told_makes_sense(steps: list[tuple[s
                 case "have":
                     directory.handle_have(one, (chunk,), swarm.now)
                     open_.get(one, set()).discard(chunk)
+                case "gone":
+                    directory.handle_gone(one, (chunk,), swarm.now)
                 case "failed":
                     directory.handle_failed(one, (chunk,), "", swarm.now)
                     open_.get(one, set()).discard(chunk)

@@ -18,6 +18,7 @@ from transports.p2p.proto.scatter import (
     NEED_AHEAD_MAX,
     PATIENCE_LEAST_S,
     PATIENCE_TIMES,
+    REST_FIRST_S,
     ROTATE_CHUNKS,
     Scatter,
 )
@@ -135,7 +136,8 @@ def test_a_chunk_that_takes_too_long_is_given_to_another() -> None:
     assert scatter.expired == 3
     # Both rest; who is late again rests longer.
     assert _given(scatter, PATIENCE_LEAST_S) == {}
-    assert sorted(chunk for chunks in _given(scatter, PATIENCE_LEAST_S + 2).values() for chunk in chunks) == [0, 2]
+    later = PATIENCE_LEAST_S + REST_FIRST_S
+    assert sorted(chunk for chunks in _given(scatter, later).values() for chunk in chunks) == [0, 2]
 
 
 def test_who_was_late_gets_one_at_a_time_until_it_arrives() -> None:
@@ -143,8 +145,8 @@ def test_who_was_late_gets_one_at_a_time_until_it_arrives() -> None:
     scatter = _scatter(one)
     _given(scatter)
     scatter.give_back(1, [0, 1], 0.0)
-    assert _given(scatter, 1.0) == {}
-    assert _given(scatter, 2.0) == {1: [0]}
+    assert _given(scatter, REST_FIRST_S / 2) == {}
+    assert _given(scatter, REST_FIRST_S) == {1: [0]}
     _take(scatter, one, 0, 3.0)
     assert _given(scatter, 3.0) == {1: [1, 2]}
 
@@ -165,6 +167,20 @@ def test_what_only_the_dead_had_is_fetched_again() -> None:
     _take(scatter, alive, 21)
     assert _given(scatter) == {2: [15, 16]}
     scatter.remove(1)
+
+
+def test_what_was_let_go_of_is_fetched_again() -> None:
+    one, two, leecher = _member(1, held=range(20)), _member(2, held=range(20)), _member(3, held=[9], mode="leecher")
+    scatter = _scatter(one, two, leecher)
+    one.held.discard(7)
+    scatter.handle_gone(one, [7])
+    scatter.handle_gone(leecher, [9])
+    assert (scatter.holders(7), scatter.holders(9)) == (1, 2)
+    two.held.discard(7)
+    scatter.handle_gone(two, [7])
+    scatter.remove(3)
+    scatter.add(_member(4))
+    assert 7 in [each.chunk for each in scatter.fill(0.0)]
 
 
 def test_a_leecher_takes_only_where_nobody_else_does() -> None:
@@ -228,7 +244,7 @@ def test_images_of_any_size_are_dealt_to_the_end(chunks: int) -> None:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["join", "leave", "have", "back", "tick", "urgent"]), st.integers(1, 6), st.integers(0, 19)
+        st.sampled_from(["join", "leave", "have", "gone", "back", "urgent"]), st.integers(1, 6), st.integers(0, 19)
     ),
     max_size=80,
 )
@@ -253,6 +269,8 @@ def test_whatever_happens_a_chunk_is_under_way_once_and_the_books_agree(
             here.pop(number, None)
         elif kind == "have" and member is not None:
             _take(scatter, member, chunk, now)
+        elif kind == "gone" and member is not None and member.held.discard(chunk):
+            scatter.handle_gone(member, [chunk])
         elif kind == "back":
             scatter.give_back(number, [chunk], now)
         elif kind == "urgent":
