@@ -113,7 +113,7 @@ class Relay:
                 store.remove(ref)
             if old:
                 with contextlib.suppress(OgcastError):  # somebody reads what goes: the next round frees it
-                    store.gc()
+                    store.gc(public_key=self.run.settings.public_key)
 
     async def _serve(self) -> asyncio.subprocess.Process:
         interface = ["--interface", self.interface] if self.interface else []

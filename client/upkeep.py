@@ -104,7 +104,7 @@ async def collect_garbage(run: Run, cache: Path | None, *, dry_run: bool) -> Map
     """Free room."""
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=False) as store:
-        report = await in_thread(lambda _: store.gc(dry_run=dry_run))
+        report = await in_thread(lambda _: store.gc(dry_run=dry_run, public_key=run.settings.public_key))
     verb = "would be freed" if dry_run else "are free again"
     return {
         "command": "cache gc",

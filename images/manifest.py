@@ -22,7 +22,7 @@ from images.digest_list import DigestList, first_of_each
 from images.extents import EXTENT_RECORD_BYTES, Extents
 from images.headermap import FileSystem, HeaderMap, decode_header_map, encode_header_map
 from images.manifest_layout import ManifestLayout
-from images.signing import SIGNATURES_BYTES_MAX, Signature, SigningKey, parse_signatures, verify_root
+from images.signing import SIGNATURES_BYTES_MAX, Signature, SigningKey, key_id, parse_signatures, verify_root
 
 __all__ = ["FileSystem", "Manifest", "encode_manifest", "parse_manifest", "restamp", "sign_manifest"]
 
@@ -120,6 +120,11 @@ class Manifest:
     def verify(self, public_key: bytes) -> None:
         """Raise ManifestError unless the manifest carries a valid signature by `public_key` (32 bytes)."""
         verify_root(self.root, self.signatures, public_key)
+
+    def is_signed_by(self, public_key: bytes) -> bool:
+        """Whether a signature says it is by `public_key`; only `verify` proves it."""
+        wanted = key_id(public_key)
+        return any(signature.key_id == wanted for signature in self.signatures)
 
     def _record(self, chunk: int) -> int:
         if not 0 <= chunk < len(self.table):

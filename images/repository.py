@@ -29,7 +29,7 @@ from images.store.packs import PackFiles
 from images.store.paths import RepositoryPaths
 from images.store.pin import PinnedManifest, pin
 from images.store.rebuild import RebuildReport, rebuild_index
-from images.store.verify import VerifyProgress, VerifyReport, verify_store
+from images.store.verify import DamagedChunk, VerifyProgress, VerifyReport, verify_store
 from images.store.writer import StoreWriter
 from images.stores import StoredChunk
 
@@ -168,6 +168,16 @@ class Repository:
         with shared_lock(self.paths.lock):
             return self._index.forget(digests)
 
+    def forget_damaged(self, chunks: Sequence[DamagedChunk]) -> int:
+        """Drop what `verify` found damaged, where it still lies there, so that the next import stores it anew.
+
+        Returns how many there were.
+        """
+        self._writable()
+        at = [(one.digest, one.pack, one.offset) for one in chunks if one.pack is not None and one.offset is not None]
+        with shared_lock(self.paths.lock):
+            return self._index.forget_at(at)
+
     # Images
 
     def images(self) -> list[ImageEntry]:
@@ -232,10 +242,13 @@ class Repository:
             pack_bytes=sum(sizes),
         )
 
-    def gc(self, *, dry_run: bool = False, wait_s: float = LOCK_WAIT_S) -> GcReport:
-        """Free what no manifest and no session needs. LockedError if writers do not end within `wait_s`."""
+    def gc(self, *, dry_run: bool = False, public_key: bytes | None = None, wait_s: float = LOCK_WAIT_S) -> GcReport:
+        """Free what no manifest and no session needs. LockedError if writers do not end within `wait_s`.
+
+        RepositoryError if a manifest is damaged; `public_key` also tells those that were changed after it signed them.
+        """
         self._writable()
-        return collect_garbage(self.paths, self._catalogue, dry_run=dry_run, wait_s=wait_s)
+        return collect_garbage(self.paths, self._catalogue, dry_run=dry_run, public_key=public_key, wait_s=wait_s)
 
     def verify(
         self,

@@ -3,6 +3,7 @@
 It runs under the exclusive repository lock, so no writer is at work; readers may be, in any process. Steps, each of
 which a crash may end: manifests of the trash that nobody holds go; index rows that no manifest needs go; packs without
 rows go; packs less than half live are copied to a new one. A pack is deleted only after its rows are gone or moved.
+A manifest that is damaged stops it, and chunks that the index lost are looked for in the packs first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from images.store.lock import LOCK_WAIT_S, exclusive_lock
 from images.store.pack import PACK_HEADER_BYTES, RECORD_HEADER_BYTES, read_record
 from images.store.pack_writer import PackWriter
 from images.store.paths import RepositoryPaths
+from images.store.salvage import salvage
 
 __all__ = ["GcReport", "collect_garbage"]
 
@@ -41,6 +43,8 @@ class GcReport:
     """Trashed versions that no session holds."""
     chunks_removed: int
     chunks_kept: int
+    chunks_found: int
+    """Chunks that images need, that the index did not know, and that a pack holds: they have their rows again."""
     packs_removed: int
     packs_rewritten: int
     packs_left: int
@@ -61,33 +65,43 @@ _UNUSED = _Usage(0, 0, PACK_HEADER_BYTES)
 
 
 def collect_garbage(
-    paths: RepositoryPaths, catalogue: Catalogue, *, dry_run: bool = False, wait_s: float = LOCK_WAIT_S
+    paths: RepositoryPaths,
+    catalogue: Catalogue,
+    *,
+    dry_run: bool = False,
+    public_key: bytes | None = None,
+    wait_s: float = LOCK_WAIT_S,
 ) -> GcReport:
-    """Run gc. LockedError if writers do not end within `wait_s`; RepositoryError if a manifest cannot be read."""
+    """Run gc. LockedError if writers do not end within `wait_s`; RepositoryError if a manifest cannot be read.
+
+    With `public_key`, a manifest that it signed and that was changed since is one that cannot be read.
+    """
     with exclusive_lock(paths.lock, wait_s=wait_s), disk_errors("collecting garbage"):
         if not dry_run:
             _sweep_temporaries(paths)
         discarded = _empty_trash(catalogue, dry_run=dry_run)
+        live = _Live(catalogue, discarded, public_key)
         try:
-            return _collect(paths, catalogue, discarded, dry_run=dry_run)
+            return _collect(paths, live, dry_run=dry_run)
         except RepositoryFullError:
             paths.reserve.unlink(missing_ok=True)
-            return _collect(paths, catalogue, discarded, dry_run=dry_run)
+            return _collect(paths, live, dry_run=dry_run)
         finally:
             with contextlib.suppress(OSError):  # still full: the next gc tries again
                 paths.set_room_aside()
 
 
-def _collect(paths: RepositoryPaths, catalogue: Catalogue, discarded: set[Path], *, dry_run: bool) -> GcReport:
+def _collect(paths: RepositoryPaths, live: _Live, *, dry_run: bool) -> GcReport:
     with contextlib.closing(ChunkIndex.open(paths.index)) as index:
-        removed, usage = _drop_dead_rows(catalogue, index, discarded, dry_run=dry_run)
+        removed, found, usage = _drop_dead_rows(paths, live, index, dry_run=dry_run)
         packs = _Packs(paths, index, usage, dry_run=dry_run)
         packs.collect()
         return GcReport(
             dry_run=dry_run,
-            manifests_removed=len(discarded),
+            manifests_removed=len(live.discarded),
             chunks_removed=removed,
             chunks_kept=sum(use.chunks for use in usage.values()),
+            chunks_found=found,
             packs_removed=packs.removed,
             packs_rewritten=packs.rewritten,
             packs_left=packs.left,
@@ -123,40 +137,60 @@ def _empty_trash(catalogue: Catalogue, *, dry_run: bool) -> set[Path]:
 
 
 def _drop_dead_rows(
-    catalogue: Catalogue, index: ChunkIndex, discarded: set[Path], *, dry_run: bool
-) -> tuple[int, dict[int, _Usage]]:
-    """Drop the rows no manifest needs (undone again in a dry run); returns their number and what is left by pack."""
+    paths: RepositoryPaths, live: _Live, index: ChunkIndex, *, dry_run: bool
+) -> tuple[int, int, dict[int, _Usage]]:
+    """Drop the rows no manifest needs, put back those the index lost (both undone again in a dry run).
+
+    Returns the numbers of both, and what is left by pack.
+    """
     with index.reading() if dry_run else index.writing() as connection:
         connection.execute("CREATE TEMP TABLE live (digest BLOB PRIMARY KEY) WITHOUT ROWID")
-        for digests in _live_digests(catalogue, discarded):
+        for digests in live.digests():
             connection.executemany("INSERT OR IGNORE INTO live VALUES (?)", ((digest,) for digest in digests))
         removed = connection.execute("DELETE FROM chunks WHERE digest NOT IN (SELECT digest FROM live)").rowcount
+        try:
+            found = salvage(paths, connection)
+        except ChunkError as error:
+            raise RepositoryError(
+                f"gc stops, because a pack cannot be read while chunks are missing: {error}",
+                hint="`repod verify` names the images that miss chunks",
+            ) from error
         usage = _usage(connection)
         connection.execute("DROP TABLE live")
-    return removed, usage
+    return removed, found, usage
 
 
-def _live_digests(catalogue: Catalogue, discarded: set[Path]) -> Iterator[Sequence[Digest]]:
-    """Digests of each manifest to keep. The trash comes last: what is removed meanwhile is then found there."""
-    for entry in catalogue.images():
-        with contextlib.suppress(FileNotFoundError):
-            yield _digests(entry.path)
-    for path in catalogue.trash():
-        if path not in discarded:
-            yield _digests(path)
+class _Live:
+    """The manifests whose chunks must stay: all but the discarded ones."""
 
+    def __init__(self, catalogue: Catalogue, discarded: set[Path], public_key: bytes | None) -> None:
+        self._catalogue = catalogue
+        self.discarded = discarded
+        self._public_key = public_key
 
-def _digests(path: Path) -> Sequence[Digest]:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return read_manifest(fd).digests()
-    except ImageError as error:
-        raise RepositoryError(
-            f"gc stops, because the manifest {path.name} of {path.parent.name} is damaged: {error}",
-            hint="nobody can tell which chunks it needs: restore that file, or remove the image",
-        ) from error
-    finally:
-        os.close(fd)
+    def digests(self) -> Iterator[Sequence[Digest]]:
+        """Those of one manifest after the other. The trash comes last: what is removed meanwhile is found there."""
+        for entry in self._catalogue.images():
+            with contextlib.suppress(FileNotFoundError):
+                yield self._of(entry.path)
+        for path in self._catalogue.trash():
+            if path not in self.discarded:
+                yield self._of(path)
+
+    def _of(self, path: Path) -> Sequence[Digest]:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            manifest = read_manifest(fd)
+            if self._public_key is not None and manifest.is_signed_by(self._public_key):
+                manifest.verify(self._public_key)
+            return manifest.digests()
+        except ImageError as error:
+            raise RepositoryError(
+                f"gc stops, because the manifest {path.name} of {path.parent.name} is damaged: {error}",
+                hint="nobody can tell which chunks it needs: restore that file, or remove the image",
+            ) from error
+        finally:
+            os.close(fd)
 
 
 def _usage(connection: sqlite3.Connection) -> dict[int, _Usage]:

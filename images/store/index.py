@@ -141,6 +141,12 @@ class ChunkIndex:
         with self.writing() as connection:
             return connection.executemany("DELETE FROM chunks WHERE digest = ?", ((d,) for d in digests)).rowcount
 
+    def forget_at(self, places: Iterable[tuple[Digest, int, int]]) -> int:
+        """Drop the rows of chunks that lie at that pack and offset; returns how many there were."""
+        with self.writing() as connection:
+            sql = "DELETE FROM chunks WHERE digest = ? AND pack = ? AND offset = ?"
+            return connection.executemany(sql, places).rowcount
+
     def count(self) -> int:
         """Number of chunks."""
         with self.reading() as connection:

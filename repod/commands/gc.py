@@ -24,8 +24,12 @@ def gc(
       repod gc /srv/images --dry-run
       repod gc /srv/images
     """
+    from repod.layout import Layout
+
+    layout = Layout(root)
+    key = layout.load_signing_key().public if layout.signing_key.exists() else None
     with open_repository(root) as repository:
-        report = repository.gc(dry_run=dry_run)
+        report = repository.gc(dry_run=dry_run, public_key=key)
     if as_json:
         emit_json({"event": "done", "dry_run": dry_run, **report_fields(report)})
         return

@@ -29,6 +29,8 @@ def verify(
 ) -> None:
     """Decode and digest every stored chunk; name each damaged chunk and image. Ends with 5 if there are any.
 
+    A damaged chunk counts as missing from then on: importing or capturing its image again mends it.
+
     \b
     Examples:
       repod verify /srv/images
@@ -52,6 +54,7 @@ def verify(
                 public_key=key,
                 workers=workers,
             )
+        repository.forget_damaged(report.damaged_chunks)
     if as_json:
         extra = {"rebuilt": report_fields(rebuilt)} if rebuilt is not None else {}
         emit_json({"event": "done", **report_fields(report), **extra})
@@ -70,5 +73,5 @@ def verify(
     if report.damaged_chunks or report.damaged_images:
         raise ImageError(
             "the repository holds damaged data",
-            hint="import or capture the damaged images again: missing chunks are stored anew",
+            hint="import or capture the damaged images again: their damaged chunks are stored anew",
         )

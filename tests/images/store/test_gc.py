@@ -11,7 +11,8 @@ import pytest
 from core.errors import ChunkError, LockedError, RepositoryError
 from core.ids import ImageRef
 from images.repository import Repository
-from tests.support.repositories import CHUNK, publish, store
+from images.signing import SigningKey
+from tests.support.repositories import CHUNK, KEY, publish, store
 
 
 @pytest.fixture
@@ -192,3 +193,19 @@ def test_gc_beside_an_index_that_is_gone_removes_nothing(tmp_path: Path) -> None
             opened.gc()
         opened.rebuild_index()
         assert whole(opened)
+
+
+def test_a_manifest_changed_after_it_was_signed_stops_gc(repository: Repository) -> None:
+    path = repository.find(publish(repository)).path
+    before, data = repository.stats(), bytearray(path.read_bytes())
+    data[-100] ^= 1  # in the chunk table: it parses, and names a chunk that is none
+    path.write_bytes(data)
+    with pytest.raises(RepositoryError, match="damaged: wrong signature"):
+        repository.gc(public_key=KEY.public)
+    assert repository.stats() == before
+
+
+def test_a_manifest_of_another_key_is_kept_and_stops_nothing(repository: Repository) -> None:
+    publish(repository)
+    assert repository.gc(public_key=SigningKey.generate().public).chunks_removed == 0
+    assert whole(repository)

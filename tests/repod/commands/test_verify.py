@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 
 def test_a_sound_repository_is_said_to_be(repod, layout, publish) -> None:
     publish("win", bytes(range(256)) * 1000)
@@ -21,6 +23,21 @@ def test_a_flipped_bit_is_found_and_named_with_its_image(repod, layout, publish)
     assert "damaged chunk " in outcome.out
     assert "damaged image win@1" in outcome.out
     assert "hint: " in outcome.err
+
+
+def test_a_damaged_chunk_is_mended_by_importing_its_image_again(repod, layout, publish, tmp_path) -> None:
+    source = tmp_path / "win.raw"
+    source.write_bytes(random.Random(1).randbytes(256_000))
+    assert repod("import", layout.root, source, "--name", "win").code == 0
+    (pack,) = (layout.root / "packs").iterdir()
+    data = bytearray(pack.read_bytes())
+    data[-5] ^= 1
+    pack.write_bytes(data)
+    assert repod("verify", layout.root).code == 5
+    assert repod("verify", layout.root).code == 5, "still missing"
+    assert repod("import", layout.root, source, "--name", "win").code == 0
+    outcome = repod("verify", layout.root, "--json")
+    assert (outcome.code, outcome.json["images_checked"]) == (0, 2), "the old version is whole again too"
 
 
 def test_a_lost_index_is_rebuilt(repod, layout, publish) -> None:
