@@ -42,8 +42,6 @@ class PathCounters:
     """Packets dropped because the port's buffer was full."""
     to_lost: int
     """Packets lost on purpose on the way to the host."""
-    to_group_packets: int
-    """Multicast packets that came through to the host's port."""
     from_bytes: int
     """What the host put on its cable."""
     from_packets: int
@@ -86,7 +84,6 @@ def path_counters(
         to_packets=to_host[1],
         to_overflows=to_host[2],
         to_lost=named.get(f"lost_to_{host}", nothing)[0],
-        to_group_packets=named.get(f"group_to_{host}", nothing)[0],
         from_bytes=from_host[0],
         from_packets=from_host[1],
         from_overflows=from_host[2],

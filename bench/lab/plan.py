@@ -6,6 +6,9 @@ Loss is drawn by nftables for every packet, on the way from a host once (before 
 and on the way to a host for each copy: `numgen random` is what this kernel has, `netem` is not. Rates are kept by
 `tbf` at both ends of each cable. Packet trains are cut before they cross the cable (`tx-udp-segmentation off`), since
 otherwise one draw loses a whole train.
+
+A real switch costs no processor of its hosts, this one does: each packet to a group is copied for each port. So nothing
+is looked at on the way to a host that loses nothing, and the bridge hands nothing to the firewall for IP.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ __all__ = [
 
 TABLE = "lab"
 """The nftables table in the switch, family bridge."""
+LOSSY = "lossy"
+"""The map of hosts that packets are lost, or forbidden, on the way to."""
 BUCKET_S = 0.004
 """What a link may send at once, as time of its rate: a late timer on a busy machine must not cost rate, and 4 ms of a
 run of ten seconds do not change a figure."""
@@ -78,7 +83,7 @@ def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
     yield _ip(None, [f"netns add {namespace(lab, name)}" for name in names])
     # Before any interface exists, so that it begins with them.
     for name in names:
-        yield _sysctl(namespace(lab, name), router=name == ROUTER)
+        yield _sysctl(namespace(lab, name), router=name == ROUTER, switch=name == SWITCH)
     yield _ip(None, list(_cables(topology, lab)))
     bridges = range(topology.subnets)
     lines = [f"link add br{subnet} type bridge forward_delay 0 mcast_snooping 0" for subnet in bridges]
@@ -107,8 +112,10 @@ def change_loss(lab: str, host: Host, link: Link, *, multicast: bool = True) -> 
     lines = []
     for direction in ("to", "from"):
         lines += [f"flush chain bridge {TABLE} {direction}_{host.name}"]
-        rules = _rules(direction, host.name, link, multicast=multicast)
+        rules = list(_rules(direction, host.name, link, multicast=multicast))
         lines += [f"add rule bridge {TABLE} {direction}_{host.name} {rule}" for rule in rules]
+        if direction == "to" and rules:
+            lines += [f"add element bridge {TABLE} {LOSSY} {{ {_element(host.name)} }}", *_forward()]
     return [nft(lab, lines)]
 
 
@@ -200,12 +207,15 @@ def _gateway6(subnet: int) -> str:
     return f"fd77:{subnet:x}::fe"
 
 
-def _sysctl(inside: str, *, router: bool) -> Step:
+def _sysctl(inside: str, *, router: bool, switch: bool) -> Step:
     values = ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.accept_dad=0"]
     values += ["net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0"]
     if router:
         values += ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]
-    return Step(words=("ip", "netns", "exec", inside, "sysctl", "-q", "-w", *values))
+    if switch:
+        values += [f"net.bridge.bridge-nf-call-{what}tables=0" for what in ("ip", "ip6", "arp")]
+    # -e: those of the bridge are there only where its netfilter module is loaded
+    return Step(words=("ip", "netns", "exec", inside, "sysctl", "-e", "-q", "-w", *values))
 
 
 def _offloads(inside: str, interface: str, topology: Topology) -> Step:
@@ -232,19 +242,35 @@ def _shape(device: str, link: Link, queue_bytes: int) -> str:
 
 
 def _table(topology: Topology) -> list[str]:
-    lines = [f"table bridge {TABLE} {{"]
+    lossy = [host.name for host in topology.hosts if host.link.loss]
+    lines = [f"add table bridge {TABLE}"]
     for host in topology.hosts:
         for direction in ("to", "from"):
-            lines += [f"  counter lost_{direction}_{host.name} {{ }}", f"  counter group_{direction}_{host.name} {{ }}"]
-    for host in topology.hosts:
-        for direction in ("to", "from"):
+            lines += [f"add counter bridge {TABLE} lost_{direction}_{host.name}"]
+            lines += [f"add counter bridge {TABLE} group_from_{host.name}"] if direction == "from" else []
+            lines += [f"add chain bridge {TABLE} {direction}_{host.name}"]
             rules = _rules(direction, host.name, host.link, multicast=True)
-            lines += [f"  chain {direction}_{host.name} {{", *(f"    {rule}" for rule in rules), "  }"]
-    for hook, key, direction in (("prerouting", "iifname", "from"), ("forward", "oifname", "to")):
-        jumps = ", ".join(f'"{host.name}" : jump {direction}_{host.name}' for host in topology.hosts)
-        lines += [f"  chain {hook} {{", f"    type filter hook {hook} priority 0; policy accept;"]
-        lines += [f"    {key} vmap {{ {jumps} }}", "  }"]
-    return [*lines, "}"]
+            lines += [f"add rule bridge {TABLE} {direction}_{host.name} {rule}" for rule in rules]
+    jumps = ", ".join(f'"{host.name}" : jump from_{host.name}' for host in topology.hosts)
+    lines += [f"add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority 0; policy accept; }}"]
+    lines += [f"add rule bridge {TABLE} prerouting iifname vmap {{ {jumps} }}"]
+    lines += [f"add map bridge {TABLE} {LOSSY} {{ type ifname : verdict; }}"]
+    if lossy:
+        lines += [f"add element bridge {TABLE} {LOSSY} {{ {', '.join(map(_element, lossy))} }}", *_forward()]
+    return lines
+
+
+def _element(host: str) -> str:
+    return f'"{host}" : jump to_{host}'
+
+
+def _forward() -> list[str]:
+    """The hook that every copy of a packet passes: it exists only once there is a host for it."""
+    return [
+        f"add chain bridge {TABLE} forward {{ type filter hook forward priority 0; policy accept; }}",
+        f"flush chain bridge {TABLE} forward",
+        f"add rule bridge {TABLE} forward oifname vmap @{LOSSY}",
+    ]
 
 
 def _rules(direction: str, host: str, link: Link, *, multicast: bool) -> Iterator[str]:
@@ -256,8 +282,8 @@ def _rules(direction: str, host: str, link: Link, *, multicast: bool) -> Iterato
         # Neighbour discovery and router messages (ff02::/16, 224.0.0.0/24) are what unicast itself needs.
         yield "ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop"
         yield "ip6 daddr ff00::/8 ip6 daddr != ff02::/16 drop"
-    yield f'ip daddr 224.0.0.0/4 counter name "group_{direction}_{host}"'
-    yield f'ip6 daddr ff00::/8 counter name "group_{direction}_{host}"'
+    if direction == "from":
+        yield f'meta pkttype multicast counter name "group_from_{host}"'
 
 
 def _ip(inside: str | None, lines: list[str]) -> Step:

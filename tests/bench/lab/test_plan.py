@@ -37,6 +37,14 @@ def test_loss_is_drawn_for_each_path_and_direction() -> None:
         assert f'lost_{direction}_server" drop' not in text
 
 
+def test_what_is_not_lost_is_not_looked_at_on_the_way_to_a_host() -> None:
+    whole, lossy = (_text(room(2, rate_bits_per_s=2e8, loss=loss)) for loss in (0.0, 0.01))
+    assert "hook forward" not in whole
+    assert "bridge-nf-call-iptables=0" in whole
+    assert 'add element bridge lab lossy { "c1" : jump to_c1, "c2" : jump to_c2 }' in lossy
+    assert "hook forward" in lossy
+
+
 def test_nothing_this_kernel_lacks_is_used() -> None:
     text = _text(room(2, rate_bits_per_s=2e8, loss=0.05, subnets=2, multicast_routing=True), smcroute="/run/s.conf")
     assert "netem" not in text
@@ -73,6 +81,7 @@ def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
         assert f"flush chain bridge lab {direction}_c1" in step.stdin
         assert f"rule bridge lab {direction}_c1 ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop" in step.stdin
         assert f'lost_{direction}_c1" drop' in step.stdin  # the loss stays
+    assert "hook forward" in step.stdin  # there may have been none
     (step,) = plan.block_multicast("x", host, Link(), blocked=False)
     assert "drop" not in step.stdin
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.simnet.client import ClientSettings
+from bench.simnet.path import PathSettings
 from bench.simnet.room import Room
 
 MIB = 1 << 20
@@ -46,3 +47,12 @@ def test_what_does_not_end_is_told() -> None:
     room = Room(chunks=4, chunk_bytes=MIB)
     room.join(1, client=ClientSettings(disk_stalls=((0.0, 1e9),)))
     assert room.until_done(at_most_s=5.0).unfinished == [0]
+
+
+def test_an_adaptive_cast_pays_little_for_loss_that_no_rate_cures() -> None:
+    seconds = {}
+    for adaptive in (False, True):
+        room = Room(chunks=32, seed=1, adaptive=adaptive)
+        room.join(4, path=PathSettings(loss=0.05))
+        seconds[adaptive] = room.until_done().seconds
+    assert seconds[True] < 1.04 * seconds[False]

@@ -361,8 +361,7 @@ class Cast:
                 self.handle_moved(verdict.member)
             self._events.append(verdict)
         if self._rate.due(now):
-            loss, backlog = self._members.quantile("loss", 0.75), self._members.quantile("backlog", 0.75)
-            self._rate.handle_group(loss=loss, backlog=backlog, now=now)
+            self._rate.follow(self._members, now)
             self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
 
     def _status(self, now: float) -> Status:

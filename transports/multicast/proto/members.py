@@ -48,6 +48,20 @@ class Member:
     span: int = 0
     received: int = 0
     overflowed: int = 0
+    counted_from: tuple[int, int, int] = (0, 0, 0)
+    """`span`, `received` and `overflowed` when the count of fresh loss began."""
+
+    @property
+    def fresh_packets(self) -> int:
+        """Packets sent to it since the count began, as far as it has said."""
+        return self.span - self.counted_from[0]
+
+    @property
+    def fresh_loss(self) -> float:
+        """What its network lost of them."""
+        span, received, overflowed = self.counted_from
+        lost = (self.span - span) - (self.received - received) - (self.overflowed - overflowed)
+        return max(0, lost) / max(1, self.fresh_packets)
 
     def handle_report(self, report: Report, now: float) -> bool:
         """Take the figures of a report; False if it is a repetition. ProtocolError if they run backwards."""
@@ -118,6 +132,11 @@ class Members:
         if sole:
             for member in self._members.values():
                 member.sole_packets += sole.get(member.place, 0)
+
+    def count_anew(self) -> None:
+        """Begin to count the fresh loss of every member."""
+        for member in self._members.values():
+            member.counted_from = (member.span, member.received, member.overflowed)
 
     def quantile(self, name: str, share: float) -> float:
         """The `share` quantile of one figure over the members that are served by the group."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transports.multicast.proto.members import Members
+
 __all__ = ["Pace", "RateControl", "RateLimits", "share_budget"]
 
 BURST_S = 0.003
@@ -13,14 +15,23 @@ SLACK_S = 0.01
 """What may be caught up after the sender was late."""
 
 EVERY_S = 0.25
+QUANTILE = 0.75
 LOSS_HIGH = 0.005
 LOSS_LOW = 0.001
 BACKLOG_HIGH = 0.75
 SLOWER = 0.85
+SLOWEST = 0.5
 FASTER_OF_CAP = 0.03
-USELESS_STEPS = 3
-"""Reductions without effect after which loss is taken for a property of the wire."""
-STILL_LOST = 0.7
+NOISE = 0.3
+"""Loss above what the wire always loses counts only beyond this share of it: small samples differ by as much."""
+SETTLE_S = 0.15
+"""Reports that come so soon after a change of the rate still tell of the time before it."""
+TRIAL_S = 0.25
+TRIAL_PACKETS = 1000
+TRIAL_MAX_S = 2.0
+"""A trial is judged by so many packets at least, or after this time by what there is."""
+REST_S = 10.0
+"""After a trial in vain, loss is tried again only when it has grown, or after this time when it has not gone away."""
 
 
 class Pace:
@@ -57,23 +68,32 @@ class RateLimits:
 
 
 class RateControl:
-    """The rate that a group bears. Quantiles, never the worst member: one bad cable must not slow a room."""
+    """The rate that a group bears. Quantiles, never the worst member: one bad cable must not slow a room.
+
+    Loss alone does not say whether it is too much for the way or lost on it at any rate. So a reduction is a trial:
+    what is lost meanwhile says whether it helped. If not, the rate comes back at once, and that loss is the *ground*
+    from which loss is counted. A way that is too narrow loses (1 - its rate / ours), a bad one what it always does.
+    """
 
     def __init__(self, limits: RateLimits, now: float) -> None:
         self._limits = limits
         self._share = limits.cap_bytes_per_s
         self._rate = limits.cap_bytes_per_s
         self._next = now + EVERY_S
-        self._steps = 0
-        self._loss_at_first_step = 0.0
         self._ground = 0.0
-        self.limited_by = "cap"
-        """What holds the rate: `cap`, `share`, `loss` or `disk`."""
+        self._rest_until = now
+        self._trial: _Trial | None = None
+        self._cause = "cap"
 
     @property
     def rate_bytes_per_s(self) -> float:
         """The rate now."""
         return min(self._rate, self._share)
+
+    @property
+    def limited_by(self) -> str:
+        """What holds the rate: `cap`, `share`, `loss` or `disk`."""
+        return "share" if self._share < self._rate else self._cause
 
     def due(self, now: float) -> bool:
         """Whether `handle_group` would do anything."""
@@ -82,39 +102,83 @@ class RateControl:
     def handle_share(self, rate_bytes_per_s: float) -> None:
         """Other casts leave this much of the common budget."""
         self._share = min(rate_bytes_per_s, self._limits.cap_bytes_per_s)
-        self._name(self.limited_by)
 
-    def handle_group(self, *, loss: float, backlog: float, now: float) -> None:
-        """The 75th percentile of network loss and of the share of chunk memory waiting for disks."""
+    def follow(self, members: Members, now: float) -> None:
+        """Look at the group when it is time."""
         if not self.due(now):
             return
+        anew = self.handle_group(
+            loss=members.quantile("loss", QUANTILE),
+            backlog=members.quantile("backlog", QUANTILE),
+            packets=int(members.quantile("fresh_packets", 0.5)),
+            fresh=members.quantile("fresh_loss", QUANTILE),
+            now=now,
+        )
+        if anew:
+            members.count_anew()
+
+    def handle_group(self, *, loss: float, backlog: float, now: float, packets: int = 0, fresh: float = 0.0) -> bool:
+        """Follow the group; True when the members' count of `packets` and `fresh` is to begin anew.
+
+        `loss` and `backlog` are the 75th percentiles of network loss, smoothed, and of the share of chunk memory
+        waiting for disks. `packets` is how many a member was sent since the count began, `fresh` the 75th percentile
+        of what was lost of them.
+        """
+        if not self.due(now):
+            return False
         self._next = now + EVERY_S
-        cap = self._limits.cap_bytes_per_s
-        self._ground = min(self._ground, loss)
-        if loss - self._ground > LOSS_HIGH:
-            self._slower_for_loss(loss)
+        if self._trial is not None:
+            return self._watch(self._trial, packets=packets, fresh=fresh, now=now)
+        above = loss - self._ground
+        self._ground = min(self._ground, max(loss, self._ground * (1 - NOISE)))
+        grown = loss > 2 * self._ground + LOSS_HIGH
+        if above > LOSS_HIGH + NOISE * self._ground and (grown or now >= self._rest_until):
+            self._try_slower(loss, now)
         elif backlog > BACKLOG_HIGH:
-            self._rate = max(self._limits.floor_bytes_per_s, self._rate * SLOWER)
-            self._name("disk")
-        elif loss - self._ground < LOSS_LOW:
-            self._steps = 0
-            self._rate = min(cap, self._rate + FASTER_OF_CAP * cap)
-            if self._rate >= cap:
-                self._name("cap")
+            self._slower(SLOWER, "disk")
+        elif above < LOSS_LOW + NOISE * self._ground:
+            self._rate = min(self._limits.cap_bytes_per_s, self._rate + FASTER_OF_CAP * self._limits.cap_bytes_per_s)
+            if self._rate >= self._limits.cap_bytes_per_s:
+                self._cause = "cap"
+        return False
 
-    def _slower_for_loss(self, loss: float) -> None:
-        if self._steps == 0:
-            self._loss_at_first_step = loss
-        elif self._steps >= USELESS_STEPS and loss > STILL_LOST * self._loss_at_first_step:
-            # Going slower did not help: the wire loses that much at any rate.
-            self._ground, self._steps = loss, 0
-            return
-        self._steps += 1
-        self._rate = max(self._limits.floor_bytes_per_s, self._rate * SLOWER)
-        self._name("loss")
+    def _try_slower(self, loss: float, now: float) -> None:
+        self._trial = _Trial(loss=loss, rate_before=self._rate, cause_before=self._cause, began=now)
+        # the more is lost, the larger the step: a small one would show little on a way that is much too narrow
+        self._slower(min(SLOWER, max(SLOWEST, 1 - loss)), "loss")
+        self._next = now + SETTLE_S
 
-    def _name(self, cause: str) -> None:
-        self.limited_by = "share" if self._share < self._rate else cause
+    def _watch(self, trial: _Trial, *, packets: int, fresh: float, now: float) -> bool:
+        """Wait for the rate to show, then for the trial's packets, then judge."""
+        if not trial.counting:
+            trial.counting = True
+            self._next = now + TRIAL_S
+            return True
+        if packets < TRIAL_PACKETS and now - trial.began < TRIAL_MAX_S:
+            return False
+        self._trial = None
+        slower = self._rate / trial.rate_before
+        too_narrow = max(0.0, 1 - (1 - trial.loss) / slower)
+        if fresh > (trial.loss + too_narrow) / 2:
+            self._rate, self._cause, self._ground = trial.rate_before, trial.cause_before, fresh
+            self._rest_until = now + REST_S
+        return False
+
+    def _slower(self, factor: float, cause: str) -> None:
+        self._rate = max(self._limits.floor_bytes_per_s, self._rate * factor)
+        self._cause = cause
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    """A reduction that has yet to show that it helps."""
+
+    loss: float
+    """What made it."""
+    rate_before: float
+    cause_before: str
+    began: float
+    counting: bool = False
 
 
 def share_budget(total: float, caps: Sequence[float], weights: Sequence[float]) -> list[float]:

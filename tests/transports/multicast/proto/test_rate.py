@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,21 @@ def control(*, adaptive: bool = True) -> RateControl:
 
 
 def feed(rate: RateControl, loss: float, backlog: float = 0.0, *, times: int = 1, start: float = 0.25) -> float:
+    """A group that loses the same at any rate."""
     for step in range(times):
-        rate.handle_group(loss=loss, backlog=backlog, now=start + 0.25 * step)
+        rate.handle_group(loss=loss, backlog=backlog, packets=5000, fresh=loss, now=start + 0.25 * step)
     return rate.rate_bytes_per_s
+
+
+def behind(rate: RateControl, way_bytes_per_s: float, *, loss: float = 0.0, until: float = 20.0) -> list[float]:
+    """The rates of a cast whose group is behind a way of that width, which loses `loss` besides."""
+    rates, now = [], 0.0
+    while now < until:
+        now += 0.05
+        lost = 1 - (1 - loss) * min(1.0, way_bytes_per_s / rate.rate_bytes_per_s)
+        rate.handle_group(loss=lost, backlog=0.0, packets=5000, fresh=lost, now=now)
+        rates.append(rate.rate_bytes_per_s)
+    return rates
 
 
 def test_the_pace_is_the_rate() -> None:
@@ -51,9 +65,43 @@ def test_loss_slows_down_and_its_end_speeds_up() -> None:
     rate = control()
     assert feed(rate, 0.02) == pytest.approx(0.85 * CAP)
     assert rate.limited_by == "loss"
+    feed(rate, 0.0, times=2, start=0.5)  # the trial helped
     assert feed(rate, 0.003, start=1.0) == pytest.approx(0.85 * CAP)
     assert feed(rate, 0.0, times=10, start=2.0) == CAP
     assert rate.limited_by == "cap"
+
+
+@pytest.mark.parametrize("way", [0.9, 0.5, 0.1])
+@pytest.mark.parametrize("loss", [0.0, 0.03])
+def test_a_way_that_is_too_narrow_is_found_and_kept_to(way: float, loss: float) -> None:
+    rates = behind(control(), way * CAP, loss=loss)[-200:]
+    assert sum(rates) / len(rates) == pytest.approx(way * CAP, rel=0.25)
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.2])
+def test_loss_that_no_rate_cures_costs_less_than_half_a_second_of_slower_sending(loss: float) -> None:
+    rates = behind(control(), CAP, loss=loss)
+    slowed_s = 0.05 * sum(rate < CAP for rate in rates)
+    assert 0 < slowed_s < 0.55
+    assert rates[-1] == CAP
+
+
+def test_noise_of_a_lossy_way_is_no_reason_to_try_again() -> None:
+    rate, rng = control(), random.Random(1)
+    behind(rate, CAP, loss=0.05, until=2.0)
+    for step in range(200):
+        seen = 0.05 + rng.gauss(0, 0.003)
+        assert feed(rate, seen, start=3 + 0.25 * step) == CAP
+
+
+def test_a_trial_waits_for_enough_packets_but_not_for_ever() -> None:
+    rate = control()
+    assert feed(rate, 0.02) < CAP
+    for step in range(1, 12):
+        rate.handle_group(loss=0.02, backlog=0.0, packets=5, fresh=0.02, now=0.25 + 0.15 * step)
+    assert rate.rate_bytes_per_s < CAP
+    rate.handle_group(loss=0.02, backlog=0.0, packets=5, fresh=0.02, now=2.5)
+    assert rate.rate_bytes_per_s == CAP
 
 
 def test_disks_that_cannot_follow_slow_down() -> None:
@@ -62,10 +110,9 @@ def test_disks_that_cannot_follow_slow_down() -> None:
     assert rate.limited_by == "disk"
 
 
-def test_loss_that_no_rate_cures_is_lived_with() -> None:
+def test_loss_that_grows_beyond_what_the_way_loses_is_tried_again() -> None:
     rate = control()
-    slow = feed(rate, 0.02, times=4)
-    assert feed(rate, 0.02, times=40, start=5.0) == CAP > slow
+    assert feed(rate, 0.02, times=40) == CAP
     assert feed(rate, 0.05, start=20.0) < CAP
 
 
