@@ -1,0 +1,51 @@
+"""Who is waited for, for how long, and who is not."""
+
+from __future__ import annotations
+
+from transports.p2p.proto.requests import ORIGIN, Requests
+
+
+def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    assert requests.overdue(3.9) == []
+    ((request, guilty),) = requests.overdue(4.1)
+    assert (request.chunk, guilty) == (5, True)
+
+
+def test_a_source_that_trickles_is_waited_for_and_not_for_ever() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    for second in range(1, 34):
+        requests.handle_bytes(1, 200_000)
+        assert requests.overdue(float(second)) == []
+    assert requests.overdue(35.0)
+
+
+def test_a_source_that_says_wait_is_not_to_blame() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.handle_waiting(1, True)
+    assert requests.overdue(10.0) == []
+    assert [guilty for _, guilty in requests.overdue(40.0)] == [False]
+
+
+def test_the_origin_is_never_overdue() -> None:
+    requests = Requests()
+    requests.join(ORIGIN, 0.0)
+    requests.add(ORIGIN, 5, 0.0)
+    assert requests.overdue(1e6) == []
+
+
+def test_a_source_that_leaves_gives_back_what_it_owed() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.add(1, 6, 0.0)
+    assert requests.arrived(1, 5, 1.0) is not None
+    assert [request.chunk for request in requests.leave(1)] == [6]
+    assert requests.count == 0
+    assert requests.chunks() == []

@@ -1,0 +1,28 @@
+"""Late answers cost a rest, a wrong chunk everything."""
+
+from __future__ import annotations
+
+from transports.p2p.proto.standing import DEMERITS_MAX, REST_S, Standing
+
+
+def test_three_late_answers_are_a_rest() -> None:
+    standing = Standing()
+    assert [standing.blame(1, 0.0) for _ in range(DEMERITS_MAX)] == [False, False, True]
+    assert not standing.may_ask(1, REST_S - 1)
+    assert standing.may_ask(1, REST_S)
+
+
+def test_a_good_chunk_makes_late_ones_forgotten() -> None:
+    standing = Standing()
+    standing.blame(1, 0.0)
+    standing.blame(1, 0.0)
+    standing.praise(1)
+    assert not standing.blame(1, 0.0)
+
+
+def test_a_ban_outlives_a_goodbye() -> None:
+    standing = Standing()
+    assert standing.ban(1)
+    assert not standing.ban(1)
+    standing.forget(1)
+    assert not standing.may_ask(1, 1e9)

@@ -1,0 +1,122 @@
+"""A room in virtual time: everybody ends with everything, near the limit, whatever happens to whom."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from core.wantmap import WantMap
+from tests.helpers.swarm_room import SwarmRoom
+from transports.p2p.proto.asking import Asking
+from transports.p2p.proto.picker import Phase
+from transports.p2p.proto.swarm import ORIGIN, Swarm
+
+
+def make(chunks: int = 8) -> tuple[Swarm, WantMap]:
+    want = WantMap(chunks)
+    return Swarm(want, seed=1, window=256, slots=8, rng=random.Random(1), now=0.0), want
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_room_ends_near_the_limit_with_one_copy_from_the_origin(seed: int) -> None:
+    room = SwarmRoom(6, 36, seed=seed)
+    room.run()
+    assert all(peer.done_at is not None for peer in room.peers)
+    assert max(peer.done_at or 0 for peer in room.peers) < 1.25 * room.limit_s()
+    assert room.origin_sent == 36
+    assert sum(peer.swarm.figures.duplicates for peer in room.peers) == 0
+
+
+def test_a_peer_that_dies_costs_the_others_little() -> None:
+    room = SwarmRoom(5, 24, seed=3)
+    room.clock.at(1.5, lambda: room.kill(0))
+    room.run(until=60)
+    assert all(peer.done_at is not None for peer in room.peers[1:])
+
+
+def test_a_liar_is_banned_by_everybody_it_lied_to() -> None:
+    room = SwarmRoom(4, 24, seed=4)
+    room.peers[2].lies = lambda chunk: True
+    room.run(until=60)
+    assert all(peer.done_at is not None for peer in room.peers)
+    assert {whom for _, whom in room.bans} == {2}
+    assert len(room.bans) == len(set(room.bans))
+
+
+def test_a_peer_that_promises_and_never_sends_is_given_a_rest() -> None:
+    room = SwarmRoom(4, 24, seed=5)
+    room.peers[1].silent = True
+    room.run(until=120)
+    assert all(peer.done_at is not None for peer in room.peers)
+    assert sum(peer.swarm.figures.expired for peer in room.peers) > 0
+
+
+def test_without_repod_a_swarm_goes_on_with_what_it_has() -> None:
+    room = SwarmRoom(3, 18, seed=6)
+    room.clock.at(1.0, room.kill_repod)
+    room.run(until=20)
+    have = [peer.held for peer in room.peers]
+    assert have[0] == have[1] == have[2]
+    assert have[0]
+
+
+def test_only_what_was_assigned_is_taken_from_the_origin() -> None:
+    swarm, _ = make()
+    swarm.handle_source(ORIGIN, 0.0)
+    assert swarm.poll_ask(0.0, 8) is None
+    swarm.handle_assigned([3], 0.0)
+    assert swarm.poll_ask(0.0, 8) == Asking(source=ORIGIN, chunk=3)
+    assert swarm.poll_ask(0.0, 8) is None
+
+
+def test_nothing_is_asked_for_without_memory() -> None:
+    swarm, _ = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0, 1])
+    assert swarm.poll_ask(0.0, 0) is None
+
+
+def test_a_chunk_that_came_twice_is_wanted_once() -> None:
+    swarm, want = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0])
+    assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=0)
+    assert swarm.handle_arrived(7, 0, 1.0)
+    assert not swarm.handle_arrived(7, 0, 1.0)
+    want.discard(0)
+    swarm.accept(0)
+    assert swarm.picker.phase(0) is Phase.DONE
+    assert swarm.figures.duplicates == 1
+
+
+def test_a_chunk_of_the_origin_that_is_always_wrong_is_lost_by_name() -> None:
+    swarm, want = make(1)
+    swarm.handle_source(ORIGIN, 0.0)
+    for _ in range(3):
+        swarm.handle_assigned([0], 0.0)
+        assert swarm.poll_ask(0.0, 8) is not None
+        swarm.handle_arrived(ORIGIN, 0, 0.0)
+        assert not swarm.reject(0, ORIGIN, "wrong")
+    assert list(swarm.lost) == list(want) == [0]
+    assert swarm.finished
+
+
+def test_what_a_lost_neighbour_owed_is_asked_elsewhere() -> None:
+    swarm, _ = make()
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    first = swarm.poll_ask(0.0, 8)
+    assert first is not None
+    swarm.handle_source_gone(first.source, 0.1)
+    assert swarm.poll_ask(0.1, 8) == Asking(source=15 - first.source, chunk=0)
+
+
+def test_a_bridge_is_asked_only_while_repod_is_out_of_reach() -> None:
+    swarm, _ = make()
+    swarm.handle_source(7, 0.0, bridge=True)
+    swarm.handle_news(7, [0])
+    assert swarm.poll_ask(0.0, 8) is None
+    swarm.handle_repod(reachable=False)
+    assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=0)

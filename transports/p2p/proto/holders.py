@@ -1,0 +1,76 @@
+"""Who of the neighbours holds which chunk, and how rare each is among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Holders"]
+
+
+class Holders:
+    """Have-maps of the neighbours. Peers are named by their id; chunks by their number, all below `chunks`."""
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks = chunks
+        self.rarity: NDArray[np.uint16] = np.zeros(chunks, dtype=np.uint16)
+        """Neighbours that hold each chunk; read only."""
+        self._maps: dict[int, NDArray[np.bool_]] = {}
+        self.frontier = 0
+        """One more than the highest chunk anybody was ever heard to hold."""
+
+    @property
+    def peers(self) -> list[int]:
+        """All neighbours."""
+        return list(self._maps)
+
+    def __contains__(self, peer: int) -> bool:
+        return peer in self._maps
+
+    def join(self, peer: int) -> None:
+        """A neighbour; it holds nothing until something else is said. Harmless when repeated."""
+        if peer not in self._maps:
+            self._maps[peer] = np.zeros(self.chunks, dtype=np.bool_)
+
+    def leave(self, peer: int) -> None:
+        """It is a neighbour no more."""
+        held = self._maps.pop(peer, None)
+        if held is not None:
+            self.rarity -= held
+
+    def replace(self, peer: int, held: NDArray[np.bool_]) -> None:
+        """All it holds. Owned by this object from now on."""
+        self.leave(peer)
+        self._maps[peer] = held
+        self.rarity += held
+        found = np.flatnonzero(held)
+        if len(found):
+            self.frontier = max(self.frontier, int(found[-1]) + 1)
+
+    def add(self, peer: int, chunks: Iterable[int]) -> None:
+        """It holds these as well."""
+        held = self._maps[peer]
+        for chunk in chunks:
+            if not held[chunk]:
+                held[chunk] = True
+                self.rarity[chunk] += 1
+                self.frontier = max(self.frontier, chunk + 1)
+
+    def remove(self, peer: int, chunks: Iterable[int]) -> None:
+        """It holds these no more."""
+        held = self._maps[peer]
+        for chunk in chunks:
+            if held[chunk]:
+                held[chunk] = False
+                self.rarity[chunk] -= 1
+
+    def holds(self, peer: int, chunk: int) -> bool:
+        """Does `peer` hold `chunk`?"""
+        held = self._maps.get(peer)
+        return held is not None and bool(held[chunk])
+
+    def held_of(self, peer: int, chunks: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """One flag for each of `chunks`."""
+        return self._maps[peer][chunks]

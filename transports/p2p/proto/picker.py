@@ -1,0 +1,118 @@
+"""Picker: which chunk a peer asks of which neighbour: the rarest first, inside a window that keeps disks in order.
+
+The window is the next so many chunks that are still to be asked for, from the lowest on: every peer stays near the
+same place of the image, so that chunks are served from memory and written nearly in order. Among equally rare
+chunks each peer has an order of its own, so that peers take different ones and have something to exchange.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.wantmap import WantMap
+from transports.p2p.proto.holders import Holders
+
+__all__ = ["Phase", "Picker"]
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_RARITY_SHIFT = np.uint64(48)
+
+
+class Phase(enum.IntEnum):
+    """Where a chunk stands with this peer."""
+
+    FREE = 0
+    """To be asked for, if it is wanted."""
+    ASKED = 1
+    HELD = 2
+    """It came, and the session looks at it."""
+    DONE = 3
+    """Good, or wanted no more."""
+    LOST = 4
+    """Nobody can give it."""
+
+
+class Picker:
+    """Phases of all chunks, and the choice among those that are free. `want` and `holders` are read, never changed."""
+
+    def __init__(self, want: WantMap, holders: Holders, *, seed: int, window: int) -> None:
+        """`seed` is the peer's own; `window` counts chunks."""
+        self._want = want
+        self._holders = holders
+        self._seed = np.uint64(seed & 0xFFFF_FFFF)
+        self._size = window
+        self._phases: NDArray[np.uint8] = np.zeros(want.count, dtype=np.uint8)
+        self._reserved: set[int] = set()
+        self._window: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._ties: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
+        self._base = 0
+        self._stale = True
+
+    def phase(self, chunk: int) -> Phase:
+        """Where `chunk` stands."""
+        return Phase(int(self._phases[chunk]))
+
+    def set_phase(self, chunk: int, phase: Phase) -> None:
+        """It stands elsewhere now."""
+        before, self._phases[chunk] = self._phases[chunk], phase
+        if max(before, phase) > Phase.ASKED:  # it enters or leaves the window
+            self._stale = True
+            self._base = min(self._base, chunk)
+
+    def set_window(self, size: int) -> None:
+        """Repod says how far to look ahead."""
+        self._size = max(1, size)
+        self._stale = True
+
+    def reserve(self, chunks: Iterable[int]) -> None:
+        """These come from the origin: no neighbour is asked for them."""
+        self._reserved = set(chunks)
+
+    def usable(self, chunk: int) -> bool:
+        """Free and wanted."""
+        return self._phases[chunk] == Phase.FREE and chunk in self._want
+
+    def window(self) -> NDArray[np.int64]:
+        """The chunks looked at now, in rising order. Some may be asked already."""
+        if self._stale:
+            self._refresh()
+        return self._window
+
+    def choose(self, peer: int) -> int | None:
+        """The chunk to ask of `peer`; None if it holds nothing this peer is to ask for."""
+        chunks = self.window()
+        able = (self._phases[chunks] == Phase.FREE) & self._holders.held_of(peer, chunks)
+        places = np.flatnonzero(able)
+        if not len(places):
+            return None
+        rarity = self._holders.rarity[chunks[places]].astype(np.uint64)
+        for place in places[np.argsort((rarity << _RARITY_SHIFT) | self._ties[places])]:
+            chunk = int(chunks[place])
+            if chunk in self._want and chunk not in self._reserved:
+                return chunk
+        return None
+
+    def free(self) -> list[int]:
+        """Chunks of the window that are free and wanted, in rising order."""
+        chunks = self.window()
+        return [chunk for chunk in chunks[self._phases[chunks] == Phase.FREE].tolist() if chunk in self._want]
+
+    def _refresh(self) -> None:
+        """The next wanted chunks that are not in hand yet."""
+        found: list[int] = []
+        start = self._base
+        while len(found) < self._size:
+            ahead = self._want.next_from(start, self._size)
+            if not ahead:
+                break
+            found.extend(chunk for chunk in ahead if self._phases[chunk] <= Phase.ASKED)
+            start = ahead[-1] + 1
+        self._base = found[0] if found else start
+        self._window = np.array(found[: self._size], dtype=np.int64)
+        mixed = (self._window.astype(np.uint64) ^ (self._seed << np.uint64(32))) * _MIX
+        self._ties = (mixed ^ (mixed >> np.uint64(29))) * _MIX >> np.uint64(16)
+        self._stale = False

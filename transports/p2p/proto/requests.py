@@ -1,0 +1,175 @@
+"""Requests under way, how fast each source answers, and which of them is overdue.
+
+A source is a neighbour by its id, or ORIGIN. Requests of one source are answered about in their order, so its clock is
+that of the oldest: it starts when it was asked, or when the answer before it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FIRST_EXPECTED_S", "ORIGIN", "PATIENCE", "Request", "Requests"]
+
+ORIGIN = -1
+
+EXPIRY_LEAST_S = 2.0
+PATIENCE = 4.0
+"""A chunk that takes this many times as long as the ones before it is overdue."""
+FIRST_EXPECTED_S = 1.0
+"""What a source's first chunk is expected to take."""
+LATE_AFTER = 3.0
+LATE_LEAST_S = 0.25
+"""A chunk is late, though not overdue, after so many times what it was expected to take, and so long at least."""
+TRICKLE_BYTES_PER_S = 64 * 1024
+"""An overdue chunk that still comes at this rate is waited for …"""
+OVERDUE_MAX_S = 30.0
+"""… or whose source says that its turn will come, for so long."""
+_KEEP = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """One chunk asked of one source."""
+
+    source: int
+    chunk: int
+    asked_at: float
+    spare: bool = False
+    """Another source was asked for it as well."""
+    begun: bool = False
+    """Its bytes are arriving."""
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class _Flow:
+    """What is known of one source."""
+
+    requests: dict[int, Request]
+    last_at: float = float("-inf")
+    chunk_s: float = 0.0
+    """Seconds a chunk takes, smoothed; 0: unknown."""
+    bytes_seen: int = 0
+    mark_at: float = 0.0
+    mark_bytes: int = 0
+    waiting: bool = False
+
+
+class Requests:
+    """The table. Pure: the caller says what time it is."""
+
+    def __init__(self) -> None:
+        self._flows: dict[int, _Flow] = {}
+        self._chunks: dict[int, list[Request]] = {}
+        self.count = 0
+        """Requests under way."""
+
+    def join(self, source: int, now: float) -> None:
+        """A source that may be asked."""
+        self._flows[source] = _Flow(requests={}, mark_at=now)
+
+    def leave(self, source: int) -> list[Request]:
+        """It is gone; what was asked of it and will not come."""
+        flow = self._flows.pop(source, None)
+        if flow is None:
+            return []
+        gone = list(flow.requests.values())
+        for request in gone:
+            self._unlist(request)
+        return gone
+
+    def __contains__(self, source: int) -> bool:
+        return source in self._flows
+
+    def add(self, source: int, chunk: int, now: float, *, spare: bool = False) -> Request:
+        """It was asked."""
+        flow = self._flows[source]
+        request = Request(source=source, chunk=chunk, asked_at=now, spare=spare)
+        if not flow.requests:
+            flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+        flow.requests[chunk] = request
+        self._chunks.setdefault(chunk, []).append(request)
+        self.count += 1
+        return request
+
+    def pop(self, source: int, chunk: int) -> Request | None:
+        """It ended in some way other than `arrived`; None if it was not under way."""
+        flow = self._flows.get(source)
+        request = flow.requests.pop(chunk, None) if flow is not None else None
+        if request is not None:
+            self._unlist(request)
+        return request
+
+    def arrived(self, source: int, chunk: int, now: float) -> Request | None:
+        """It came; its source's rate is learnt from that."""
+        request = self.pop(source, chunk)
+        flow = self._flows.get(source)
+        if flow is not None and request is not None:
+            took = now - max(request.asked_at, flow.last_at)
+            flow.chunk_s = took if not flow.chunk_s else _KEEP * flow.chunk_s + (1 - _KEEP) * took
+            flow.last_at = now
+            flow.waiting = False
+            flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+        return request
+
+    def of(self, chunk: int) -> list[Request]:
+        """Who was asked for `chunk`."""
+        return self._chunks.get(chunk, [])
+
+    def under_way(self, source: int) -> int:
+        """Requests of `source`."""
+        flow = self._flows.get(source)
+        return len(flow.requests) if flow is not None else 0
+
+    def chunks(self) -> list[int]:
+        """Chunks asked of anybody."""
+        return list(self._chunks)
+
+    def chunk_s(self, source: int) -> float:
+        """Seconds a chunk of `source` is expected to take."""
+        return self._flows[source].chunk_s or FIRST_EXPECTED_S
+
+    def handle_bytes(self, source: int, count: int) -> None:
+        """Bytes of an answer came."""
+        flow = self._flows.get(source)
+        if flow is not None:
+            flow.bytes_seen += count
+
+    def handle_waiting(self, source: int, waiting: bool) -> None:
+        """The source said that this peer waits for its turn, or that its turn has come."""
+        flow = self._flows.get(source)
+        if flow is not None:
+            flow.waiting = waiting
+
+    def is_late(self, request: Request, now: float) -> bool:
+        """It takes so much longer than expected that asking somebody else as well makes sense."""
+        place = list(self._flows[request.source].requests).index(request.chunk) + 1
+        return now > request.asked_at + max(LATE_LEAST_S, LATE_AFTER * place * self.chunk_s(request.source))
+
+    def overdue(self, now: float) -> list[tuple[Request, bool]]:
+        """Requests not to be waited for any longer, each with whether the source is to blame.
+
+        The origin is never overdue: repod takes an assignment away that is not brought in time.
+        """
+        found: list[tuple[Request, bool]] = []
+        for source, flow in self._flows.items():
+            if source == ORIGIN:
+                continue
+            for request in flow.requests.values():
+                since = max(request.asked_at, flow.last_at)
+                limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+                if request.cancelled or now < since + limit:
+                    continue
+                trickles = flow.bytes_seen - flow.mark_bytes >= TRICKLE_BYTES_PER_S * max(0.1, now - flow.mark_at)
+                if (trickles or flow.waiting) and now < since + limit + OVERDUE_MAX_S:
+                    flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+                    break
+                found.append((request, not flow.waiting))
+        return found
+
+    def _unlist(self, request: Request) -> None:
+        self.count -= 1
+        others = self._chunks[request.chunk]
+        others.remove(request)
+        if not others:
+            del self._chunks[request.chunk]

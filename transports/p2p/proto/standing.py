@@ -1,0 +1,58 @@
+"""Standing: which neighbours may be asked. Late answers cost a rest, a wrong chunk costs everything."""
+
+from __future__ import annotations
+
+__all__ = ["DEMERITS_MAX", "REST_S", "Standing"]
+
+DEMERITS_MAX = 3
+REST_S = 30.0
+
+
+class Standing:
+    """Peers are named by their id. A ban holds for the session, also for a peer that goes and comes again."""
+
+    def __init__(self) -> None:
+        self._demerits: dict[int, int] = {}
+        self._rest_until: dict[int, float] = {}
+        self._banned: set[int] = set()
+        self.rests = 0
+        """Times a neighbour was given a rest."""
+
+    @property
+    def banned(self) -> frozenset[int]:
+        """Peers nothing is taken from or given to."""
+        return frozenset(self._banned)
+
+    def may_ask(self, peer: int, now: float) -> bool:
+        """Neither banned nor resting."""
+        return peer not in self._banned and self._rest_until.get(peer, now) <= now
+
+    def ban(self, peer: int) -> bool:
+        """Never again; False if it was banned already."""
+        was = peer in self._banned
+        self._banned.add(peer)
+        return not was
+
+    def blame(self, peer: int, now: float) -> bool:
+        """An answer did not come. True when that gave it a rest."""
+        count = self._demerits[peer] = self._demerits.get(peer, 0) + 1
+        if count < DEMERITS_MAX:
+            return False
+        self._demerits[peer] = 0
+        self._rest_until[peer] = now + REST_S
+        self.rests += 1
+        return True
+
+    def praise(self, peer: int) -> None:
+        """A good chunk came: what was late before is forgotten."""
+        self._demerits.pop(peer, None)
+
+    def forget(self, peer: int) -> None:
+        """It is no neighbour any more; only a ban is remembered."""
+        self._demerits.pop(peer, None)
+        self._rest_until.pop(peer, None)
+
+    @property
+    def wakes_at(self) -> float:
+        """When the next rest is over."""
+        return min(self._rest_until.values(), default=float("inf"))

@@ -1,0 +1,396 @@
+"""The asking side of a swarm, as a pure machine: which chunk is asked of which neighbour, or of the origin, and when.
+
+Repod decides who takes what from the origin (`handle_assigned`); everything else is decided here. A chunk is free,
+asked (of one source, near the end perhaps of two), held (delivered and not judged yet), done, or lost. After every
+`handle_*` call, drain `poll_ask` and the other `poll_*` methods.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.wantmap import WantMap
+from transports.p2p.proto.asking import Asking, SwarmFigures, coin
+from transports.p2p.proto.holders import Holders
+from transports.p2p.proto.limits import NEED_AFTER_S
+from transports.p2p.proto.needs import Needs
+from transports.p2p.proto.picker import Phase, Picker
+from transports.p2p.proto.requests import ORIGIN, Request, Requests
+from transports.p2p.proto.standing import Standing
+
+__all__ = ["DUPLICATE_SHARE", "ORIGIN", "PIPELINE", "Swarm"]
+
+PIPELINE = 2
+"""Chunks asked of one neighbour at a time: while one comes, the next is already asked for."""
+ORIGIN_SLOTS = 2
+"""Slots that neighbours' chunks leave alone, so that the origin's wire is never idle for want of memory."""
+ORIGIN_WAIT_S = 2.0
+"""Assignments are kept so long while the origin's lane is not open."""
+DUPLICATE_SHARE = 0.02
+"""Of the image's chunks: what may be asked for twice."""
+DUPLICATES_LEAST = 2
+REJECTIONS_MAX = 3
+"""Times a chunk of the origin may turn out wrong before it is given up."""
+
+
+class Swarm:
+    """One client's share in one swarm. `want` belongs to the session."""
+
+    def __init__(self, want: WantMap, *, seed: int, window: int, slots: int, rng: random.Random, now: float) -> None:
+        """`seed` tells peers apart; `window` in chunks; `slots` of the arena in all."""
+        self._want = want
+        self.holders = Holders(want.count)
+        self.picker = Picker(want, self.holders, seed=seed, window=window)
+        self.standing = Standing()
+        self.requests = Requests()
+        self._rng = rng
+        self._seed = seed
+        self._reserved_slots = min(ORIGIN_SLOTS, max(0, slots - ORIGIN_SLOTS))
+        self._assigned: dict[int, None] = {}
+        self._bridges: set[int] = set()
+        self._repod = True
+        self._held: dict[int, int] = {}
+        self._rejections: dict[int, int] = {}
+        self._lost: dict[int, str] = {}
+        self._cancels: deque[Asking] = deque()
+        self._moved: set[int] = set()
+        self._needs = Needs()
+        self._assigned_at = now
+        self._failed: dict[int, None] = {}
+        self._slow: deque[int] = deque()
+        self._spares_left = max(DUPLICATES_LEAST, int(DUPLICATE_SHARE * len(want)))
+        self._arrival = now
+        self.figures = SwarmFigures()
+
+    # ------------------------------------------------------------------ what there is
+
+    @property
+    def under_way(self) -> int:
+        """Chunks asked for and not here yet."""
+        return self.requests.count
+
+    @property
+    def in_hand(self) -> frozenset[int]:
+        """Chunks that were delivered and not judged yet."""
+        return frozenset(self._held)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is lacking that somebody could give, and nothing is in hand."""
+        return not self._held and len(self._want) <= len(self.lost)
+
+    @property
+    def lost(self) -> dict[int, str]:
+        """Chunks nobody can give and that are still wanted, with the reason."""
+        return {chunk: reason for chunk, reason in self._lost.items() if chunk in self._want}
+
+    @property
+    def quiet_since(self) -> float:
+        """When something arrived last."""
+        return self._arrival
+
+    @property
+    def has_origin(self) -> bool:
+        """The origin's lane is open."""
+        return ORIGIN in self.requests
+
+    # ------------------------------------------------------------------ sources
+
+    def handle_source(self, source: int, now: float, *, bridge: bool = False) -> None:
+        """A neighbour's lane, or the origin's, is open. A bridge is used only while repod is out of reach."""
+        self.requests.join(source, now)
+        if source != ORIGIN:
+            self.holders.join(source)
+            if bridge:
+                self._bridges.add(source)
+
+    def handle_source_gone(self, source: int, now: float) -> None:
+        """Its lane ended: what was asked of it is asked elsewhere."""
+        for request in self.requests.leave(source):
+            self._free(request)
+        if source == ORIGIN:
+            self._give_back(list(self._assigned))
+            return
+        self.holders.leave(source)
+        self._bridges.discard(source)
+        self.standing.forget(source)
+
+    def handle_map(self, peer: int, held: NDArray[np.bool_]) -> None:
+        """All a neighbour holds."""
+        if peer in self.requests:
+            self.holders.replace(peer, held)
+            self._find_again([chunk for chunk in self._lost if held[chunk]])
+
+    def handle_news(self, peer: int, chunks: Iterable[int]) -> None:
+        """What it holds since."""
+        if peer in self.holders:
+            self.holders.add(peer, chunks)
+            self._find_again(chunks)
+
+    def handle_gone(self, peer: int, chunks: Iterable[int]) -> None:
+        """What it holds no more."""
+        if peer in self.holders:
+            self.holders.remove(peer, chunks)
+
+    # ------------------------------------------------------------------ repod
+
+    def handle_repod(self, reachable: bool) -> None:
+        """The member lane is up, or down."""
+        self._repod = reachable
+        if not reachable:
+            self._assigned.clear()
+            self._failed.clear()
+            self._reserve()
+
+    def handle_assigned(self, chunks: Iterable[int], now: float) -> None:
+        """Take these from the origin."""
+        for chunk in chunks:
+            if self.picker.phase(chunk) >= Phase.HELD or chunk not in self._want:
+                self._failed[chunk] = None
+            else:
+                self._assigned[chunk] = None
+        self._assigned_at = now
+        self._reserve()
+
+    def handle_released(self, chunks: Iterable[int]) -> None:
+        """Not to be taken from the origin any more."""
+        for chunk in chunks:
+            if self._assigned.pop(chunk, 0) is None:
+                for request in self.requests.of(chunk):
+                    if request.source == ORIGIN and not request.begun:
+                        self._cancel(request)
+        self._reserve()
+
+    def handle_damaged(self, chunk: int, reason: str) -> None:
+        """Repod cannot read it; neighbours may still have it."""
+        self._assigned.pop(chunk, None)
+        self._reserve()
+        if not self.holders.rarity[chunk]:
+            self._lose(chunk, reason)
+
+    # ------------------------------------------------------------------ answers
+
+    def handle_begun(self, source: int, chunk: int) -> None:
+        """The first bytes of a chunk are there."""
+        for request in self.requests.of(chunk):
+            if request.source == source:
+                request.begun = True
+
+    def handle_arrived(self, source: int, chunk: int, now: float) -> bool:
+        """A whole chunk is there. False: nobody needs it any more."""
+        self.requests.arrived(source, chunk, now)
+        self._arrival = now
+        if self.picker.phase(chunk) >= Phase.HELD or chunk not in self._want:
+            self.figures.duplicates += 1
+            return False
+        for request in self.requests.of(chunk):
+            self._cancel(request)
+        self.picker.set_phase(chunk, Phase.HELD)
+        self._held[chunk] = source
+        return True
+
+    def handle_refused(self, source: int, chunk: int) -> None:
+        """The source cannot give it (now)."""
+        request = self.requests.pop(source, chunk)
+        if source == ORIGIN:
+            self._give_back([chunk])  # repod looks why, and says so to all if nobody can have it
+        else:
+            self.holders.remove(source, [chunk])
+        if request is not None:
+            self._free(request)
+
+    def handle_returned(self, source: int, chunk: int) -> None:
+        """A request was taken back before its bytes were sent, or nobody wanted them when they came."""
+        request = self.requests.pop(source, chunk)
+        if request is not None:
+            if request.spare:
+                self._spares_left += 1
+            self._free(request)
+
+    def accept(self, chunk: int) -> bool:
+        """It was good. True if repod waits for it: it was an assignment."""
+        source = self._held.pop(chunk, None)
+        self.picker.set_phase(chunk, Phase.DONE)
+        self._lost.pop(chunk, None)
+        assigned = self._assigned.pop(chunk, 0) is None
+        if assigned:
+            self._reserve()
+        if source is not None and source != ORIGIN:
+            self.standing.praise(source)
+        return assigned
+
+    def reject(self, chunk: int, source: int, reason: str) -> bool:
+        """It was not what its digest says. True when that got a neighbour banned."""
+        self._held.pop(chunk, None)
+        self.picker.set_phase(chunk, Phase.FREE)
+        if source != ORIGIN:
+            return self.standing.ban(source)
+        count = self._rejections[chunk] = self._rejections.get(chunk, 0) + 1
+        if count >= REJECTIONS_MAX:
+            self._assigned.pop(chunk, None)
+            self._reserve()
+            self._lose(chunk, f"{reason} ({count} times)")
+        return False
+
+    # ------------------------------------------------------------------ time
+
+    def handle_timer(self, now: float) -> None:
+        """Call about ten times a second."""
+        blamed: set[int] = set()
+        for request, guilty in self.requests.overdue(now):
+            self.figures.expired += 1
+            if guilty:
+                blamed.add(request.source)
+            self._cancel(request)
+            if self.picker.phase(request.chunk) is Phase.ASKED:
+                self.picker.set_phase(request.chunk, Phase.FREE)
+        if not self.has_origin and now >= self._assigned_at + ORIGIN_WAIT_S:
+            self._give_back(list(self._assigned))
+        for peer in blamed:
+            if self.standing.blame(peer, now):
+                self._slow.append(peer)
+        self._look_for_needs(now)
+
+    def handle_change(self) -> None:
+        """The want-map changed: take back what is not wanted any more."""
+        for chunk in self.requests.chunks():
+            if chunk not in self._want:
+                for request in self.requests.of(chunk):
+                    self._cancel(request)
+                if self.picker.phase(chunk) is Phase.ASKED:
+                    self.picker.set_phase(chunk, Phase.DONE)
+        for chunk in [chunk for chunk in self._assigned if chunk not in self._want and chunk not in self._held]:
+            self._give_back([chunk])
+
+    # ------------------------------------------------------------------ output
+
+    def poll_ask(self, now: float, free_slots: int) -> Asking | None:
+        """The next request to make; `free_slots` of memory are there for what is asked from now on."""
+        if free_slots <= 0:
+            return None
+        found = self._ask_origin()
+        if found is None and (free_slots > self._reserved_slots or not self.has_origin):
+            found = self._ask_neighbour(now)
+        if found is not None:
+            self.requests.add(found.source, found.chunk, now, spare=bool(self.requests.of(found.chunk)))
+            self.picker.set_phase(found.chunk, Phase.ASKED)
+        return found
+
+    def poll_cancel(self) -> Asking | None:
+        """A request to take back."""
+        return self._cancels.popleft() if self._cancels else None
+
+    def poll_needs(self) -> list[int]:
+        """Chunks to ask repod for."""
+        due = self._needs.poll()
+        self.figures.needs += len(due)
+        return due
+
+    def poll_failed(self) -> list[int]:
+        """Assignments given back."""
+        failed = list(self._failed)
+        self._failed.clear()
+        self.figures.returned += len(failed)
+        return failed
+
+    def poll_slow(self) -> int | None:
+        """A neighbour that was given a rest: repod should know."""
+        return self._slow.popleft() if self._slow else None
+
+    # ------------------------------------------------------------------ inside
+
+    def _ask_origin(self) -> Asking | None:
+        if not self.has_origin:
+            return None
+        for chunk in self._assigned:
+            if self.picker.usable(chunk):
+                return Asking(source=ORIGIN, chunk=chunk)
+        return None
+
+    def _ask_neighbour(self, now: float) -> Asking | None:
+        """The neighbour with the least under way first: every uplink of the room is to be busy."""
+        able = [peer for peer in self._able(now) if self.requests.under_way(peer) < PIPELINE]
+        self._rng.shuffle(able)
+        able.sort(key=self.requests.under_way)
+        for peer in able:
+            chunk = self.picker.choose(peer)
+            if chunk is not None:
+                return Asking(source=peer, chunk=chunk)
+        return self._ask_again(able, now)
+
+    def _able(self, now: float) -> list[int]:
+        return [
+            peer
+            for peer in self.holders.peers
+            if self.standing.may_ask(peer, now) and (not self._repod or peer not in self._bridges)
+        ]
+
+    def _ask_again(self, able: list[int], now: float) -> Asking | None:
+        """Neighbours with nothing to do: take what waits for a busy one, or ask twice for what is late."""
+        idle = [peer for peer in able if not self.requests.under_way(peer)]
+        if not idle:
+            return None
+        for chunk in self.requests.chunks():
+            requests = self.requests.of(chunk)
+            if len(requests) != 1 or self.picker.phase(chunk) is not Phase.ASKED:
+                continue
+            asked = requests[0]
+            peer = next((peer for peer in idle if peer != asked.source and self.holders.holds(peer, chunk)), None)
+            if peer is None or asked.cancelled or asked.source == ORIGIN:
+                continue
+            if self._spares_left > 0 and self.requests.is_late(asked, now):
+                self._spares_left -= 1
+                self.figures.spares += 1
+                return Asking(source=peer, chunk=chunk)
+            if not asked.begun and chunk not in self._moved and coin(self._seed, peer, chunk):
+                self.figures.moved += 1
+                self._moved.add(chunk)
+                self._cancel(asked)
+        return None
+
+    def _cancel(self, request: Request) -> None:
+        if not request.cancelled:
+            request.cancelled = True
+            self._cancels.append(Asking(source=request.source, chunk=request.chunk))
+
+    def _free(self, request: Request) -> None:
+        """It will not come from there."""
+        if self.picker.phase(request.chunk) is Phase.ASKED and not self.requests.of(request.chunk):
+            self.picker.set_phase(request.chunk, Phase.FREE)
+
+    def _find_again(self, chunks: Iterable[int]) -> None:
+        """Somebody has these: what was lost for want of a holder is not lost any more."""
+        for chunk in chunks:
+            if chunk in self._lost and self.picker.phase(chunk) is Phase.LOST:
+                del self._lost[chunk]
+                self.picker.set_phase(chunk, Phase.FREE)
+
+    def _lose(self, chunk: int, reason: str) -> None:
+        self._lost[chunk] = reason
+        if self.picker.phase(chunk) <= Phase.ASKED and not self.holders.rarity[chunk]:
+            self.picker.set_phase(chunk, Phase.LOST)
+
+    def _give_back(self, chunks: list[int]) -> None:
+        for chunk in chunks:
+            if self._assigned.pop(chunk, 0) is None:
+                self._failed[chunk] = None
+        self._reserve()
+
+    def _reserve(self) -> None:
+        self.picker.reserve(self._assigned)
+
+    def _look_for_needs(self, now: float) -> None:
+        """What the scatter has passed and nobody has; when nothing comes at all, the next few whatever they are."""
+        starving = not self.requests.count and not self._held and now >= self._arrival + NEED_AFTER_S
+        able = self._able(now)
+        free = [
+            chunk
+            for chunk in self.picker.free()
+            if chunk not in self._assigned and not any(self.holders.holds(peer, chunk) for peer in able)
+        ]
+        self._needs.handle_lacking([chunk for chunk in free if starving or chunk < self.holders.frontier], now)

@@ -1,0 +1,146 @@
+"""Ring: the verified frames a peer passes on, in a bounded amount of memory, the oldest dropped first.
+
+Frames lie in segments, each an anonymous memory file that is written once, from its beginning to its end, and never
+again: pages that `sendfile` has queued on a socket must not change under it. A lane that sends a frame holds a
+duplicate of the descriptor, so that a segment that was dropped meanwhile lives as long as somebody sends from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from core.errors import ChunkError
+from core.ids import ChunkIndex, Digest
+from images.manifest import Manifest
+from images.stores import Encoding, StoredChunk
+
+__all__ = ["RING_BYTES_MAX", "RING_SHARE", "Ring", "free_memory_bytes"]
+
+RING_BYTES_MAX = 1 << 30
+RING_SHARE = 0.25
+"""Of the memory that is free, or would be without the ring."""
+SEGMENT_BYTES = 16 << 20
+"""Few enough descriptors (64 for the largest ring), small enough pieces to drop."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    fd: int
+    size: int = 0
+    chunks: list[int] = field(default_factory=list)
+
+
+class Ring:
+    """A ChunkReader of what was appended and not dropped yet. Use on one thread; `locate` may be called from any.
+
+    A chunk whose digest is held already is not stored twice. `on_dropped` names the chunks that are held no more.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        limit_bytes: int = RING_BYTES_MAX,
+        free_bytes: Callable[[], int] | None = None,
+        on_dropped: Callable[[list[int]], None] = lambda chunks: None,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """`free_bytes` says how much memory is free; it is asked whenever the ring grows by a segment."""
+        self._manifest = manifest
+        self._limit = limit_bytes
+        self._free = free_bytes or free_memory_bytes
+        self._on_dropped = on_dropped
+        self._segment_bytes = segment_bytes
+        self._segments: deque[_Segment] = deque()
+        self._places: dict[Digest, StoredChunk] = {}
+        self._bytes = 0
+        self.dropped = 0
+        """Chunks dropped for want of memory."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Memory in use."""
+        return self._bytes
+
+    def __len__(self) -> int:
+        """Frames held."""
+        return len(self._places)
+
+    def append(self, chunk: ChunkIndex, frame: memoryview | bytes, encoding: Encoding) -> None:
+        """Keep a copy of a verified frame; older ones are dropped if it does not fit beside them."""
+        digest = self._manifest.digest(chunk)
+        if digest in self._places:
+            return
+        segment = self._segment_for(len(frame))
+        offset = segment.size
+        view = memoryview(frame)
+        while view:
+            view = view[os.pwrite(segment.fd, view, segment.size) :]
+            segment.size = offset + len(frame) - len(view)
+        segment.chunks.append(chunk)
+        self._bytes += len(frame)
+        self._places[digest] = StoredChunk(
+            fd=segment.fd,
+            offset=offset,
+            length=len(frame),
+            encoding=encoding,
+            raw_length=self._manifest.raw_length(chunk),
+        )
+
+    def locate(self, digest: Digest) -> StoredChunk:
+        """Where a frame lies; ChunkError if it is not held (any more)."""
+        try:
+            return self._places[digest]
+        except KeyError:
+            raise ChunkError(f"chunk {digest.hex()[:16]}… is not in memory") from None
+
+    def contains(self, digests: Sequence[Digest]) -> list[bool]:
+        """Which of `digests` are held, in order."""
+        return [digest in self._places for digest in digests]
+
+    def chunks(self) -> list[int]:
+        """The chunks that were appended and are still held, the oldest first."""
+        return [chunk for segment in self._segments for chunk in segment.chunks]
+
+    def close(self) -> None:
+        """Forget everything; repeatable."""
+        self._places.clear()
+        while self._segments:
+            os.close(self._segments.popleft().fd)
+        self._bytes = 0
+
+    def _segment_for(self, length: int) -> _Segment:
+        """Where the next `length` bytes go."""
+        last = self._segments[-1] if self._segments else None
+        if last is not None and last.size + length <= self._segment_bytes:
+            return last
+        limit = min(self._limit, int(RING_SHARE * (self._free() + self._bytes)))
+        while self._segments and self._bytes + max(length, self._segment_bytes) > limit:
+            self._drop()
+        segment = _Segment(os.memfd_create("ogcast-ring"))
+        self._segments.append(segment)
+        return segment
+
+    def _drop(self) -> None:
+        segment = self._segments.popleft()
+        self._bytes -= segment.size
+        self.dropped += len(segment.chunks)
+        for chunk in segment.chunks:
+            self._places.pop(self._manifest.digest(ChunkIndex(chunk)), None)
+        os.close(segment.fd)
+        self._on_dropped(segment.chunks)
+
+
+def free_memory_bytes() -> int:
+    """What the system says is available; a quarter of the memory there is where it does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
