@@ -113,6 +113,7 @@ class Restore:
             target=self._target,
             figures=self.figures,
             on_event=self._run.event,
+            on_verified=self._remote.verified if self._remote is not None else None,
         )
         self._ticker.watch(session.brake)
         ticking = asyncio.ensure_future(self._ticker.run())

@@ -25,7 +25,7 @@ from client.targets import Target
 from client.writer import Verified, Writer
 from core.arena import Arena
 from core.errors import ChunkError, ConnectionFailedError, OgcastError, RemoteError, TransferError
-from core.ids import Digest
+from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
 from images import codec
 from images.manifest import Manifest
@@ -45,7 +45,8 @@ RETRY_LONGEST_S = 10.0
 class Session:
     """Takes what `want` names from `sources`, in their order, into `target`.
 
-    The caller owns `want`, `target` and `figures`; the session discards chunks from `want` as they are verified.
+    The caller owns `want`, `target` and `figures`; the session discards chunks from `want` as they are verified, and
+    passes the stored frame of each to `on_verified`, which must not keep it.
     One `run` per session.
     """
 
@@ -58,6 +59,7 @@ class Session:
         target: Target,
         figures: Figures,
         on_event: Callable[[str, Mapping[str, Any]], None],
+        on_verified: Callable[[ChunkIndex, memoryview, Encoding], None] | None = None,
         rng: random.Random | None = None,
         budget: Budget | None = None,
         no_progress_limit_s: float = NO_PROGRESS_LIMIT_S,
@@ -68,6 +70,7 @@ class Session:
         self._target = target
         self._figures = figures
         self._on_event = on_event
+        self._on_verified = on_verified
         self._random = rng or random.Random()
         self._limit_s = no_progress_limit_s
         self._budget = budget or budget_for(manifest.chunk_size)
@@ -197,6 +200,8 @@ class Session:
         self._figures.chunks_by_source[delivery.source] += 1
         assert self._retry is not None
         self._retry.handle_progress(time.monotonic())
+        if self._on_verified is not None:
+            self._on_verified(delivery.chunk, delivery.frame, delivery.encoding)
 
     def _reject(self, delivery: Delivery, incoming: Incoming, reason: str) -> None:
         chunk, source = delivery.chunk, delivery.source

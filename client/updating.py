@@ -96,6 +96,7 @@ class Update:
             target=target,
             figures=self.figures,
             on_event=self._run.event,
+            on_verified=self._remote.verified,
         )
         ticker.watch(session.brake)
         ticking = asyncio.ensure_future(ticker.run())

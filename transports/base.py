@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core.arena import Arena
 from core.ids import ChunkIndex, Digest, SessionId
@@ -33,6 +33,7 @@ __all__ = [
     "ServedSession",
     "ServerContext",
     "ServerTransport",
+    "Sharing",
     "TransportSpec",
 ]
 
@@ -216,6 +217,14 @@ class ClientTransport(Protocol):
         flight. Leaving the context cancels what
         is in flight and closes the lane.
         """
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A ClientTransport that passes chunks on to others, whatever transport brought them."""
+
+    def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
+        """A chunk of the session was verified. `frame` is valid during the call only: what is to be kept is copied."""
 
 
 class CaptureClient(Protocol):

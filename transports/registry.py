@@ -36,7 +36,11 @@ _CLOSE = 0.8
 # A checkout that is not installed has no entry points, so ogcast's own transports are named here as well. Installed,
 # the same value appears in the group too and counts once.
 BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {"multicast": "transports.multicast:TRANSPORT", "unicast": "transports.unicast:TRANSPORT"}
+    {
+        "multicast": "transports.multicast:TRANSPORT",
+        "p2p": "transports.p2p:TRANSPORT",
+        "unicast": "transports.unicast:TRANSPORT",
+    }
 )
 
 

@@ -27,11 +27,12 @@ from core.errors import (
     ProtocolError,
     TransferError,
 )
-from core.ids import SessionId
+from core.ids import ChunkIndex, SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
+from images.stores import Encoding
 from transports import registry
-from transports.base import ClientContext, ClientTransport, Delivery, Incoming, Offer
+from transports.base import ClientContext, ClientTransport, Delivery, Incoming, Offer, Sharing
 from transports.control import OfferBody, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
 
@@ -82,6 +83,12 @@ class RemoteSource:
         transport = self._transports.get(self._current or "")
         state = getattr(transport, "state", None)
         return state() if callable(state) else {}
+
+    def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
+        """A chunk of the session is good, whoever brought it: transports that share may pass it on."""
+        for transport in self._transports.values():
+            if isinstance(transport, Sharing):
+                transport.verified(chunk, frame, encoding)
 
     @asynccontextmanager
     async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:

@@ -25,6 +25,12 @@ WITHOUT_TEST = {
     "transports/multicast/proto/burst.py": "data handed to the shell; test_cast.py looks at all of it",
     "transports/multicast/proto/received.py": "data handed to the shell; test_reception.py looks at all of it",
     "transports/unicast/proto/answers.py": "data handed to the shell; test_asking.py looks at all of it",
+    "transports/p2p/incoming.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
+    "transports/p2p/client.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
+    "transports/p2p/membership.py": "the lane's shell; tests/contract/test_p2p.py runs it against the real server",
+    "transports/p2p/neighbourhood.py": "connections; tests/contract/test_p2p.py makes and breaks them",
+    "transports/p2p/source_lane.py": "a socket around a tested machine; tests/contract/test_p2p.py runs it",
+    "transports/p2p/peer_server.py": "a listener of tested lanes; tests/integration/test_swarm_room.py asks it",
     "bench/scenarios/": "measurements are run, not tested; test_scenario.py loads each",
     "bench/__main__.py": "argument handling around tested parts",
 }

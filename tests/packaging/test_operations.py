@@ -12,6 +12,7 @@ from core import errors
 from core.config import Loaded, render
 from repod.settings import Settings
 from transports.multicast.settings import MulticastSettings
+from transports.p2p.settings import SwarmSettings
 from transports.unicast.settings import UnicastSettings
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,8 @@ def test_every_key_of_repod_toml_is_documented() -> None:
     dotted |= {f"torrents.{field.name}" for field in dataclasses.fields(Settings().torrents)}
     unicast = {field.name for field in dataclasses.fields(UnicastSettings)}
     multicast = {field.name for field in dataclasses.fields(MulticastSettings)}
-    assert _first_column("## Settings of repod") == dotted | unicast | multicast
+    p2p = {field.name for field in dataclasses.fields(SwarmSettings)}
+    assert _first_column("## Settings of repod") == dotted | unicast | multicast | p2p
 
 
 def test_defaults_on_the_page_are_the_defaults() -> None:

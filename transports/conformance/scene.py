@@ -22,6 +22,7 @@ from transports.base import (
     ServedSession,
     ServerContext,
     ServerTransport,
+    Sharing,
 )
 from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
 
@@ -120,6 +121,8 @@ async def take_all(scene: Scene, incoming: Incoming, want: WantMap) -> list[int]
     async for delivery in incoming:
         check_good(scene, delivery)
         want.discard(delivery.chunk)
+        if isinstance(scene.client, Sharing):
+            scene.client.verified(delivery.chunk, delivery.frame, delivery.encoding)
         incoming.accept(delivery)
         taken.append(delivery.chunk)
         delivery.release()

@@ -21,7 +21,9 @@ import pytest
 from repod.layout import Layout
 
 ROOT = Path(__file__).parents[3]
-LINE = re.compile(r"repod: serving (\S+) on (https://127\.0\.0\.1:(\d+)) \(multicast lane \d+, unicast lane (\d+)\)\n")
+LINE = re.compile(
+    r"repod: serving (\S+) on (https://127\.0\.0\.1:(\d+)) \(multicast lane \d+, p2p lane \d+, unicast lane (\d+)\)\n"
+)
 MEMORY_LIMIT_KIB = 250 * 1024
 
 

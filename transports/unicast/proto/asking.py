@@ -106,6 +106,16 @@ class AskingLane:
         return self._arriving is not None or bool(self._events)
 
     @property
+    def has_event(self) -> bool:
+        """`poll_event` has something to say."""
+        return bool(self._events)
+
+    @property
+    def body_left(self) -> int:
+        """Bytes of a stored frame that are still to come before anything else."""
+        return len(self._reader.next_buffer()) if self._arriving is not None else 0
+
+    @property
     def slots(self) -> int:
         """Slots given and not filled."""
         return len(self._slots)

@@ -1,0 +1,169 @@
+"""The connections of one swarm: to the origin and to the neighbours repod names, made again when they break."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from core.errors import OgcastError
+from transports.p2p.proto.credentials import lane_name
+from transports.p2p.proto.limits import MAX_NEIGHBOURS
+from transports.p2p.proto.messages import PeerAddress
+from transports.p2p.proto.requests import ORIGIN
+from transports.p2p.source_lane import SourceLane
+from transports.unicast.dial import dial
+from transports.unicast.proto.asking import AskingLane
+
+__all__ = ["Neighbourhood"]
+
+TRIES_MAX = 3
+"""Times in a row a neighbour is dialled in vain before it is given up, until repod names it again."""
+PAUSE_FIRST_S = 0.5
+PAUSE_LONGEST_S = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Address:
+    host: str
+    port: int
+    name: str
+    """Session id of the handshake."""
+    key: bytes
+
+
+class Neighbourhood:
+    """Lanes by source: the id of a neighbour, or ORIGIN."""
+
+    def __init__(
+        self,
+        *,
+        make: Callable[[int, str, bytes], AskingLane],
+        on_step: Callable[[SourceLane], None],
+        on_lost: Callable[[int, str], None],
+        interface: str | None,
+    ) -> None:
+        """`make` builds the machine of a lane from source, session id and key; `on_lost` tells of a neighbour that was
+        given up."""
+        self._make = make
+        self._on_step = on_step
+        self._on_lost = on_lost
+        self._interface = interface
+        self._known: dict[int, PeerAddress] = {}
+        self._banned: set[int] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._bridging = False
+        self.me = 0
+        """This client's own id."""
+        self.lanes: dict[int, SourceLane] = {}
+        """Lanes that are dialled, connected or open."""
+        self.refused = 0
+        """Neighbours beyond MAX_NEIGHBOURS."""
+
+    def dial_origin(self, host: str, port: int, name: str, key: bytes) -> None:
+        """Connect to the origin, and again whenever that breaks."""
+        self._keep(ORIGIN, _Address(host=host, port=port, name=name, key=key))
+
+    def is_bridge(self, source: int) -> bool:
+        """Only to be asked while repod is out of reach."""
+        peer = self._known.get(source)
+        return peer is not None and peer.bridge
+
+    def is_near(self, source: int) -> bool:
+        """In the same subnet."""
+        peer = self._known.get(source)
+        return peer is not None and peer.same_subnet
+
+    def meet(self, peers: Iterable[PeerAddress]) -> None:
+        """Neighbours from now on."""
+        for peer in peers:
+            if peer.id in (self.me, ORIGIN) or peer.id in self._banned:
+                continue
+            if peer.id not in self._known and len(self._known) >= MAX_NEIGHBOURS:
+                self.refused += 1
+                continue
+            before, self._known[peer.id] = self._known.get(peer.id), peer
+            if before == peer and peer.id in self._tasks and not self._tasks[peer.id].done():
+                continue
+            if before is not None and before.credential == peer.credential and peer.id in self.lanes:
+                continue
+            if not peer.bridge or self._bridging:
+                self._dial(peer)
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Neighbours no more."""
+        for source in ids:
+            self._known.pop(source, None)
+            self._stop(source)
+
+    def ban(self, ids: Iterable[int]) -> None:
+        """Never again."""
+        banned = set(ids)
+        self._banned |= banned
+        self.forget(banned)
+
+    def use_bridges(self, use: bool) -> None:
+        """Repod is out of reach: connect to the bridges; or it is back."""
+        if use == self._bridging:
+            return
+        self._bridging = use
+        for peer in list(self._known.values()):
+            if peer.bridge and use:
+                self._dial(peer)
+            elif peer.bridge:
+                self._stop(peer.id)
+
+    async def close(self) -> None:
+        """End all connections."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for lane in list(self.lanes.values()):
+            lane.close()
+        self.lanes.clear()
+
+    # ------------------------------------------------------------------ inside
+
+    def _dial(self, peer: PeerAddress) -> None:
+        self._stop(peer.id)
+        address = _Address(host=peer.host, port=peer.port, name=lane_name(self.me), key=peer.credential)
+        self._keep(peer.id, address)
+
+    def _keep(self, source: int, address: _Address) -> None:
+        self._tasks[source] = asyncio.create_task(self._keep_up(source, address))
+
+    def _stop(self, source: int) -> None:
+        task = self._tasks.pop(source, None)
+        if task is not None:
+            task.cancel()
+        lane = self.lanes.pop(source, None)
+        if lane is not None:
+            lane.close()
+            self._on_step(lane)
+
+    async def _keep_up(self, source: int, address: _Address) -> None:
+        """One connection after the other."""
+        failures = 0
+        while True:
+            lane = self.lanes[source] = SourceLane(source, self._make(source, address.name, address.key), self._on_step)
+            try:
+                await dial(address.host, address.port, functools.partial(_self, lane), interface=self._interface)
+                await lane.ended.wait()
+                reason = str(lane.failed or "it was closed")
+            except OgcastError as error:
+                reason = str(error)
+            finally:
+                lane.close()
+                if self.lanes.get(source) is lane:
+                    del self.lanes[source]
+            failures = 0 if lane.opened else failures + 1
+            if source != ORIGIN and failures >= TRIES_MAX:
+                self._on_lost(source, reason)
+                return
+            await asyncio.sleep(min(PAUSE_FIRST_S * 2**failures, PAUSE_LONGEST_S))
+
+
+def _self(lane: SourceLane) -> SourceLane:
+    return lane

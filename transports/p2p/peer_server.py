@@ -1,0 +1,214 @@
+"""The serving side of a peer: listens, admits those repod vouches for, and sends what the shelf holds.
+
+The lanes are those of the unicast server, on the session's own loop: a few connections, whose chunks go from memory to
+the socket by `sendfile`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterable
+
+from images.stores import ChunkReader
+from transports.p2p.proto.credentials import credential, member_of
+from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
+from transports.p2p.shelf import Shelf
+from transports.unicast.lane import READ_BYTES, Lane
+from transports.unicast.proto.frames import Header, Op, Status, encode_text
+from transports.unicast.proto.grants import Grant, LookUp, Store
+from transports.unicast.proto.patience import LaneTimes
+from transports.unicast.proto.server import ServerLane
+
+__all__ = ["PeerServer"]
+
+BACKLOG = 64
+ACCEPTS_AT_ONCE = 16
+LANES_MAX = 64
+"""Connections in all; further ones are refused and counted."""
+LANES_PER_ADDRESS_MAX = 32
+"""One peer needs one; several may sit behind one address."""
+TIMES = LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=30.0)
+ACCEPT_PAUSE_S = 1.0
+
+
+class PeerServer:
+    """A LaneHost. `start` listens, `admit` says with which key; nobody is admitted before."""
+
+    def __init__(self, shelf: Shelf, *, upload_bytes_per_s: int = 0, dscp: int = 0) -> None:
+        self._shelf = shelf
+        self._dscp = dscp
+        self._loop = asyncio.get_running_loop()
+        self._listener: socket.socket | None = None
+        self._listen_key: bytes | None = None
+        self._banned: set[int] = set()
+        self._lanes: dict[int, Lane] = {}
+        self._addresses: Counter[str] = Counter()
+        self._slots = UploadSlots()
+        self._numbers = 0
+        self._scratch = bytearray(READ_BYTES)
+        self._ticking = False
+        self.counts: Counter[str] = Counter()
+        shelf.on_news = self._tell_news
+        shelf.on_gone = self._tell_gone
+
+    @property
+    def port(self) -> int:
+        """Where others may ask; 0 when nothing listens."""
+        return 0 if self._listener is None else int(self._listener.getsockname()[1])
+
+    @property
+    def lanes(self) -> int:
+        """Connections of others."""
+        return len(self._lanes)
+
+    def start(self, host: str) -> None:
+        """Listen on `host`, on any free port. OSError if that is not possible."""
+        if self._listener is None:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, 0), family=family, backlog=BACKLOG)
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._accept)
+
+    def admit(self, listen_key: bytes) -> None:
+        """From now on those are admitted that repod gave a credential made from this key. Others stay connected."""
+        self._listen_key = listen_key
+
+    def ban(self, members: Iterable[int]) -> None:
+        """Serve these no more."""
+        self._banned.update(members)
+        for lane in list(self._lanes.values()):
+            if member_of(lane.machine.session_id or "") in self._banned:
+                lane.end(Status.DENIED, "banned by the repository")
+
+    async def close(self) -> None:
+        """Tell those who are connected, and stop; repeating is harmless."""
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        for lane in list(self._lanes.values()):
+            lane.end(Status.STOPPING, "this peer leaves")
+        await asyncio.sleep(0)
+        for lane in list(self._lanes.values()):
+            lane.close("")
+
+    # ------------------------------------------------------------------ connections
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                sock, peer = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                self.counts["accept_failures"] += 1
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
+                return
+            self._admit(sock, str(peer[0]))
+
+    def _accept_again(self) -> None:
+        if self._listener is not None:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _admit(self, sock: socket.socket, address: str) -> None:
+        sock.setblocking(False)
+        if len(self._lanes) >= LANES_MAX or self._addresses[address] >= LANES_PER_ADDRESS_MAX:
+            self.counts["lanes_refused"] += 1
+            text = encode_text("too many connections")
+            with contextlib.suppress(OSError), sock:
+                sock.send(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._dscp:
+            with contextlib.suppress(OSError):
+                if sock.family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, self._dscp << 2)
+                else:
+                    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+        machine = ServerLane(find=self._find, nonce=os.urandom(32), times=TIMES, window_bytes=1, now=self._loop.time())
+        self._numbers += 1
+        self._addresses[address] += 1
+        lane = Lane(sock, address, machine, self, self._numbers, self._scratch)
+        self._lanes[self._numbers] = lane
+        self._slots.join(self._numbers)
+        lane.pump()
+
+    def _find(self, name: str) -> Grant | None:
+        member = member_of(name)
+        if member is None or self._listen_key is None or member in self._banned:
+            return None
+        return Grant(key=credential(self._listen_key, member), image=self._shelf.manifest, holdings=self._shelf)
+
+    def _tell_news(self, chunks: list[int]) -> None:
+        for lane in list(self._lanes.values()):
+            lane.machine.tell_news(chunks)
+            lane.pump()
+
+    def _tell_gone(self, chunks: list[int]) -> None:
+        for lane in list(self._lanes.values()):
+            lane.machine.tell_gone(chunks)
+            lane.pump()
+
+    # ------------------------------------------------------------------ LaneHost
+
+    def chunks_of(self, session_id: str) -> ChunkReader | None:
+        """See LaneHost."""
+        return self._shelf
+
+    def count(self, counter: str, amount: int = 1) -> None:
+        """See LaneHost."""
+        self.counts[counter] += amount
+
+    def handle_progress(self, lane: Lane) -> None:
+        """See LaneHost."""
+        if lane.closed and self._lanes.pop(lane.number, None) is not None:
+            self._slots.forget(lane.number)
+            self._addresses[lane.address] -= 1
+            if not self._addresses[lane.address]:
+                del self._addresses[lane.address]
+            if lane.machine.reason is not None:
+                self.counts["lanes_broken"] += 1
+            self._wake()
+
+    def ask_turn(self, lane: Lane) -> bool:
+        """See LaneHost."""
+        has_turn = self._slots.ask(lane.number, self._loop.time())
+        if not has_turn and not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TELL_AFTER_S, self._tick)
+        self._wake()
+        return has_turn
+
+    def spend_turn(self, lane: Lane, count: int) -> None:
+        """See LaneHost."""
+        self._slots.spend(lane.number, count)
+
+    def leave_turn(self, lane: Lane) -> None:
+        """See LaneHost."""
+        self._slots.leave(lane.number)
+        self._wake()
+
+    def do_work(self, lane: Lane, work: LookUp | Store) -> None:
+        """Never asked: a peer takes no captures."""
+        self._loop.call_soon(lane.end, Status.FAILED, "a peer takes no captures")
+
+    def _wake(self) -> None:
+        while (number := self._slots.poll_granted()) is not None:
+            if (lane := self._lanes.get(number)) is not None:
+                self._loop.call_soon(lane.pump)
+
+    def _tick(self) -> None:
+        """While somebody waits: tell where it stands."""
+        for number, place in self._slots.poll_notices(self._loop.time()):
+            if (lane := self._lanes.get(number)) is not None:
+                lane.machine.handle_waiting(place)
+                lane.pump()
+        self._ticking = self._slots.waiting > 0
+        if self._ticking:
+            self._loop.call_later(TELL_AFTER_S, self._tick)
