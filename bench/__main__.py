@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import compileall
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -124,6 +125,8 @@ def _show(result: Result, out: Console) -> None:
 
 def main() -> None:
     """Entry point."""
+    # a scenario that is stopped gives its loop devices, mounts and folder back, as after Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if sys.argv[1:2] == ["lab"]:
             from bench.lab.cli import make_app

@@ -192,13 +192,16 @@ def _mounted(image: Path, fs: str, folder: Path) -> Iterator[Path]:
         # In the foreground, ntfs-3g ends when all is on the device; detached, it still writes after umount returned.
         words = [program, "-o", "no_detach"] if fs == "ntfs" else [program, "-t", fs]
         with subprocess.Popen([*words, str(device), str(root)], stderr=subprocess.PIPE, text=True) as mounting:
-            _wait_until_mounted(root, mounting, fs)
             try:
+                _wait_until_mounted(root, mounting, fs)
                 yield root
                 if fs == "ext4":
                     subprocess.run(["fstrim", str(root)], check=False, capture_output=True, timeout=COMMAND_TIMEOUT_S)
             finally:
-                subprocess.run(["umount", str(root)], check=True, timeout=COMMAND_TIMEOUT_S)
+                if root.is_mount():
+                    subprocess.run(["umount", str(root)], check=True, timeout=COMMAND_TIMEOUT_S)
+                else:
+                    mounting.kill()
                 mounting.wait(COMMAND_TIMEOUT_S)
 
 

@@ -123,7 +123,10 @@ class Repository:
         for _ in range(_LOCATE_ATTEMPTS_MAX):
             place = self._index.lookup(digest)
             if place is None:
-                raise ChunkError(f"the store does not hold chunk {digest.hex()[:16]}…")
+                raise ChunkError(
+                    f"the store does not hold chunk {digest.hex()[:16]}…",
+                    hint="run verify: it names the images that miss chunks; import or capture them again",
+                )
             try:
                 fd = self._packs.fd(place.pack)
             except FileNotFoundError:

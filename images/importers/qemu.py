@@ -205,4 +205,7 @@ def _program(name: str) -> str:
 def _complaint(program: str, said: IO[bytes]) -> OgcastError:
     said.seek(0)
     words = said.read(4096).decode("utf-8", "replace").strip().splitlines()
-    return ImageFileError(f"{program} refused the image: {words[-1] if words else 'it said nothing'}")
+    return ImageFileError(
+        f"{program} refused the image: {words[-1] if words else 'it said nothing'}",
+        hint="it is damaged or was not copied to its end: copy it again",
+    )

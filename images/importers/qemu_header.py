@@ -59,7 +59,9 @@ def _check_qcow2(head: bytes) -> None:
 
 
 def _check_vmdk(head: bytes) -> None:
-    if not head.startswith(b"KDMV") or len(head) < _SECTOR_BYTES:
+    if head.startswith(b"KDMV") and len(head) < _SECTOR_BYTES:
+        raise ImageFileError("truncated vmdk header", hint="the image was not copied to its end: copy it again")
+    if not head.startswith(b"KDMV"):
         raise ImageFileError("the vmdk image is only a description of other files", hint=_HINT)
     _, _version, _flags, capacity, _grain, offset, sectors = _VMDK.unpack_from(head)
     if capacity == 0:

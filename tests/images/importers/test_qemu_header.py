@@ -49,6 +49,7 @@ def test_qcow2_that_names_others_is_refused(head: bytes, words: str) -> None:
 @pytest.mark.parametrize(
     ("head", "words"),
     [
+        (vmdk(GOOD)[:40], "truncated"),
         (vmdk(GOOD, capacity=0), "only a description"),
         (b"# Disk DescriptorFile\n" + bytes(600), "only a description"),
         (b"COWD" + bytes(600), "only a description"),
