@@ -88,6 +88,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._told_waiting = 0
         self._left = False
 
@@ -226,9 +227,11 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         if self._left or deadline == float("inf"):
             return
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            # uvloop's handle of a moment that has passed cannot say when it rings.
+            if self._rings_at <= deadline:
                 return
             self._timer.cancel()
+        self._rings_at = deadline
         self._timer = self._loop.call_at(deadline, self._ring)
 
     def _ring(self) -> None:

@@ -69,6 +69,7 @@ class Lane:
         self._reading = False
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._working = False
         self._lingering = False
         self._fresh: set[Digest] = set()
@@ -296,10 +297,12 @@ class Lane:
         """One timer, moved only when it would ring too late."""
         deadline = self.machine.deadline
         if self._timer is not None:
-            if self._timer.when() <= deadline and not self._timer.cancelled():
+            # uvloop's handle of a moment that has passed cannot say when it rings.
+            if self._rings_at <= deadline and not self._timer.cancelled():
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(min(deadline, self._loop.time() + 3600), self._ring)
+        self._rings_at = min(deadline, self._loop.time() + 3600)
+        self._timer = self._loop.call_at(self._rings_at, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
