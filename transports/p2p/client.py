@@ -22,6 +22,7 @@ from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.offer import SwarmOffer
 from transports.p2p.peer_server import PeerServer
+from transports.p2p.proto.messages import Gone
 from transports.p2p.proto.requests import ORIGIN
 from transports.p2p.proto.swarm import Swarm
 from transports.p2p.shelf import Shelf
@@ -121,6 +122,8 @@ class SwarmClient:
         self._incoming = incoming
         try:
             await membership.connect()
+            if server is not None:
+                server.on_gone = lambda chunks: membership.send(Gone(chunks=tuple(chunks)))
             incoming.begin(membership, neighbours)
             neighbours.dial_origin(host, offer.origin_port, session_id, key)
             yield incoming

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, member_of
@@ -52,6 +52,8 @@ class PeerServer:
         self._scratch = bytearray(READ_BYTES)
         self._ticking = False
         self.counts: Counter[str] = Counter()
+        self.on_gone: Callable[[list[int]], None] = lambda chunks: None
+        """Told, beside the peers, what is held no more."""
         shelf.on_news = self._tell_news
         shelf.on_gone = self._tell_gone
 
@@ -151,6 +153,7 @@ class PeerServer:
             lane.pump()
 
     def _tell_gone(self, chunks: list[int]) -> None:
+        self.on_gone(chunks)
         for lane in list(self._lanes.values()):
             lane.machine.tell_gone(chunks)
             lane.pump()
