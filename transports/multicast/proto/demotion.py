@@ -23,6 +23,8 @@ COST_S = 5.0
 GREED_SHARE = 0.25
 GREED_S = 1.0
 """Who costs this much is not watched for longer: no honest member needs it."""
+FEW_PACKETS = 1000
+"""A share of fewer packets says nothing: the repairs of one stall would look like a third of a small image."""
 RETURN_S = 20.0
 EVERY_S = 0.1
 
@@ -95,7 +97,9 @@ class Demotion:
                 reason=f"loses {member.loss:.0%} of the packets where the group loses {normal:.1%}",
             )
         since, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
-        cost = (member.sole_packets - sole) / max(1, packets_sent - sent)
+        if packets_sent - sent < FEW_PACKETS:
+            return None
+        cost = (member.sole_packets - sole) / (packets_sent - sent)
         greedy = now - since >= GREED_S and cost > GREED_SHARE
         if now - since < COST_S and not greedy:
             return None

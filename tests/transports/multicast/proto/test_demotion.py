@@ -86,3 +86,14 @@ def test_who_asks_for_a_quarter_of_everything_is_not_watched_for_long() -> None:
     greedy.sole_packets = 300
     ((now, verdict),) = polls(demotion, members, 0.9, 1.0, sent=1000)
     assert (now, verdict.member, verdict.lane) == (1.0, 2, "unicast")
+
+
+def test_a_share_of_few_packets_says_nothing() -> None:
+    members = room(0.0, 0.0)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, sent=0)
+    stalled = members.get(1)
+    assert stalled is not None
+    stalled.sole_packets = 330
+    assert polls(demotion, members, 1.0, 5.0, 10.0, sent=999) == []
+    assert [verdict.member for _, verdict in polls(demotion, members, 10.1, sent=1000)] == [1]
