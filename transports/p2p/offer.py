@@ -26,7 +26,7 @@ class SwarmOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Of both; empty: the repository's own."""
     mode: Literal["peer", "seeder", "leecher"] = "peer"
     seconds: Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)] = 60
-    """How long to go on serving at the end; 0: until repod says stop."""
+    """How long to go on giving at the end; 0: a seeder without end, a peer not at all."""
     upload_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     """What a peer may send; 0: as much as it can."""
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0

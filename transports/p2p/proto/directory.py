@@ -74,6 +74,7 @@ class Directory:
         self._out = Outbox()
         self._society = Society(self._members, self._out, rng)
         self._joined = 0
+        self._lacked = False
         self.traffic: dict[str, Traffic] = {}
         """By subnet, of all that ever were members."""
         self.counts: Counter[str] = Counter()
@@ -386,7 +387,9 @@ class Directory:
         self._check_stop()
 
     def _check_stop(self) -> None:
-        if self.lacking:
+        # Who comes complete when nobody lacks anything is there for those who come later: only a change is told.
+        before, self._lacked = self._lacked, self.lacking > 0
+        if self._lacked or not before:
             return
         for member in self._members.values():
             if member.here and member.mode == "peer" and not member.stopped:

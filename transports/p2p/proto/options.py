@@ -1,7 +1,7 @@
 """OpenGnsys' option string of the torrent protocols, as its consoles write it: `mode[:seconds]`, such as `peer:60`.
 
-A `peer` gives to others while it takes, and for some seconds after it has everything; a `seeder` goes on giving, a
-`leecher` never gives.
+A `peer` gives to others while it takes, and for some seconds after it has everything; a `seeder` goes on giving until
+it is stopped, or for the seconds it names; a `leecher` never gives.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ class SwarmOptions:
 
     mode: str
     seconds: int
-    """For so long at most a client gives to others after it has everything."""
+    """For so long at most a client gives to others after it has everything; 0: a seeder without end, a peer not at
+    all."""
 
 
 def parse_options(text: str, *, default: SwarmOptions) -> SwarmOptions:
-    """Empty asks for what is usual. UsageError that names the field."""
-    if not text.strip():
-        return default
-    mode, colon, seconds = text.strip().partition(":")
+    """`default` says what `text` leaves open; a seeder has no end unless it names one. UsageError names the field."""
+    mode, colon, seconds = (text.strip() or default.mode).partition(":")
     if mode.lower() not in MODES:
         raise UsageError(f"mode {mode[:32]!a} of torrent", hint=f"modes: {', '.join(MODES)}; such as peer:60")
     if not colon:
-        return SwarmOptions(mode=mode.lower(), seconds=default.seconds)
+        return SwarmOptions(mode=mode.lower(), seconds=0 if mode.lower() == "seeder" else default.seconds)
     if not re.fullmatch(r"[0-9]{1,9}", seconds) or int(seconds) > SECONDS_MAX:
         raise UsageError(
             f"seconds {seconds[:32]!a} of torrent", hint=f"a number from 0 to {SECONDS_MAX}; such as {mode.lower()}:60"

@@ -331,6 +331,16 @@ def test_the_last_one_who_leaves_frees_the_others() -> None:
     assert len(swarm.told(one, Stop)) == 1
 
 
+def test_a_peer_that_comes_complete_stays_for_those_who_come_later() -> None:
+    swarm = Swarm(chunks=2)
+    giver = swarm.join("a", held=[0, 1])
+    swarm.run()
+    assert swarm.told(giver, Stop) == []
+    late = swarm.join("b")
+    swarm.have(late, 0, 1)
+    assert len(swarm.told(giver, Stop)) == 1
+
+
 def test_figures_are_kept_by_subnet_when_members_have_gone() -> None:
     swarm = Swarm()
     one = swarm.join("a", subnet="lab 1")
