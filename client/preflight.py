@@ -190,10 +190,19 @@ def _open(target: str, flags: int) -> int:
         raise _open_error(error, target) from error
 
 
+def _holder(target: str) -> str:
+    from images.importers.exclusive import holder_of  # importers are needed for this message only
+
+    try:
+        return holder_of(os.stat(target).st_rdev)
+    except OSError as error:
+        return str(error.strerror)
+
+
 def _open_error(error: OSError, target: str) -> OgcastError:
     match error.errno:
         case errno.EBUSY | errno.ETXTBSY:
-            return LockedError(f"{target} is busy: {error.strerror}", hint="something holds it open exclusively")
+            return LockedError(f"{target} is busy: {_holder(target)}", hint="release it first; nothing was written")
         case errno.EEXIST | errno.ELOOP:
             return PartitionError(
                 f"{target} is a symbolic link that leads nowhere", hint="name the file itself, or mend the link"

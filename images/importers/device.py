@@ -20,6 +20,7 @@ from core.errors import FileSystemError, LockedError
 from images.extents import Extent, Extents, ExtentsBuilder, Kind
 from images.importers.direct import READ_THROUGH_BYTES, DirectReader, joined
 from images.importers.domain_map import DomainMap
+from images.importers.exclusive import ExclusiveHold
 from images.importers.fs_detect import detect_file_system, partclone_program
 from images.importers.input import Input
 from images.importers.mounts import mounted_for_writing
@@ -57,6 +58,7 @@ class DeviceSource(ImageSource):
         self._is_device = source.is_block_device
         self._map: _MapProgram | None = None
         self._direct: DirectReader | None = None
+        self._hold: ExclusiveHold | None = None
         assert source.fd is not None
         self._fd = source.fd
         self.kind = "device" if self._is_device else "raw"
@@ -73,6 +75,8 @@ class DeviceSource(ImageSource):
         self.extents: Extents = Extents.all_data(self.size)
         if options.fs is not FileSystemUse.NONE and self.size:
             self._ask_the_file_system(options)
+        if self._is_device:
+            self._keep_writers_off(options)
 
     def read_data(self, extent: Extent, view: memoryview) -> int:
         return read_exactly(self._fd, extent.start, view, name=self._source.name, is_device=self._is_device)
@@ -94,10 +98,24 @@ class DeviceSource(ImageSource):
             self._map.close()
         if self._direct is not None:
             self._direct.close()
+        if self._hold is not None:
+            self._hold.close()
         self._source.close()
+
+    def _keep_writers_off(self, options: ImportOptions) -> None:
+        """Not before the map is there: tools of file systems may want the device for themselves."""
+        hold = ExclusiveHold(self._source.name)
+        self._hold = hold
+        if hold.user is not None and not options.force:
+            self.close()
+            raise LockedError(f"{self._source.name} is {hold.user}", hint="unmount it there as well (or --force)")
 
     def _refuse_writers(self, options: ImportOptions) -> None:
         use = mounted_for_writing(self._source.name)
+        if use is None:
+            hold = ExclusiveHold(self._source.name)
+            hold.close()
+            use = hold.user
         if use is None:
             return
         if not options.force:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["mounted_for_writing", "mounts_of", "parse_mountinfo"]
+__all__ = ["family_of", "mounted_for_writing", "mounts_of", "parse_mountinfo"]
 
 _DEPTH_MAX = 8  # device-mapper on RAID on a partition … ; deeper stacks do not exist
 
 
 def mounted_for_writing(path: str) -> str | None:
     """How `path`, a part of it or something built on it is in use for writing (`mounted at /home`, `swap`), or None."""
-    devices = _family(os.stat(path).st_rdev)
+    devices = family_of(os.stat(path).st_rdev)
     for device, where, writable in mounts_of(Path("/proc/self/mountinfo").read_text(errors="replace")):
         if writable and device in devices:
             return f"mounted at {where}"
@@ -48,13 +48,14 @@ def parse_mountinfo(text: str) -> list[tuple[int, str, str, bool]]:
     return found
 
 
-def _family(device: int) -> set[int]:
-    """The device, its partitions, and everything that is built on any of them."""
-    found: set[int] = set()
+def family_of(device: int) -> dict[int, bool]:
+    """The device, its partitions, and everything that is built on any of them; True for those that carry nothing."""
+    found: dict[int, bool] = {}
     waiting = [device]
     for _ in range(_DEPTH_MAX):
-        found.update(waiting)
-        waiting = [kin for one in waiting for kin in _kin(one) if kin not in found]
+        kin = {one: _kin(one) for one in waiting}
+        found.update((one, not above) for one, above in kin.items())
+        waiting = [one for above in kin.values() for one in above if one not in found]
     return found
 
 

@@ -111,7 +111,7 @@ def test_a_device_somebody_holds_exclusively_is_busy(loop: Callable[..., Path]) 
     device = loop(16 * MIB)
     holder = os.open(device, os.O_RDONLY | os.O_EXCL)
     try:
-        with pytest.raises(LockedError):
+        with pytest.raises(LockedError, match="held by another program"):
             open_target(str(device), NEEDS)
     finally:
         os.close(holder)
