@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arena import Arena, Slot
+from core.arena import Arena
 from core.errors import ChunkError, ConnectionFailedError, OgcastError, ProtocolError, TransferError
-from core.ids import ChunkIndex
 from core.wantmap import WantMap
 from transports.base import Delivery
-from transports.member.proto.maps import unpack_wants
+from transports.p2p.exchange import Exchange
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.peer_server import PeerServer
+from transports.p2p.proto.hope import Hope
 from transports.p2p.proto.messages import (
     Assign,
     BadChunk,
@@ -26,28 +25,23 @@ from transports.p2p.proto.messages import (
     Closing,
     Damaged,
     Done,
-    Failed,
     Forget,
     Health,
     Lost,
     Meet,
-    Need,
     Release,
     Stop,
     SwarmMessage,
     Welcome,
 )
-from transports.p2p.proto.swarm import ORIGIN, Swarm
+from transports.p2p.proto.swarm import Swarm
 from transports.p2p.shelf import Shelf
 from transports.p2p.source_lane import SourceLane
-from transports.p2p.traffic import Traffic, digest_received, source_name, source_of
-from transports.unicast.proto.answers import Gone, Held, News, Received, Refused, Returned
+from transports.p2p.traffic import Traffic, digest_received, source_of
 
 __all__ = ["SwarmIncoming"]
 
 TICK_S = 0.1
-GIVE_UP_S = 10.0
-"""Without repod, and nothing coming from any neighbour for so long: the session tries something else."""
 
 
 class SwarmIncoming:
@@ -72,15 +66,18 @@ class SwarmIncoming:
         self._on_event = on_event
         self._membership: Membership | None = None
         self._neighbours: Neighbourhood | None = None
-        self._ready: deque[Delivery] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._ticker: asyncio.Task[None] | None = None
         self._failed: OgcastError | None = None
         self._left = False
-        self._unreachable_since: float | None = None
-        self._seen: Counter[int] = Counter()
         self._traffic = Traffic(now=self._loop.time())
+        self._hope = Hope()
+        self._given = 0
+        self._moved_at = self._loop.time()
+        self._exchange = Exchange(
+            swarm=swarm, want=want, arena=arena, traffic=self._traffic, send=self._send, on_change=self._handle_change
+        )
         self.stopped = ""
         """Why nobody needs this client's chunks any more, once repod said so."""
 
@@ -88,6 +85,7 @@ class SwarmIncoming:
         """Everything is connected: go on by itself from now on."""
         self._membership = membership
         self._neighbours = neighbours
+        self._exchange.begin(neighbours)
         self._ticker = self._loop.create_task(self._tick())
         membership.begin()
 
@@ -114,8 +112,8 @@ class SwarmIncoming:
         return self
 
     async def __anext__(self) -> Delivery:
-        self._change()
-        while not self._ready:
+        self._exchange.change()
+        while not self._exchange.ready:
             if self._failed is not None:
                 raise self._failed
             if self._left:
@@ -128,14 +126,14 @@ class SwarmIncoming:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._ready.popleft()
+        return self._exchange.ready.popleft()
 
     def accept(self, delivery: Delivery) -> None:
         """See Incoming."""
         assigned = self._swarm.accept(delivery.chunk)
         if self._membership is not None:
             self._membership.note_have(delivery.chunk, at_once=assigned)
-        self._change()
+        self._exchange.change()
 
     def reject(self, delivery: Delivery, reason: str) -> None:
         """See Incoming. A neighbour that sent it is banned, and repod told with both digests."""
@@ -150,7 +148,7 @@ class SwarmIncoming:
                 )
             )
             self._ban([source])
-        self._change()
+        self._exchange.change()
 
     async def close(self) -> None:
         """Leave the swarm; every slot that no delivery holds goes back."""
@@ -159,10 +157,7 @@ class SwarmIncoming:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
-        if self._neighbours is not None:
-            await self._neighbours.close()
-        while self._ready:
-            self._ready.popleft().release()
+        await self._exchange.close()
         if self._membership is not None:
             await self._membership.close(None if len(self._want) else Done())
 
@@ -222,90 +217,26 @@ class SwarmIncoming:
                     self._fail(TransferError(f"the repository ended the session: {message.reason}"))
             case _:
                 raise ProtocolError("the repository sent what only members send")
-        self._change()
+        self._exchange.change()
 
     def handle_reachable(self, reachable: bool) -> None:
         """See MemberHost."""
         assert self._neighbours is not None
         self._swarm.handle_repod(reachable)
-        self._unreachable_since = None if reachable else self._loop.time()
+        self._hope.handle_repod(reachable, self._loop.time())
         self._neighbours.use_bridges(not reachable)
         self._on_event("swarm-repository", {"reachable": reachable})
-        self._change()
+        self._exchange.change()
 
     # ------------------------------------------------------------------ lanes
 
     def handle_step(self, lane: SourceLane) -> None:
         """Something happened on a lane."""
-        swarm, machine, source = self._swarm, lane.machine, lane.source
-        if self._left:
-            return
-        now = self._loop.time()
-        if machine.opened and not lane.opened:
-            lane.opened = True
-            assert self._neighbours is not None
-            swarm.handle_source(source, now, bridge=self._neighbours.is_bridge(source))
-            if source != ORIGIN:
-                lane.ask_map()
-        if lane.opened:
-            swarm.requests.handle_waiting(source, machine.waiting > 0)
-            if machine.arriving is not None:
-                swarm.handle_begun(source, machine.arriving)
-            try:
-                self._drain(lane, now)
-            except ProtocolError as error:
-                machine.handle_eof(str(error))
-        if lane.failed is not None or lane.closed:
-            self._seen.pop(source, None)
-            if lane.opened:
-                swarm.handle_source_gone(source, now)
-            if not lane.closed:
-                lane.close()
-        self._pump()
-
-    def _drain(self, lane: SourceLane, now: float) -> None:
-        swarm, source = self._swarm, lane.source
-        while (event := lane.poll_event()) is not None:
-            match event:
-                case Received():
-                    slot = event.slot
-                    if not swarm.handle_arrived(source, event.chunk, now):
-                        slot.release()
-                        continue
-                    assert self._neighbours is not None
-                    self._traffic.note(source, event.length, near=self._neighbours.is_near(source))
-                    self._ready.append(
-                        Delivery(
-                            chunk=ChunkIndex(event.chunk),
-                            encoding=event.encoding,
-                            frame=slot.view[: event.length],
-                            source=source_name(source),
-                            release=self._releaser(slot.release),
-                        )
-                    )
-                case Refused():
-                    swarm.handle_refused(source, event.chunk)
-                case Returned():
-                    swarm.handle_returned(source, event.chunk)
-                case Held():
-                    swarm.handle_map(source, unpack_wants(event.packed, self._want.count))
-                case News():
-                    swarm.handle_news(source, event.chunks)
-                case Gone():
-                    swarm.handle_gone(source, event.chunks)
+        self._exchange.handle_step(lane)
 
     def handle_lost(self, source: int, reason: str) -> None:
         """A neighbour was given up."""
         self._send(Lost(peer=source, reason=reason[:512]))
-
-    def _releaser(self, release: Callable[[], None]) -> Callable[[], None]:
-        def give_back() -> None:
-            release()
-            # The slot pays for another chunk at once.
-            if not self._left:
-                self._loop.call_soon(self._change)
-
-        return give_back
 
     def _ban(self, ids: list[int] | tuple[int, ...]) -> None:
         assert self._neighbours is not None
@@ -318,44 +249,9 @@ class SwarmIncoming:
 
     # ------------------------------------------------------------------ between
 
-    def _change(self) -> None:
-        if not self._left:
-            self._swarm.handle_change()
-            self._pump()
-
-    def _pump(self) -> None:
-        """Let the machine speak."""
-        if self._left or self._neighbours is None:
-            return
-        lanes = self._neighbours.lanes
-        now = self._loop.time()
-        self._take_back(lanes)
-        while (asking := self._swarm.poll_ask(now, self._arena.free)) is not None:
-            lanes[asking.source].ask(asking.chunk, self._slot_for(lanes[asking.source]))
-        self._take_back(lanes)
-        for lane in lanes.values():
-            lane.flush()
-        if needs := self._swarm.poll_needs():
-            self._send(Need(chunks=tuple(needs)))
-        if failed := self._swarm.poll_failed():
-            self._send(Failed(chunks=tuple(failed), reason="not taken"))
-        while (slow := self._swarm.poll_slow()) is not None:
-            self._send(Lost(peer=slow, reason="promised chunks and did not send them"))
-        if self._ready or self._failed is not None or self._swarm.finished:
+    def _handle_change(self) -> None:
+        if self._exchange.ready or self._failed is not None or self._swarm.finished:
             self._wake()
-
-    def _take_back(self, lanes: Mapping[int, SourceLane]) -> None:
-        while (cancel := self._swarm.poll_cancel()) is not None:
-            if (lane := lanes.get(cancel.source)) is not None:
-                lane.cancel(cancel.chunk)
-        for lane in lanes.values():
-            while (slot := lane.machine.take_slot()) is not None:
-                slot.release()
-
-    def _slot_for(self, lane: SourceLane) -> Slot:
-        slot = self._arena.try_acquire()
-        assert slot is not None
-        return slot
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -369,30 +265,26 @@ class SwarmIncoming:
         if self._membership is not None:
             self._membership.send(message)
 
-    def _note_flow(self) -> None:
-        """What came since the last look, for the swarm's patience."""
-        assert self._neighbours is not None
-        for source, lane in self._neighbours.lanes.items():
-            self._swarm.requests.handle_bytes(source, lane.bytes_received - self._seen[source])
-            self._seen[source] = lane.bytes_received
-
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             now = self._loop.time()
-            self._note_flow()
-            self._swarm.handle_timer(now)
-            self._change()
+            self._exchange.handle_timer(now)
             self._look_for_hope(now)
 
     def _look_for_hope(self, now: float) -> None:
         """Without repod and without anybody who gives anything, the session has to try something else."""
-        if self._unreachable_since is None or self._swarm.under_way or self._swarm.finished:
+        given = self._server.counts["bytes_sent"] if self._server is not None else 0
+        if given != self._given or self._swarm.under_way:
+            self._given, self._moved_at = given, now
+        if self._swarm.finished:
             return
         assert self._membership is not None
-        quiet = now - max(self._unreachable_since, self._swarm.quiet_since)
         refused = self._membership.refused
-        if refused is not None and quiet >= TICK_S:
-            self._fail(refused)
-        elif quiet >= (GIVE_UP_S if self._swarm.holders.peers else TICK_S):
-            self._fail(ConnectionFailedError("the repository is out of reach, and no peer has what is lacking"))
+        moved_at = max(self._moved_at, self._swarm.quiet_since)
+        if self._hope.is_lost(
+            now, moved_at=moved_at, peers=bool(self._swarm.holders.peers), refused=refused is not None
+        ):
+            self._fail(
+                refused or ConnectionFailedError("the repository is out of reach, and no peer has what is lacking")
+            )

@@ -1,0 +1,187 @@
+"""The lanes of a swarm around its machine: what it asks goes out, what comes back is told it or handed on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from core.arena import Arena, Slot
+from core.errors import ProtocolError
+from core.ids import ChunkIndex
+from core.wantmap import WantMap
+from transports.base import Delivery
+from transports.member.proto.maps import unpack_wants
+from transports.p2p.neighbourhood import Neighbourhood
+from transports.p2p.proto.messages import Failed, Lost, Need, SwarmMessage
+from transports.p2p.proto.swarm import ORIGIN, Swarm
+from transports.p2p.source_lane import SourceLane
+from transports.p2p.traffic import Traffic, source_name
+from transports.unicast.proto.answers import Gone, Held, News, Received, Refused, Returned
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """`begin` before anything else, `close` last; one loop. Whoever changes the machine calls `change` afterwards.
+
+    Deliveries in `ready` belong to whoever takes them out; `close` releases the rest.
+    """
+
+    def __init__(
+        self,
+        *,
+        swarm: Swarm,
+        want: WantMap,
+        arena: Arena,
+        traffic: Traffic,
+        send: Callable[[SwarmMessage], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """`send` tells repod; `on_change` is called when there may be a delivery, or nothing more to wait for."""
+        self._swarm = swarm
+        self._want = want
+        self._arena = arena
+        self._traffic = traffic
+        self._send = send
+        self._on_change = on_change
+        self._neighbours: Neighbourhood | None = None
+        self._loop = asyncio.get_running_loop()
+        self._seen: Counter[int] = Counter()
+        self._closed = False
+        self.ready: deque[Delivery] = deque()
+
+    def begin(self, neighbours: Neighbourhood) -> None:
+        """Whose lanes these are."""
+        self._neighbours = neighbours
+
+    async def close(self) -> None:
+        """End all lanes; every slot that no delivery outside holds goes back."""
+        self._closed = True
+        if self._neighbours is not None:
+            await self._neighbours.close()
+        while self.ready:
+            self.ready.popleft().release()
+
+    # ------------------------------------------------------------------ lanes
+
+    def handle_step(self, lane: SourceLane) -> None:
+        """Something happened on a lane."""
+        swarm, machine, source = self._swarm, lane.machine, lane.source
+        if self._closed:
+            return
+        now = self._loop.time()
+        if machine.opened and not lane.opened:
+            lane.opened = True
+            assert self._neighbours is not None
+            swarm.handle_source(source, now, bridge=self._neighbours.is_bridge(source))
+            if source != ORIGIN:
+                lane.ask_map()
+        if lane.opened:
+            swarm.requests.handle_waiting(source, machine.waiting > 0)
+            if machine.arriving is not None:
+                swarm.handle_begun(source, machine.arriving)
+            try:
+                self._drain(lane, now)
+            except ProtocolError as error:
+                machine.handle_eof(str(error))
+        if lane.failed is not None or lane.closed:
+            self._seen.pop(source, None)
+            if lane.opened:
+                swarm.handle_source_gone(source, now)
+            if not lane.closed:
+                lane.close()
+        self.pump()
+
+    def _drain(self, lane: SourceLane, now: float) -> None:
+        swarm, source = self._swarm, lane.source
+        while (event := lane.poll_event()) is not None:
+            match event:
+                case Received():
+                    self._receive(source, event, now)
+                case Refused():
+                    swarm.handle_refused(source, event.chunk)
+                case Returned():
+                    swarm.handle_returned(source, event.chunk)
+                case Held():
+                    swarm.handle_map(source, unpack_wants(event.packed, self._want.count))
+                case News():
+                    swarm.handle_news(source, event.chunks)
+                case Gone():
+                    swarm.handle_gone(source, event.chunks)
+
+    def _receive(self, source: int, event: Received, now: float) -> None:
+        slot = event.slot
+        if not self._swarm.handle_arrived(source, event.chunk, now):
+            slot.release()
+            return
+        assert self._neighbours is not None
+        self._traffic.note(source, event.length, near=self._neighbours.is_near(source))
+        self.ready.append(
+            Delivery(
+                chunk=ChunkIndex(event.chunk),
+                encoding=event.encoding,
+                frame=slot.view[: event.length],
+                source=source_name(source),
+                release=self._releaser(slot.release),
+            )
+        )
+
+    def _releaser(self, release: Callable[[], None]) -> Callable[[], None]:
+        def give_back() -> None:
+            release()
+            # The slot pays for another chunk at once.
+            if not self._closed:
+                self._loop.call_soon(self.change)
+
+        return give_back
+
+    # ------------------------------------------------------------------ the machine
+
+    def handle_timer(self, now: float) -> None:
+        """Call about ten times a second."""
+        assert self._neighbours is not None
+        for source, lane in self._neighbours.lanes.items():
+            self._swarm.requests.handle_bytes(source, lane.bytes_received - self._seen[source])
+            self._seen[source] = lane.bytes_received
+        self._swarm.handle_timer(now)
+        self.change()
+
+    def change(self) -> None:
+        """The want-map or the machine changed."""
+        if not self._closed:
+            self._swarm.handle_change()
+            self.pump()
+
+    def pump(self) -> None:
+        """Let the machine speak."""
+        if self._closed or self._neighbours is None:
+            return
+        lanes = self._neighbours.lanes
+        now = self._loop.time()
+        self._take_back(lanes)
+        while (asking := self._swarm.poll_ask(now, self._arena.free)) is not None:
+            lanes[asking.source].ask(asking.chunk, self._slot())
+        self._take_back(lanes)
+        for lane in lanes.values():
+            lane.flush()
+        if needs := self._swarm.poll_needs():
+            self._send(Need(chunks=tuple(needs)))
+        if failed := self._swarm.poll_failed():
+            self._send(Failed(chunks=tuple(failed), reason="not taken"))
+        while (slow := self._swarm.poll_slow()) is not None:
+            self._send(Lost(peer=slow, reason="promised chunks and did not send them"))
+        self._on_change()
+
+    def _take_back(self, lanes: Mapping[int, SourceLane]) -> None:
+        while (cancel := self._swarm.poll_cancel()) is not None:
+            if (lane := lanes.get(cancel.source)) is not None:
+                lane.cancel(cancel.chunk)
+        for lane in lanes.values():
+            while (slot := lane.machine.take_slot()) is not None:
+                slot.release()
+
+    def _slot(self) -> Slot:
+        slot = self._arena.try_acquire()
+        assert slot is not None
+        return slot
