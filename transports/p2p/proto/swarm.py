@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.wantmap import WantMap
 from transports.p2p.proto.asking import Asking, SwarmFigures, coin
+from transports.p2p.proto.assignments import Assignments
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
@@ -29,8 +30,6 @@ PIPELINE = 2
 """Chunks asked of one neighbour at a time: while one comes, the next is already asked for."""
 ORIGIN_SLOTS = 2
 """Slots that neighbours' chunks leave alone, so that the origin's wire is never idle for want of memory."""
-ORIGIN_WAIT_S = 2.0
-"""Assignments are kept so long while the origin's lane is not open."""
 DUPLICATE_SHARE = 0.02
 """Of the image's chunks: what may be asked for twice."""
 DUPLICATES_LEAST = 2
@@ -51,7 +50,7 @@ class Swarm:
         self._rng = rng
         self._seed = seed
         self._reserved_slots = min(ORIGIN_SLOTS, max(0, slots - ORIGIN_SLOTS))
-        self._assigned: dict[int, None] = {}
+        self._assigned = Assignments(self.picker, now)
         self._bridges: set[int] = set()
         self._repod = True
         self._held: dict[int, int] = {}
@@ -60,8 +59,6 @@ class Swarm:
         self._cancels: deque[Asking] = deque()
         self._moved: set[int] = set()
         self._needs = Needs()
-        self._assigned_at = now
-        self._failed: dict[int, None] = {}
         self._slow: deque[int] = deque()
         self._spares_left = max(DUPLICATES_LEAST, int(DUPLICATE_SHARE * len(want)))
         self._arrival = now
@@ -114,7 +111,7 @@ class Swarm:
         for request in self.requests.leave(source):
             self._free(request)
         if source == ORIGIN:
-            self._give_back(list(self._assigned))
+            self._assigned.give_back(list(self._assigned))
             return
         self.holders.leave(source)
         self._bridges.discard(source)
@@ -144,32 +141,23 @@ class Swarm:
         self._repod = reachable
         if not reachable:
             self._assigned.clear()
-            self._failed.clear()
-            self._reserve()
 
     def handle_assigned(self, chunks: Iterable[int], now: float) -> None:
         """Take these from the origin."""
-        for chunk in chunks:
-            if self.picker.phase(chunk) >= Phase.HELD or chunk not in self._want:
-                self._failed[chunk] = None
-            else:
-                self._assigned[chunk] = None
-        self._assigned_at = now
-        self._reserve()
+        take = {chunk: chunk in self._want and self.picker.phase(chunk) < Phase.HELD for chunk in chunks}
+        self._assigned.add([chunk for chunk in take if take[chunk]], [chunk for chunk in take if not take[chunk]], now)
 
     def handle_released(self, chunks: Iterable[int]) -> None:
         """Not to be taken from the origin any more."""
         for chunk in chunks:
-            if self._assigned.pop(chunk, 0) is None:
+            if self._assigned.remove(chunk):
                 for request in self.requests.of(chunk):
                     if request.source == ORIGIN and not request.begun:
                         self._cancel(request)
-        self._reserve()
 
     def handle_damaged(self, chunk: int, reason: str) -> None:
         """Repod cannot read it; neighbours may still have it."""
-        self._assigned.pop(chunk, None)
-        self._reserve()
+        self._assigned.remove(chunk)
         if not self.holders.rarity[chunk]:
             self._lose(chunk, reason)
 
@@ -198,7 +186,7 @@ class Swarm:
         """The source cannot give it (now)."""
         request = self.requests.pop(source, chunk)
         if source == ORIGIN:
-            self._give_back([chunk])  # repod looks why, and says so to all if nobody can have it
+            self._assigned.give_back([chunk])  # repod looks why, and says so to all if nobody can have it
         else:
             self.holders.remove(source, [chunk])
         if request is not None:
@@ -217,9 +205,7 @@ class Swarm:
         source = self._held.pop(chunk, None)
         self.picker.set_phase(chunk, Phase.DONE)
         self._lost.pop(chunk, None)
-        assigned = self._assigned.pop(chunk, 0) is None
-        if assigned:
-            self._reserve()
+        assigned = self._assigned.remove(chunk)
         if source is not None and source != ORIGIN:
             self.standing.praise(source)
         return assigned
@@ -232,8 +218,7 @@ class Swarm:
             return self.standing.ban(source)
         count = self._rejections[chunk] = self._rejections.get(chunk, 0) + 1
         if count >= REJECTIONS_MAX:
-            self._assigned.pop(chunk, None)
-            self._reserve()
+            self._assigned.remove(chunk)
             self._lose(chunk, f"{reason} ({count} times)")
         return False
 
@@ -249,8 +234,8 @@ class Swarm:
             self._cancel(request)
             if self.picker.phase(request.chunk) is Phase.ASKED:
                 self.picker.set_phase(request.chunk, Phase.FREE)
-        if not self.has_origin and now >= self._assigned_at + ORIGIN_WAIT_S:
-            self._give_back(list(self._assigned))
+        if not self.has_origin:
+            self._assigned.handle_no_origin(now)
         for peer in blamed:
             if self.standing.blame(peer, now):
                 self._slow.append(peer)
@@ -264,8 +249,9 @@ class Swarm:
                     self._cancel(request)
                 if self.picker.phase(chunk) is Phase.ASKED:
                     self.picker.set_phase(chunk, Phase.DONE)
-        for chunk in [chunk for chunk in self._assigned if chunk not in self._want and chunk not in self._held]:
-            self._give_back([chunk])
+        done = [chunk for chunk in self._assigned if chunk not in self._want and chunk not in self._held]
+        if done:
+            self._assigned.give_back(done)
 
     # ------------------------------------------------------------------ output
 
@@ -293,8 +279,7 @@ class Swarm:
 
     def poll_failed(self) -> list[int]:
         """Assignments given back."""
-        failed = list(self._failed)
-        self._failed.clear()
+        failed = self._assigned.poll_failed()
         self.figures.returned += len(failed)
         return failed
 
@@ -374,15 +359,6 @@ class Swarm:
         self._lost[chunk] = reason
         if self.picker.phase(chunk) <= Phase.ASKED and not self.holders.rarity[chunk]:
             self.picker.set_phase(chunk, Phase.LOST)
-
-    def _give_back(self, chunks: list[int]) -> None:
-        for chunk in chunks:
-            if self._assigned.pop(chunk, 0) is None:
-                self._failed[chunk] = None
-        self._reserve()
-
-    def _reserve(self) -> None:
-        self.picker.reserve(self._assigned)
 
     def _look_for_needs(self, now: float) -> None:
         """What the scatter has passed and nobody has; when nothing comes at all, the next few whatever they are."""
