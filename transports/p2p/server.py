@@ -66,6 +66,7 @@ COUNTERS = (
     "chunks_assigned",
     "chunks_needed",
     "chunks_sent",
+    "limit_events",
     "limit_lanes",
     "limit_max_members",
     "limit_max_swarms",

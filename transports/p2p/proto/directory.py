@@ -7,15 +7,13 @@ ProtocolError, which ends its lane; whatever it says costs a bounded amount of m
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from core.errors import BusyError, ProtocolError
 from transports.member.proto.maps import unpack_wants
-from transports.p2p.proto.accusations import Accusations
 from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.credentials import listen_key
+from transports.p2p.proto.justice import Justice
 from transports.p2p.proto.member import Member, Traffic
 from transports.p2p.proto.messages import (
     Announce,
@@ -23,6 +21,7 @@ from transports.p2p.proto.messages import (
     Health,
     SwarmMessage,
 )
+from transports.p2p.proto.notices import Event, Notices
 from transports.p2p.proto.outbox import Outbox
 from transports.p2p.proto.rules import SwarmRules
 from transports.p2p.proto.scatter import Assignment, Scatter
@@ -35,12 +34,9 @@ REJOIN_S = 5.0
 """A member whose lane broke is missed by its neighbours after so long: it may be back before."""
 NEED_AT_ONCE = 16
 """Chunks of one message that are seen to; the others will be asked for again if they are needed still."""
-EVENTS_MAX = 256
 MAX_SUBNETS = 256
 ELSEWHERE = "elsewhere"
 """The subnet of all those whose own would be one too many."""
-
-Event = tuple[str, dict[str, Any]]
 
 
 class Directory:
@@ -57,27 +53,22 @@ class Directory:
     ) -> None:
         """`digest` is the manifest's; `secret` is 32 random bytes of this swarm."""
         self._chunks = chunks
-        self._digest = digest
         self._secret = secret
         self._rules = rules
         self._rng = rng
         self._members: dict[int, Member] = {}
         self._sessions: dict[str, Member] = {}
         self._scatters: dict[str, Scatter] = {}
-        self._accusations = Accusations()
-        self._banned_sessions: dict[str, str] = {}
-        """Session to reason; coming back does not help."""
         self._damaged: dict[int, str] = {}
-        self._suspects: deque[int] = deque(maxlen=EVENTS_MAX)
-        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
-        self._expelled: list[tuple[int, str]] = []
+        self._notices = Notices()
         self._out = Outbox()
         self._society = Society(self._members, self._out, rng)
+        self._justice = Justice(self._members, self._society, self._notices, digest)
         self._joined = 0
         self._lacked = False
         self.traffic: dict[str, Traffic] = {}
         """By subnet, of all that ever were members."""
-        self.counts: Counter[str] = Counter()
+        self.counts = self._notices.counts
 
     def __len__(self) -> int:
         return len(self._members)
@@ -92,8 +83,7 @@ class Directory:
 
         ProtocolError for maps of another image and for a session that was banned; BusyError when the swarm is full.
         """
-        if session in self._banned_sessions:
-            raise ProtocolError(f"banned from the swarm: {self._banned_sessions[session]}")
+        self._justice.check(session)
         wanted = unpack_wants(announce.wanted, self._chunks)
         held = unpack_wants(announce.held, self._chunks) & ~wanted
         before = self._sessions.get(session)
@@ -149,7 +139,7 @@ class Directory:
 
     def handle_closed(self, session: str) -> None:
         """A session is over and will not come back."""
-        self._banned_sessions.pop(session, None)
+        self._justice.handle_closed(session)
 
     def handle_timer(self, now: float) -> None:
         """Call a few times a second."""
@@ -192,9 +182,9 @@ class Directory:
         self._check(chunks)
         back = self._scatters[member.subnet].give_back(member_id, chunks, now)
         self.counts["assignments_failed"] += len(back)
-        self._suspects.extend(back)
+        self._notices.suspect(back)
         if back:
-            self._tell("assignment_failed", member, chunks=back[:8], reason=reason)
+            self._notices.tell("assignment_failed", member, chunks=back[:8], reason=reason)
             self._fill(member.subnet, now)
 
     def handle_need(self, member_id: int, chunks: tuple[int, ...], now: float) -> None:
@@ -220,29 +210,9 @@ class Directory:
         """A member accuses a neighbour. ProtocolError if what it says cannot be true."""
         accuser = self._heard(member_id)
         self._check((message.chunk,))
-        accused = self._members.get(message.peer)
-        if message.expected != self._digest(message.chunk) or message.got == message.expected:
-            raise ProtocolError(f"accusation about chunk {message.chunk} that cannot be true")
-        if accused is None or accused.banned or accuser.banned:
-            return
-        if accused not in self._society.neighbours(accuser) and accused.id not in accuser.bridges:
-            self.counts["accusations_ignored"] += 1
-            return
-        self.counts["bad_chunks"] += 1
-        self._tell(
-            "bad_chunk",
-            accused,
-            chunk=message.chunk,
-            expected=message.expected.hex(),
-            got=message.got.hex(),
-            said_by=accuser.session,
-        )
-        accuser.bridges.discard(accused.id)
-        self._society.part(accuser, accused)
-        alone = sum(1 for each in self._members.values() if each.here) <= 2
-        guilty = self._members.get(self._accusations.accuse(member_id, message.peer, alone=alone) or 0)
-        if guilty is not None:
-            self._ban(guilty, "sends bad chunks" if guilty is accused else "accuses without reason", now)
+        verdict = self._justice.handle_bad_chunk(accuser, message)
+        if verdict is not None:
+            self._ban(*verdict, now)
         self._society.refill(accuser)
 
     def handle_lost(self, member_id: int, peer: int, reason: str, now: float) -> None:
@@ -253,7 +223,7 @@ class Directory:
             return
         self.counts["peers_lost"] += 1
         other.lost_by.add(member_id)
-        self._tell("peer_lost", other, said_by=member.session, reason=reason)
+        self._notices.tell("peer_lost", other, said_by=member.session, reason=reason)
         self._society.refill(member)
 
     def handle_health(self, member_id: int, health: Health) -> None:
@@ -296,19 +266,15 @@ class Directory:
 
     def poll_events(self) -> list[Event]:
         """What is worth a log line: (name, fields)."""
-        events, self._events = list(self._events), deque(maxlen=EVENTS_MAX)
-        return events
+        return self._notices.poll_events()
 
     def poll_expelled(self) -> list[tuple[int, str]]:
         """Members whose lanes are to be closed, and why."""
-        expelled, self._expelled = self._expelled, []
-        return expelled
+        return self._notices.poll_expelled()
 
     def poll_suspects(self) -> list[int]:
         """Chunks members could not take from the origin: the shell looks whether they can be read."""
-        suspects = sorted(set(self._suspects))
-        self._suspects.clear()
-        return suspects
+        return self._notices.poll_suspects()
 
     def member(self, member_id: int) -> Member | None:
         """One member."""
@@ -366,7 +332,7 @@ class Directory:
         self._scatters[member.subnet].remove(member.id)
         del self._members[member.id], self._sessions[member.session]
         self._out.drop(member.id)
-        self._accusations.forget(member.id)
+        self._justice.forget(member)
         if not member.banned:
             self._society.remove(member, banned=False)
         self._fill(member.subnet, now)
@@ -376,13 +342,9 @@ class Directory:
 
     def _ban(self, member: Member, reason: str, now: float) -> None:
         self._scatters[member.subnet].remove(member.id)
-        member.banned = reason
-        self._banned_sessions[member.session] = reason
-        self.counts["peers_banned"] += 1
-        self._tell("peer_banned", member, reason=reason)
+        self._justice.ban(member, reason)
         self._society.remove(member, banned=True)
         self._out.drop(member.id)
-        self._expelled.append((member.id, f"banned from the swarm: {reason}"))
         self._fill(member.subnet, now)
         self._check_stop()
 
@@ -395,6 +357,3 @@ class Directory:
             if member.here and member.mode == "peer" and not member.stopped:
                 member.stopped = True
                 self._out.stop(member.id, "nobody lacks anything")
-
-    def _tell(self, name: str, member: Member, **fields: Any) -> None:
-        self._events.append((name, {"session": member.session, "host": member.host, "subnet": member.subnet, **fields}))

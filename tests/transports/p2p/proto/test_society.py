@@ -13,7 +13,7 @@ from transports.p2p.proto.outbox import Outbox
 from transports.p2p.proto.society import BRIDGES, LOST_BY, Society
 
 
-class _Room:
+class SocietyRoom:
     def __init__(self) -> None:
         self.members: dict[int, Member] = {}
         self.out = Outbox()
@@ -46,7 +46,7 @@ class _Room:
 
 
 def test_both_are_told_each_other_with_the_credential_of_their_direction() -> None:
-    room = _Room()
+    room = SocietyRoom()
     one, two = room.add(1), room.add(2)
     told = room.told()
     assert [peer.id for peer in told[1]] == [2]
@@ -63,7 +63,7 @@ def test_both_are_told_each_other_with_the_credential_of_their_direction() -> No
 
 
 def test_who_serves_nobody_is_told_others_and_others_are_not_told_it() -> None:
-    room = _Room()
+    room = SocietyRoom()
     room.add(1)
     room.add(2, mode="leecher")
     room.add(3, port=0)
@@ -72,7 +72,7 @@ def test_who_serves_nobody_is_told_others_and_others_are_not_told_it() -> None:
 
 
 def test_bridges_lead_to_other_subnets() -> None:
-    room = _Room()
+    room = SocietyRoom()
     for number in range(1, 6):
         room.add(number, "x")
     room.told()
@@ -88,7 +88,7 @@ def test_bridges_lead_to_other_subnets() -> None:
 
 
 def test_the_banned_are_made_known_to_everybody() -> None:
-    room = _Room()
+    room = SocietyRoom()
     bad = room.add(1)
     room.add(2)
     room.add(3, "y")
@@ -99,7 +99,7 @@ def test_the_banned_are_made_known_to_everybody() -> None:
 
 
 def test_two_who_part_forget_each_other() -> None:
-    room = _Room()
+    room = SocietyRoom()
     one, two, far = room.add(1), room.add(2), room.add(3, "y")
     room.told()
     assert room.society.part(one, two)
@@ -110,7 +110,7 @@ def test_two_who_part_forget_each_other() -> None:
 
 
 def test_who_answers_nobody_is_introduced_to_nobody() -> None:
-    room = _Room()
+    room = SocietyRoom()
     deaf = room.add(1)
     deaf.lost_by = set(range(100, 100 + LOST_BY))
     room.add(2)
@@ -118,7 +118,7 @@ def test_who_answers_nobody_is_introduced_to_nobody() -> None:
 
 
 def test_a_holder_is_somebody_who_serves() -> None:
-    room = _Room()
+    room = SocietyRoom()
     one = room.add(1)
     room.add(2, held=[3], mode="leecher")
     room.add(3, "y", held=[3])
@@ -130,7 +130,7 @@ def test_a_holder_is_somebody_who_serves() -> None:
 
 
 def test_who_lost_a_neighbour_gets_another() -> None:
-    room = _Room()
+    room = SocietyRoom()
     members = [room.add(number) for number in range(1, 31)]
     room.told()
     poor = min(members, key=lambda member: len(room.society.neighbours(member)))
