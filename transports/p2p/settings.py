@@ -32,7 +32,9 @@ class SwarmSettings:
         "any (offers name it).",
     )
     mode: str = setting(default="peer", doc="peer, seeder or leecher: what clients are without an option string.")
-    seconds: int = setting(default=60, doc="How long a peer gives to others after it has everything itself; a seeder: no end.")
+    seconds: int = setting(
+        default=60, doc="How long a peer gives to others after it has everything itself; a seeder: no end."
+    )
     streams: int = setting(default=10, doc="Members of a subnet that take chunks from the repository at the same time.")
     origin_lanes_at_once: int = setting(
         default=0, doc="Members of all subnets that are sent chunks at the same time, the others wait; 0: no limit."
