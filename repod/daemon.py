@@ -89,6 +89,7 @@ class Daemon:
         self.sessions.close_all("the repository is stopping")
         await self.captures.close_all("the repository is stopping")
         await self.lanes.stop()
+        self.events.end()
 
 
 def build_daemon(layout: Layout, repository: Repository, settings: Settings) -> Daemon:

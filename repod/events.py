@@ -34,6 +34,7 @@ class Subscription:
         self._queue: deque[Event] = deque(maxlen=limit)
         self._ready = asyncio.Event()
         self.dropped = 0
+        self._ended = False
 
     def offer(self, event: Event) -> bool:
         """Queue an event; False if the oldest had to go for it."""
@@ -43,8 +44,18 @@ class Subscription:
         self._ready.set()
         return not full
 
+    def end(self) -> None:
+        """Say that no further event will come."""
+        self._ended = True
+        self._ready.set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was taken and nothing will come any more."""
+        return self._ended and not self._queue
+
     async def take(self) -> tuple[int, list[Event]]:
-        """Wait for events; returns how many were lost before them, and all that are queued."""
+        """Wait for events or the end; returns how many were lost before them, and all that are queued."""
         await self._ready.wait()
         self._ready.clear()
         dropped, self.dropped = self.dropped, 0
@@ -61,6 +72,7 @@ class EventHub:
         self._queue = queue
         self._subscriptions: set[Subscription] = set()
         self._number = 0
+        self._ended = False
         self.dropped = 0
         """Events lost to slow readers, ever."""
         self.refused = 0
@@ -74,6 +86,12 @@ class EventHub:
             self.dropped += not subscription.offer(event)
         return event
 
+    def end(self) -> None:
+        """Let every reader go once it has what is queued."""
+        self._ended = True
+        for subscription in self._subscriptions:
+            subscription.end()
+
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[Subscription]:
         """Listen from now on. BusyError when there are too many readers."""
@@ -82,6 +100,8 @@ class EventHub:
             raise BusyError(f"{self._limit} readers follow the event stream, which is the limit")
         subscription = Subscription(limit=self._queue)
         self._subscriptions.add(subscription)
+        if self._ended:
+            subscription.end()
         try:
             yield subscription
         finally:

@@ -25,7 +25,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         await response.write(b": ogcast\n\n")
-        while not daemon.stopping:
+        while not subscription.finished:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     dropped, events = await subscription.take()

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from repod.api.auth import authorise, from_loopback
 from repod.api.bodies import json_answer
-from repod.api.routes import Route, daemon_of
+from repod.api.routes import Further, Route, daemon_of
 from repod.metrics import CONTENT_TYPE, Metrics
 from repod.tokens import Role
 
@@ -47,6 +47,9 @@ ROUTES = (
         summary="Whether clients are accepted; 503 while stopping",
         role=None,
         answer=Health,
+        further=(
+            Further(status=HTTPStatus.SERVICE_UNAVAILABLE, text="Stopping", media="application/json", answer=Health),
+        ),
     ),
     Route(
         method="GET",

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from core.ids import ImageRef
 from repod.api.bodies import json_answer
-from repod.api.routes import TOKEN, Route, daemon_of
+from repod.api.routes import TOKEN, Further, Parameter, Route, daemon_of
 from repod.daemon import Daemon
 from repod.tokens import Role
 from repod.torrents.publications import Publications
@@ -82,6 +82,8 @@ ROUTES = (
         summary="The signed manifest of an image; its ETag is the root digest",
         media="application/octet-stream",
         errors=(400, 404),
+        further=(Further(status=HTTPStatus.NOT_MODIFIED, text="The client has this manifest"),),
+        parameters=(Parameter(name="If-None-Match", place="header", text="ETag of the manifest the client has"),),
         timeout_s=None,
     ),
     Route(

@@ -13,7 +13,7 @@ from aiohttp import web
 from repod.daemon import Daemon
 from repod.tokens import Role, Token
 
-__all__ = ["DAEMON", "TOKEN", "Handler", "Route", "daemon_of", "shown_path"]
+__all__ = ["DAEMON", "TOKEN", "Further", "Handler", "Parameter", "Route", "daemon_of", "shown_path"]
 
 PATH_MAX_CHARS = 2048
 _WITH_SECRET = ("/announce/", "/torrents/")
@@ -23,6 +23,29 @@ TOKEN: ContextVar[Token] = ContextVar("ogcast.token")
 """The checked token of the request that this task answers."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """Something a request may carry beside its path and body."""
+
+    name: str
+    place: str
+    """`query` or `header`."""
+    text: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """Another answer of a route than its usual one and its errors."""
+
+    status: HTTPStatus
+    text: str
+    media: str | None = None
+    """Content type; None: without a body."""
+    answer: Any = None
+    """Type of a JSON answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +69,9 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     errors: tuple[int, ...] = ()
     """Further status codes this route answers with an ErrorBody."""
+    further: tuple[Further, ...] = ()
+    """Answers beside these."""
+    parameters: tuple[Parameter, ...] = ()
     timeout_s: float | None = 60.0
     """Time for the whole answer; None for streams."""
 

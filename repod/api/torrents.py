@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from core.errors import NotFoundError, OgcastError
+from core.errors import NotFoundError, OgcastError, UsageError
 from repod.api.bodies import json_answer
-from repod.api.routes import Route, daemon_of
+from repod.api.errors import Refusal
+from repod.api.routes import Further, Parameter, Route, daemon_of
 from repod.proto.byte_range import requested_range
 from repod.tokens import Role
 from repod.torrents.paths import ANNOUNCE_PATH, FILE_PATH
@@ -63,7 +64,8 @@ async def send_file(request: web.Request) -> web.StreamResponse:
     span = requested_range(asked, publication.length)
     if span is None:
         headers["Content-Range"] = f"bytes */{publication.length}"
-        return web.Response(status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+        beyond = UsageError(f"the file has {publication.length} bytes")
+        raise Refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, beyond, headers)
     response = web.StreamResponse(headers={**headers, "Content-Type": "application/octet-stream"})
     response.content_length = span[1] - span[0]
     if span != (0, publication.length):
@@ -120,6 +122,24 @@ def _secret(request: web.Request) -> str:
     return secret
 
 
+_RANGES = (
+    Parameter(name="Range", place="header", text="A single range, `bytes=FIRST-LAST`"),
+    Parameter(name="If-Range", place="header", text="ETag: the whole file is sent if it is another one"),
+)
+_PART = Further(
+    status=HTTPStatus.PARTIAL_CONTENT, text="The range that was asked for", media="application/octet-stream"
+)
+_TORRENT = Further(status=HTTPStatus.OK, text="The torrent", media=TORRENT_TYPE)
+_ANNOUNCE = (
+    Parameter(name="info_hash", place="query", text="20 bytes, one of the torrent's", required=True),
+    Parameter(name="peer_id", place="query", text="20 bytes", required=True),
+    Parameter(name="port", place="query", text="1 to 65535", required=True),
+    Parameter(name="left", place="query", text="Bytes that are lacking"),
+    Parameter(name="event", place="query", text="started, completed or stopped"),
+    Parameter(name="numwant", place="query", text="Peers to be told, at most 100; 50 if not given"),
+    Parameter(name="compact", place="query", text="1: peers as strings of bytes; else as a list"),
+)
+
 CLIENT_ROUTES = (
     Route(
         method="GET",
@@ -129,6 +149,7 @@ CLIENT_ROUTES = (
         role=None,
         media="text/plain",
         errors=(404,),
+        parameters=_ANNOUNCE,
     ),
     Route(
         method="GET",
@@ -138,6 +159,8 @@ CLIENT_ROUTES = (
         role=None,
         media="application/octet-stream",
         errors=(404, 409, 416, 503),
+        further=(_TORRENT, _PART),
+        parameters=_RANGES,
         timeout_s=None,
     ),
     Route(
@@ -147,7 +170,9 @@ CLIENT_ROUTES = (
         summary="Length of the published file",
         role=None,
         media="application/octet-stream",
-        errors=(404,),
+        errors=(404, 416),
+        further=(_TORRENT, _PART),
+        parameters=_RANGES,
     ),
 )
 ROUTES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import re
 import ssl
 import tomllib
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,8 @@ from images.digest import digest_of
 from images.extents import Extents
 from images.manifest import FileSystem, encode_manifest
 from images.repository import Repository
+from repod.api.application import all_routes
+from repod.api.openapi import describe
 from repod.initialise import initialise
 from repod.layout import Layout
 from repod.serving import Serving, serve
@@ -101,6 +104,18 @@ def upload(layout: Layout) -> Callable[[bytes], None]:
     return bring
 
 
+def assert_described(method: str, path: str, response: aiohttp.ClientResponse) -> None:
+    """What a daemon answers is what its OpenAPI description says: status and content type."""
+    for template, operations in describe(all_routes())["paths"].items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+        if re.fullmatch(pattern, path.partition("?")[0]) and (operation := operations.get(method.lower())):
+            answer = operation["responses"].get(str(response.status))
+            if answer is None:
+                assert response.status == 500, f"{method} {template} answers {response.status}, which is not described"
+            elif method != "HEAD" and "content" in answer:
+                assert response.content_type in answer["content"]
+
+
 @dataclass(slots=True, kw_only=True)
 class Api:
     """A client of one running daemon."""
@@ -118,6 +133,7 @@ class Api:
         headers.update(options.pop("headers", {}))
         async with self.http.request(method, self.url + path, headers=headers, **options) as response:
             data = await response.read()
+            assert_described(method, path, response)
             is_json = response.content_type == "application/json"
             return response.status, (await response.json() if is_json and data else data), response
 

@@ -33,6 +33,18 @@ async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many() -> None:
     assert hub.dropped == 6
 
 
+async def test_a_reader_has_everything_before_it_is_finished() -> None:
+    hub = EventHub(subscribers=2, queue=4)
+    with hub.subscribe() as reader:
+        hub.publish("last", time=0.0, fields={})
+        hub.end()
+        assert not reader.finished
+        assert [event.name for event in (await reader.take())[1]] == ["last"]
+        assert reader.finished
+        with hub.subscribe() as late:
+            assert late.finished
+
+
 async def test_readers_are_bounded_and_a_place_is_given_back() -> None:
     hub = EventHub(subscribers=1, queue=4)
     with hub.subscribe(), pytest.raises(BusyError), hub.subscribe():
