@@ -226,14 +226,14 @@ class SwarmRoom:
         elif server.silent or not server.alive:
             return
         elif not queue:
-            server.uploads.leave(peer.number)
+            server.uploads.leave(peer.number, self.clock.now)
             self._wake(server)
             return
         elif not server.uploads.ask(peer.number, self.clock.now):
             self._wake(server)
             return
         else:
-            server.uploads.spend(peer.number, CHUNK_BYTES)
+            server.uploads.spend(peer.number, CHUNK_BYTES, self.clock.now)
         chunk = queue.popleft()
         sending.add(peer.number)
         self._later(peer, lambda: peer.swarm.handle_begun(source, chunk))

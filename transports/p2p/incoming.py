@@ -197,6 +197,7 @@ class SwarmIncoming:
                 self._neighbours.me = message.member
                 if self._server is not None:
                     self._server.admit(message.listen_key)
+                    self._server.set_slots(message.slots)
                 self._swarm.picker.set_window(message.window)
             case Meet():
                 self._neighbours.meet(message.peers)

@@ -1,7 +1,7 @@
 """The serving side of a peer: listens, admits those repod vouches for, and sends what the shelf holds.
 
-The lanes are those of the unicast server, on the session's own loop: a few connections, whose chunks go from memory to
-the socket by `sendfile`.
+The lanes are those of the unicast server, on the session's own loop: a few connections, whose chunks go from memory,
+or from the packs of the CACHE, to the socket by `sendfile`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, member_of
 from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
-from transports.p2p.shelf import Shelf
+from transports.p2p.shelf import RECHECK_EVERY_S, Shelf
 from transports.unicast.lane import READ_BYTES, Lane
 from transports.unicast.proto.frames import Header, Op, Status, encode_text
 from transports.unicast.proto.grants import Grant, LookUp, Store
@@ -39,6 +39,7 @@ class PeerServer:
     """A LaneHost. `start` listens, `admit` says with which key; nobody is admitted before."""
 
     def __init__(self, shelf: Shelf, *, upload_bytes_per_s: int = 0, dscp: int = 0) -> None:
+        """`upload_bytes_per_s` caps what all lanes send, 0: no cap; `dscp` marks every packet of theirs."""
         self._shelf = shelf
         self._dscp = dscp
         self._loop = asyncio.get_running_loop()
@@ -47,7 +48,9 @@ class PeerServer:
         self._banned: set[int] = set()
         self._lanes: dict[int, Lane] = {}
         self._addresses: Counter[str] = Counter()
-        self._slots = UploadSlots()
+        self._slots = UploadSlots(bytes_per_s=upload_bytes_per_s, now=self._loop.time())
+        self._opening: asyncio.TimerHandle | None = None
+        self._rechecking: asyncio.TimerHandle | None = None
         self._numbers = 0
         self._scratch = bytearray(READ_BYTES)
         self._ticking = False
@@ -62,6 +65,10 @@ class PeerServer:
         """Where others may ask; 0 when nothing listens."""
         return 0 if self._listener is None else int(self._listener.getsockname()[1])
 
+    def set_slots(self, slots: int) -> None:
+        """Serve so many receivers at a time."""
+        self._slots.slots = slots
+
     @property
     def lanes(self) -> int:
         """Connections of others."""
@@ -73,7 +80,9 @@ class PeerServer:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, 0), family=family, backlog=BACKLOG)
             self._listener.setblocking(False)
+            self._mark(self._listener)
             self._loop.add_reader(self._listener, self._accept)
+            self._recheck()
 
     def admit(self, listen_key: bytes) -> None:
         """From now on those are admitted that repod gave a credential made from this key. Others stay connected."""
@@ -88,6 +97,9 @@ class PeerServer:
 
     async def close(self) -> None:
         """Tell those who are connected, and stop; repeating is harmless."""
+        for timer in (self._opening, self._rechecking):
+            if timer is not None:
+                timer.cancel()
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
@@ -127,12 +139,7 @@ class PeerServer:
                 sock.send(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._dscp:
-            with contextlib.suppress(OSError):
-                if sock.family == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, self._dscp << 2)
-                else:
-                    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+        self._mark(sock)
         machine = ServerLane(find=self._find, nonce=os.urandom(32), times=TIMES, window_bytes=1, now=self._loop.time())
         self._numbers += 1
         self._addresses[address] += 1
@@ -140,6 +147,22 @@ class PeerServer:
         self._lanes[self._numbers] = lane
         self._slots.join(self._numbers)
         lane.pump()
+
+    def _mark(self, sock: socket.socket) -> None:
+        """Give its packets their class; a kernel that refuses is counted and costs nothing else."""
+        if not self._dscp:
+            return
+        try:
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, self._dscp << 2)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, self._dscp << 2)
+        except OSError:
+            self.counts["marks_refused"] += 1
+
+    def _recheck(self) -> None:
+        self._shelf.recheck()
+        self._rechecking = self._loop.call_later(RECHECK_EVERY_S, self._recheck)
 
     def _find(self, name: str) -> Grant | None:
         member = member_of(name)
@@ -153,6 +176,10 @@ class PeerServer:
             lane.pump()
 
     def _tell_gone(self, chunks: list[int]) -> None:
+        # A lane may just be finding out: it is told after it has answered.
+        self._loop.call_soon(self._spread_gone, chunks)
+
+    def _spread_gone(self, chunks: list[int]) -> None:
         self.on_gone(chunks)
         for lane in list(self._lanes.values()):
             lane.machine.tell_gone(chunks)
@@ -171,7 +198,7 @@ class PeerServer:
     def handle_progress(self, lane: Lane) -> None:
         """See LaneHost."""
         if lane.closed and self._lanes.pop(lane.number, None) is not None:
-            self._slots.forget(lane.number)
+            self._slots.forget(lane.number, self._loop.time())
             self._addresses[lane.address] -= 1
             if not self._addresses[lane.address]:
                 del self._addresses[lane.address]
@@ -190,11 +217,12 @@ class PeerServer:
 
     def spend_turn(self, lane: Lane, count: int) -> None:
         """See LaneHost."""
-        self._slots.spend(lane.number, count)
+        self._slots.spend(lane.number, count, self._loop.time())
+        self._wake()
 
     def leave_turn(self, lane: Lane) -> None:
         """See LaneHost."""
-        self._slots.leave(lane.number)
+        self._slots.leave(lane.number, self._loop.time())
         self._wake()
 
     def do_work(self, lane: Lane, work: LookUp | Store) -> None:
@@ -205,6 +233,15 @@ class PeerServer:
         while (number := self._slots.poll_granted()) is not None:
             if (lane := self._lanes.get(number)) is not None:
                 self._loop.call_soon(lane.pump)
+        opens_at = self._slots.opens_at
+        if opens_at is not None and self._opening is None:
+            self._opening = self._loop.call_at(opens_at, self._open)
+
+    def _open(self) -> None:
+        """The cap lets somebody send again."""
+        self._opening = None
+        self._slots.handle_timer(self._loop.time())
+        self._wake()
 
     def _tick(self) -> None:
         """While somebody waits: tell where it stands."""

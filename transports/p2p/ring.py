@@ -52,7 +52,8 @@ class Ring:
         self._manifest = manifest
         self._limit = limit_bytes
         self._free = free_bytes or free_memory_bytes
-        self._on_dropped = on_dropped
+        self.on_dropped = on_dropped
+        """Told which chunks are held no more."""
         self._segment_bytes = segment_bytes
         self._segments: deque[_Segment] = deque()
         self._places: dict[Digest, StoredChunk] = {}
@@ -131,7 +132,7 @@ class Ring:
         for chunk in segment.chunks:
             self._places.pop(self._manifest.digest(ChunkIndex(chunk)), None)
         os.close(segment.fd)
-        self._on_dropped(segment.chunks)
+        self.on_dropped(segment.chunks)
 
 
 def free_memory_bytes() -> int:

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import OgcastError
 from core.ids import ChunkIndex, Digest
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding, StoredChunk
 from transports.member.proto.maps import pack_wants
-from transports.p2p.ring import Ring
+from transports.p2p.ring import RING_BYTES_MAX, Ring
 
-__all__ = ["Shelf"]
+__all__ = ["RECHECK_EVERY_S", "RING_BESIDE_CACHE_BYTES", "Shelf"]
 
 LOOK_UP_AT_ONCE = 4096
+RECHECK_AT_ONCE = 256
+RECHECK_EVERY_S = 1.0
+RING_BESIDE_CACHE_BYTES = 256 << 20
+"""Memory beside a CACHE: more than a CACHE has verified and not yet on disk (64 MiB, and the writer's queue)."""
 
 
 class Shelf:
-    """The Holdings and the ChunkReader of a peer. Use on the session's loop."""
+    """The Holdings and the ChunkReader of a peer. Use on the session's loop.
+
+    A CACHE that cannot be read (any more) costs what it held, and nothing else.
+    """
 
     def __init__(self, manifest: Manifest, *, cache: ChunkReader | None = None, ring: Ring | None = None) -> None:
-        """`cache` is read, never written: what a session adds to it is found there once the ring lets go of it."""
+        """`cache` is read, never written: what a session adds to it is found there once the ring lets go of it.
+
+        `ring` is the shelf's own from now on.
+        """
         self.manifest = manifest
-        self.ring = ring or Ring(manifest, on_dropped=self._handle_dropped)
+        limit = RING_BYTES_MAX if cache is None else RING_BESIDE_CACHE_BYTES
+        self.ring = ring if ring is not None else Ring(manifest, limit_bytes=limit)
+        self.ring.on_dropped = self._handle_dropped
         self._cache = cache
         self._held: NDArray[np.bool_] = np.zeros(manifest.chunk_count, dtype=np.bool_)
+        self._awaited: deque[int] = deque()
+        self._named: dict[Digest, list[int]] | None = None
+        self.lost = 0
+        """Chunks the CACHE turned out not to hold any more."""
         self.on_news: Callable[[list[int]], None] = lambda chunks: None
         """Told what is held since."""
         self.on_gone: Callable[[list[int]], None] = lambda chunks: None
-        """Told what is held no more."""
+        """Told what is held no more; may be called by `add` and `locate`."""
 
     @property
     def count(self) -> int:
@@ -44,8 +62,20 @@ class Shelf:
             return
         for start in range(0, self.manifest.chunk_count, LOOK_UP_AT_ONCE):
             stop = min(start + LOOK_UP_AT_ONCE, self.manifest.chunk_count)
-            digests = [self.manifest.digest(ChunkIndex(chunk)) for chunk in range(start, stop)]
-            self._held[start:stop] |= np.array(self._cache.contains(digests), dtype=np.bool_)
+            self._held[start:stop] |= np.array(self._in_cache(list(range(start, stop))), dtype=np.bool_)
+
+    def recheck(self) -> None:
+        """Look again for what the ring let go of before the CACHE had it on disk. Once a second is enough."""
+        some = [self._awaited.popleft() for _ in range(min(len(self._awaited), RECHECK_AT_ONCE))]
+        news: list[int] = []
+        for chunk, there in zip(some, self._in_cache(some), strict=True):
+            if not there:
+                self._awaited.append(chunk)
+            elif not self._held[chunk]:
+                news.append(chunk)
+        if news:
+            self._held[news] = True
+            self.on_news(news)
 
     def add(self, chunk: ChunkIndex, frame: memoryview | bytes, encoding: Encoding) -> None:
         """A verified frame; it is copied."""
@@ -74,7 +104,11 @@ class Shelf:
         """See ChunkReader."""
         if self._cache is None or self.ring.contains([digest])[0]:
             return self.ring.locate(digest)
-        return self._cache.locate(digest)
+        try:
+            return self._cache.locate(digest)
+        except OgcastError:
+            self._let_go(digest)
+            raise
 
     def contains(self, digests: Sequence[Digest]) -> list[bool]:
         """See ChunkReader."""
@@ -83,12 +117,33 @@ class Shelf:
             return inside
         return [ring or cache for ring, cache in zip(inside, self._cache.contains(digests), strict=True)]
 
+    # ------------------------------------------------------------------ inside
+
+    def _in_cache(self, chunks: Sequence[int]) -> list[bool]:
+        if self._cache is None or not chunks:
+            return [False] * len(chunks)
+        try:
+            return self._cache.contains([self.manifest.digest(ChunkIndex(chunk)) for chunk in chunks])
+        except OgcastError:
+            return [False] * len(chunks)
+
     def _handle_dropped(self, chunks: list[int]) -> None:
         """The ring let go of these; what the CACHE holds can still be given."""
-        kept = [False] * len(chunks)
-        if self._cache is not None:
-            kept = self._cache.contains([self.manifest.digest(ChunkIndex(chunk)) for chunk in chunks])
-        gone = [chunk for chunk, still in zip(chunks, kept, strict=True) if not still]
+        gone = [chunk for chunk, still in zip(chunks, self._in_cache(chunks), strict=True) if not still]
         if gone:
             self._held[gone] = False
+            if self._cache is not None:
+                self._awaited.extend(gone)
+            self.on_gone(gone)
+
+    def _let_go(self, digest: Digest) -> None:
+        """The CACHE has not got what it had."""
+        if self._named is None:
+            self._named = {}
+            for chunk in range(self.manifest.chunk_count):
+                self._named.setdefault(self.manifest.digest(ChunkIndex(chunk)), []).append(chunk)
+        gone = [chunk for chunk in self._named.get(digest, ()) if self._held[chunk]]
+        if gone:
+            self._held[gone] = False
+            self.lost += len(gone)
             self.on_gone(gone)

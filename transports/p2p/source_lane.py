@@ -111,6 +111,8 @@ class SourceLane(asyncio.BufferedProtocol):
         if seen != self._seen or machine.has_event:
             self._seen = seen
             self._step()
+        elif not machine.opened:
+            self.flush()  # the handshake goes on by itself
         self._wait_for(WAKE_BYTES if machine.body_left > WAKE_BYTES else 1)
 
     def connection_lost(self, exc: Exception | None) -> None:

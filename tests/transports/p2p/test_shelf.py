@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import pytest
+
+from core.errors import ChunkError
 from core.ids import ChunkIndex
+from images.codec import encode
+from images.manifest import Manifest
 from images.stores import Encoding
-from transports.conformance.sample import CHUNK_BYTES, sample_image
+from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
 from transports.member.proto.maps import unpack_wants
 from transports.p2p.ring import Ring
 from transports.p2p.shelf import Shelf
 
 
+def _tiny_ring(manifest: Manifest) -> Ring:
+    """It holds one chunk."""
+    return Ring(manifest, limit_bytes=0, free_bytes=lambda: 1, segment_bytes=CHUNK_BYTES)
+
+
 def test_what_is_verified_is_held_and_told_and_what_is_dropped_too() -> None:
     manifest, store, _ = sample_image(chunks=10)
     store.close()
-    shelf = Shelf(manifest)
-    shelf.ring = Ring(
-        manifest, limit_bytes=0, on_dropped=shelf._handle_dropped, free_bytes=lambda: 1, segment_bytes=CHUNK_BYTES
-    )
+    shelf = Shelf(manifest, ring=_tiny_ring(manifest))
     news: list[int] = []
     gone: list[int] = []
     shelf.on_news, shelf.on_gone = news.extend, gone.extend
@@ -36,4 +43,61 @@ def test_the_cache_holds_what_the_ring_let_go() -> None:
         assert shelf.count == 10
         assert shelf.locate(manifest.digest(ChunkIndex(4))).length > 0
         assert shelf.contains([manifest.digest(ChunkIndex(4))]) == [True]
+        shelf.close()
+
+
+def test_what_the_ring_lets_go_of_before_it_is_on_disk_is_held_again_when_it_is() -> None:
+    manifest, whole, raws = sample_image(chunks=3)
+    whole.close()
+    with SampleStore() as cache:
+        shelf = Shelf(manifest, cache=cache, ring=_tiny_ring(manifest))
+        news: list[int] = []
+        gone: list[int] = []
+        shelf.on_news, shelf.on_gone = news.extend, gone.extend
+        frames = [encode(raw, 1) for raw in raws]
+        for chunk, (encoding, frame) in enumerate(frames):
+            shelf.add(ChunkIndex(chunk), frame, encoding)
+        assert gone
+        shelf.recheck()
+        assert [chunk for chunk in range(3) if shelf.holds(chunk)] == [chunk for chunk in range(3) if chunk not in gone]
+        news.clear()
+        for chunk, (encoding, frame) in enumerate(frames):
+            cache.append(manifest.digest(ChunkIndex(chunk)), frame, encoding=encoding, raw_length=len(raws[chunk]))
+        shelf.recheck()
+        assert news == gone
+        assert shelf.count == 3
+        shelf.close()
+
+
+def test_what_the_cache_has_lost_is_told_and_not_promised_again() -> None:
+    manifest, store, _ = sample_image(chunks=10)
+    with store:
+        shelf = Shelf(manifest, cache=store)
+        shelf.look_up()
+        gone: list[int] = []
+        shelf.on_gone = gone.extend
+        store.lose(manifest.digest(ChunkIndex(4)))
+        for _ in range(2):
+            with pytest.raises(ChunkError):
+                shelf.locate(manifest.digest(ChunkIndex(4)))
+        assert gone == [4]
+        assert not shelf.holds(4)
+        assert (shelf.count, shelf.lost) == (9, 1)
+        shelf.close()
+
+
+def test_a_cache_that_cannot_be_read_costs_what_it_held_and_nothing_else() -> None:
+    class Broken(SampleStore):
+        def contains(self, digests: object) -> list[bool]:
+            raise ChunkError("the index is damaged")
+
+    manifest, store, _ = sample_image(chunks=10)
+    store.close()
+    with Broken() as cache:
+        shelf = Shelf(manifest, cache=cache, ring=_tiny_ring(manifest))
+        shelf.look_up()
+        assert shelf.count == 0
+        for chunk in range(2):
+            shelf.add(ChunkIndex(chunk), b"x" * CHUNK_BYTES, Encoding.RAW)
+        assert [chunk for chunk in range(10) if shelf.holds(chunk)] == [1]
         shelf.close()

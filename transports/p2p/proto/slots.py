@@ -1,24 +1,35 @@
 """Upload slots of a peer: who is sent to now. A few at a time, each chunk by chunk, the least served first.
 
 With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile.
+A cap on what is sent holds back slots, not bytes: a chunk goes out at the speed of the link, and then nobody is lent
+a slot until the average is right again.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 
-__all__ = ["SLOTS", "TELL_AFTER_S", "UploadSlots"]
+from transports.p2p.proto.allowance import Allowance
+
+__all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "UploadSlots"]
 
 SLOTS = 10
 TELL_AFTER_S = 0.5
 """A receiver that waits for so long is told its place, so that it does not think this peer dead."""
 
+BURST_S = 0.25
+"""What a capped peer that was quiet may send at once, in seconds of its rate, before the chunk that goes beyond."""
+
 
 class UploadSlots:
     """Lanes are named by a number. A slot is lent for one chunk: whoever wants to send another asks again."""
 
-    def __init__(self, slots: int = SLOTS) -> None:
-        self._slots = slots
+    def __init__(self, slots: int = SLOTS, *, bytes_per_s: int = 0, now: float = 0.0) -> None:
+        """`bytes_per_s` caps what is sent in all, on average; 0: no cap."""
+        self.slots = slots
+        """Receivers at a time."""
+        self._cap = Allowance(rate=bytes_per_s, burst=bytes_per_s * BURST_S, now=now) if bytes_per_s else None
+        self._closed_until = now
         self._active: dict[int, bool] = {}
         self._waiting: dict[int, float] = {}
         self._told: dict[int, int] = {}
@@ -26,6 +37,8 @@ class UploadSlots:
         self._granted: deque[int] = deque()
         self.waited = 0
         """Times a lane had to wait."""
+        self.held_back = 0
+        """Chunks after which the cap let nobody send for a while."""
 
     @property
     def waiting(self) -> int:
@@ -36,6 +49,12 @@ class UploadSlots:
     def active(self) -> int:
         """Lanes that send."""
         return len(self._active)
+
+    @property
+    def opens_at(self) -> float | None:
+        """When `handle_timer` lends what the cap holds back; None when nobody waits for that."""
+        held_back = self._cap is not None and self._waiting and len(self._active) < self.slots and not self._unspent
+        return self._closed_until if held_back else None
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""
@@ -50,30 +69,38 @@ class UploadSlots:
             del self._active[lane]
         if lane not in self._waiting:
             self._waiting[lane] = now
-        self._grant()
+        self._grant(now)
         if self._active.get(lane) is False:
             self._granted.remove(lane)
             return True
         self.waited += 1
         return False
 
-    def spend(self, lane: int, count: int) -> None:
+    def spend(self, lane: int, count: int, now: float) -> None:
         """`lane` began a chunk of `count` bytes: its slot ends with it."""
         if lane in self._active:
             self._active[lane] = True
         self._served[lane] += count
+        if self._cap is not None and (wait_s := self._cap.spend(count, now)) > 0:
+            self._closed_until = now + wait_s
+            self.held_back += 1
+        self._grant(now)
 
-    def leave(self, lane: int) -> None:
+    def leave(self, lane: int, now: float) -> None:
         """It has nothing to send."""
         self._active.pop(lane, None)
         self._waiting.pop(lane, None)
         self._told.pop(lane, None)
-        self._grant()
+        self._grant(now)
 
-    def forget(self, lane: int) -> None:
+    def forget(self, lane: int, now: float) -> None:
         """It is closed."""
-        self.leave(lane)
+        self.leave(lane, now)
         self._served.pop(lane, None)
+
+    def handle_timer(self, now: float) -> None:
+        """Call at `opens_at`; earlier is harmless."""
+        self._grant(now)
 
     def poll_granted(self) -> int | None:
         """A lane that may send since it asked."""
@@ -95,8 +122,15 @@ class UploadSlots:
     def _order(self) -> list[int]:
         return sorted(self._waiting, key=lambda lane: (self._served[lane], self._waiting[lane]))
 
-    def _grant(self) -> None:
-        while self._waiting and len(self._active) < self._slots:
+    @property
+    def _unspent(self) -> bool:
+        """A slot is lent and its chunk not counted yet."""
+        return any(not spent for spent in self._active.values())
+
+    def _grant(self, now: float) -> None:
+        while self._waiting and len(self._active) < self.slots:
+            if self._cap is not None and (now < self._closed_until or self._unspent):
+                return
             lane = min(self._waiting, key=lambda lane: (self._served[lane], self._waiting[lane]))
             del self._waiting[lane]
             self._told.pop(lane, None)

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.slots import UploadSlots
+from collections import deque
+
+import pytest
+
+from transports.p2p.proto.slots import BURST_S, UploadSlots
+
+CHUNK = 1_000_000
+
+
+def _sent(slots: UploadSlots, *, lanes: int, seconds: float) -> dict[int, list[float]]:
+    """When each of `lanes` that always have a chunk began one, on a link without a limit of its own."""
+    began: dict[int, list[float]] = {lane: [] for lane in range(lanes)}
+    now = 0.0
+    for lane in began:
+        slots.join(lane)
+    asking = deque(began)
+    while now < seconds:
+        for _ in range(len(asking)):
+            lane = asking.popleft()
+            if slots.ask(lane, now):
+                slots.spend(lane, CHUNK, now)
+                began[lane].append(now)
+                asking.append(lane)
+        while (granted := slots.poll_granted()) is not None:
+            slots.spend(granted, CHUNK, now)
+            began[granted].append(now)
+            asking.append(granted)
+        if not asking:
+            opens = slots.opens_at
+            assert opens is not None
+            assert opens > now
+            now = opens
+            slots.handle_timer(now)
+    return began
 
 
 def test_slots_are_lent_for_one_chunk_to_the_least_served() -> None:
@@ -10,14 +43,14 @@ def test_slots_are_lent_for_one_chunk_to_the_least_served() -> None:
     for lane in (1, 2):
         slots.join(lane)
     assert slots.ask(1, 0.0)
-    slots.spend(1, 100)
+    slots.spend(1, 100, 0.0)
     assert not slots.ask(2, 0.0)
     assert not slots.ask(1, 0.1)
     assert slots.poll_granted() == 2
-    slots.spend(2, 300)
-    slots.leave(2)
+    slots.spend(2, 300, 0.2)
+    slots.leave(2, 0.2)
     assert slots.poll_granted() == 1
-    slots.forget(1)
+    slots.forget(1, 0.2)
     assert slots.active == slots.waiting == 0
 
 
@@ -26,8 +59,57 @@ def test_who_waits_long_is_told_once() -> None:
     for lane in (1, 2):
         slots.join(lane)
     assert slots.ask(1, 0.0)
-    slots.spend(1, 1)
+    slots.spend(1, 1, 0.0)
     assert not slots.ask(2, 0.0)
     assert slots.poll_notices(0.1) == []
     assert slots.poll_notices(1.0) == [(2, 1)]
     assert slots.poll_notices(1.1) == []
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 12])
+@pytest.mark.parametrize("chunks_per_s", [0.5, 8])
+def test_a_cap_holds_on_average_and_is_shared_by_all(lanes: int, chunks_per_s: float) -> None:
+    seconds = 60.0
+    slots = UploadSlots(bytes_per_s=int(CHUNK * chunks_per_s))
+    began = _sent(slots, lanes=lanes, seconds=seconds)
+    total = sum(len(times) for times in began.values())
+    allowed = chunks_per_s * seconds
+    assert allowed <= total <= allowed + chunks_per_s * BURST_S + 1
+    assert max(map(len, began.values())) - min(map(len, began.values())) <= 1
+    assert slots.held_back > 0
+    for since in range(0, 50, 5):  # no burst within either
+        within = sum(since < time <= since + 5 for times in began.values() for time in times)
+        assert within <= chunks_per_s * 5 + chunks_per_s * BURST_S + 1
+
+
+def test_without_a_cap_nobody_waits_for_time() -> None:
+    slots = UploadSlots(1)
+    for lane in (1, 2):
+        slots.join(lane)
+    assert slots.ask(1, 0.0)
+    slots.spend(1, 1 << 30, 0.0)
+    assert not slots.ask(2, 0.0)
+    assert slots.opens_at is None
+    assert slots.held_back == 0
+
+
+def test_who_waits_for_a_slot_does_not_wait_for_the_cap() -> None:
+    slots = UploadSlots(1, bytes_per_s=100)
+    for lane in (1, 2):
+        slots.join(lane)
+    assert slots.ask(1, 0.0)
+    slots.spend(1, 1000, 0.0)
+    assert not slots.ask(2, 0.0)
+    assert slots.opens_at is None  # 1 still sends
+    slots.leave(1, 3.0)
+    assert slots.opens_at == pytest.approx(10 - BURST_S)
+
+
+def test_a_capped_lane_that_has_nothing_to_send_does_not_keep_the_others_waiting() -> None:
+    slots = UploadSlots(bytes_per_s=100)
+    for lane in (1, 2):
+        slots.join(lane)
+    assert slots.ask(1, 0.0)
+    assert not slots.ask(2, 0.0)  # what 1 will send is not known yet
+    slots.leave(1, 0.0)
+    assert slots.poll_granted() == 2
