@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.lab import shell
+from bench.lab.plan import Step
 from bench.lab.topology import Link, room
 from tests.support.rooms import room_of
 
@@ -47,6 +48,28 @@ def test_where_groups_are_blocked_data_flows_by_unicast(tmp_path: Path) -> None:
         lab.check("c1", "c2")
         probed = next(event for event in repod.events("member_probed") if event["outcome"] == "nothing")
         assert "querier" in probed["reason"]
+        repod.stop()
+
+
+def test_a_client_whose_reports_are_dropped_goes_on_by_other_means(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE, loss=0.02), tmp_path, image_bytes=16 << 20) as lab:
+        repod = lab.serve()
+        rules = [
+            "table inet firewall {",
+            "chain out {",
+            "type filter hook output priority 0;",
+            f"ip daddr {lab.rig.topology.address('server')} udp dport 1-65535 drop",
+            "}",
+            "}",
+        ]
+        shell.perform([Step(words=tuple(lab.rig.command("c1", ["nft", "-f", "-"])), stdin="\n".join(rules) + "\n")])
+        clients = [lab.client("c1"), lab.client("c2")]
+        assert clients[1].done()["bytes_by_source"].keys() == {"multicast"}
+        assert "reports" in clients[0].until("transport-resting")["message"]
+        done = clients[0].done()
+        assert done["bytes_by_source"]["repository"] > 0
+        assert done["chunks_fetched"] == done["chunks"]
+        lab.check("c1", "c2")
         repod.stop()
 
 
@@ -161,9 +184,9 @@ def test_a_client_without_an_address_says_so(tmp_path: Path) -> None:
         repod = lab.serve()
         namespace = lab.rig.command("c1", ["true"])[3]
         shell.perform(
-            [shell.Step(words=("ip", "-n", namespace, "link", "add", "bare0", "type", "veth", "peer", "name", "bare1"))]
+            [Step(words=("ip", "-n", namespace, "link", "add", "bare0", "type", "veth", "peer", "name", "bare1"))]
         )
-        shell.perform([shell.Step(words=("ip", "-n", namespace, "link", "set", "bare0", "up"))])
+        shell.perform([Step(words=("ip", "-n", namespace, "link", "set", "bare0", "up"))])
         client = lab.client("c1", interface="bare0")
         assert "no IPv4 address" in client.until("transport-given-up")["message"]
         client.process.terminate()  # unicast is bound to that interface as well, and gets nowhere either

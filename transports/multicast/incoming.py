@@ -286,7 +286,7 @@ class MulticastIncoming:
                 now,
                 packets=reception.tracker.received,
                 span=reception.tracker.span,
-                probes=reception.figures.probes,
+                figures=reception.figures,
                 lacking=int(self._lacking.sum()),
                 sender_idle=status is not None and status.chunks_wanted == 0,
             )
@@ -301,8 +301,7 @@ class MulticastIncoming:
         if step.verdict is not None:
             hint = ""
             if step.fatal:
-                found = await asyncio.to_thread(self._diagnose)
-                reason, hint = found
+                reason, hint = await asyncio.to_thread(self._diagnose)
             verdict = Probed(
                 outcome=step.verdict,
                 received=self._reception.figures.probes,

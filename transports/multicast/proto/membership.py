@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["SILENT_S", "TAIL_CHUNKS", "TAIL_S", "Membership", "Step"]
+from transports.multicast.proto.received import Figures
+
+__all__ = ["SILENT_S", "TAIL_CHUNKS", "TAIL_S", "UNHEARD_ASKS", "UNHEARD_S", "Membership", "Step"]
 
 PROBE_SPREAD_S = 0.6
 """Over so long the sender spreads its probes."""
@@ -17,6 +19,9 @@ PARTIAL_LOSS = 0.02
 SILENT_S = 3.0
 """Without a single packet for so long while something is lacking, the path is left."""
 SILENT_REST_S = 30.0
+UNHEARD_S = 3.0
+UNHEARD_ASKS = 3
+"""Who asked so often, and for so long, without a symbol of use coming, is not heard: its reports do not arrive."""
 TAIL_CHUNKS = 4
 TAIL_S = 2.0
 """Who lacks so few chunks, and got none for so long while the sender is busy with others, takes them alone."""
@@ -52,6 +57,10 @@ class Membership:
         self._packets = 0
         self._heard = now
         self._chunk_at = now
+        self._stored = 0
+        self._served = now
+        self._asked = 0
+        """Reports that had asked for something when a symbol of use came last, at `_served`."""
         self.probes = 0
         """Probes the sender announced."""
 
@@ -72,7 +81,9 @@ class Membership:
         """A chunk arrived."""
         self._chunk_at = now
 
-    def poll(self, now: float, *, packets: int, span: int, probes: int, lacking: int, sender_idle: bool) -> Step | None:
+    def poll(
+        self, now: float, *, packets: int, span: int, figures: Figures, lacking: int, sender_idle: bool
+    ) -> Step | None:
         """What to do, if anything. `packets` of `span` sent arrived; `lacking` chunks are missing."""
         if packets != self._packets:
             self._packets, self._heard = packets, now
@@ -81,7 +92,9 @@ class Membership:
         if not self._joined:
             return None
         if self._probe_until is not None:
-            return self._probe(now, packets=packets, span=span, probes=probes)
+            return self._probe(now, packets=packets, span=span, probes=figures.probes)
+        if figures.stored != self._stored or figures.asked == self._asked:
+            self._stored, self._asked, self._served = figures.stored, figures.asked, now
         if self._waiting or not lacking:
             self._heard = self._chunk_at = now
             return None
@@ -89,6 +102,15 @@ class Membership:
             return Step(
                 fatal=True,
                 reason=f"nothing of the cast came for {self._silence_s:g} s, though the group was joined again",
+                again_after_s=SILENT_REST_S,
+            )
+        if now - self._served >= UNHEARD_S and figures.asked - self._asked >= UNHEARD_ASKS:
+            return Step(
+                fatal=True,
+                reason=(
+                    f"asked {figures.asked - self._asked} times in {now - self._served:.0f} s for what is lacking, "
+                    "and nothing of it came: reports (UDP to the repository) do not arrive, a firewall may drop them"
+                ),
                 again_after_s=SILENT_REST_S,
             )
         if lacking <= TAIL_CHUNKS and not sender_idle and now - self._chunk_at >= TAIL_S:

@@ -54,6 +54,8 @@ class Figures:
     rejected: int = 0
     """Chunks that were not what their digest says."""
     reports: int = 0
+    asked: int = 0
+    """Reports that asked for something."""
     overflow: int = 0
     """Packets the socket dropped."""
     probes: int = 0

@@ -249,6 +249,7 @@ class Reception:
         self._clock.handle_sent(now)
         self._number += 1
         self.figures.reports += 1
+        self.figures.asked += len(chunks) > 0
         status = self._status
         return Report(
             cast_id=self._cast_id,

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from transports.multicast.proto.membership import SILENT_S, TAIL_S, Membership, Step
+from transports.multicast.proto.membership import SILENT_S, TAIL_S, UNHEARD_S, Membership, Step
+from transports.multicast.proto.received import Figures
 
-FEED: dict[str, Any] = {"packets": 100, "span": 100, "probes": 16, "lacking": 50, "sender_idle": False}
+FEED: dict[str, Any] = {"packets": 100, "span": 100, "lacking": 50, "sender_idle": False}
 
 
 def _joined(now: float = 0.0, **settings: float | None) -> Membership:
@@ -13,8 +14,11 @@ def _joined(now: float = 0.0, **settings: float | None) -> Membership:
     return membership
 
 
-def _poll(membership: Membership, now: float, **changes: object) -> Step | None:
-    return membership.poll(now, **{**FEED, **changes})
+def _poll(
+    membership: Membership, now: float, *, probes: int = 16, asked: int = 0, stored: int = 0, **changes: object
+) -> Step | None:
+    figures = Figures(probes=probes, asked=asked, stored=stored)
+    return membership.poll(now, figures=figures, **{**FEED, **changes})
 
 
 def test_nothing_is_judged_before_the_sender_answers() -> None:
@@ -31,7 +35,7 @@ def test_enough_probes_are_a_good_verdict_at_once() -> None:
 
 def test_no_packet_at_all_ends_the_path_when_the_wait_is_over() -> None:
     membership = _joined()
-    nothing = {"packets": 0, "span": 0, "probes": 0}
+    nothing: dict[str, Any] = {"packets": 0, "span": 0, "probes": 0}
     assert _poll(membership, 1.4, **nothing) is None
     step = _poll(membership, 1.5, **nothing)
     assert step is not None
@@ -92,3 +96,29 @@ def test_a_short_tail_is_left_only_while_the_sender_is_busy_with_others() -> Non
     step = _poll(membership, 1.2 + TAIL_S, packets=400, lacking=2)
     assert step is not None
     assert "last 2 chunks" in step.reason
+
+
+def test_who_asks_and_asks_and_gets_nothing_of_it_goes_on_by_other_means() -> None:
+    """A firewall that drops reports: the sender, who heard of nothing, says for ever that it is idle."""
+    membership = _joined()
+    _poll(membership, 0.5)
+    for tenth in range(6, 10):
+        assert _poll(membership, tenth / 10, packets=100 + tenth, stored=90, sender_idle=True) is None
+    times = [0.9 + 0.1 * n for n in range(1, int(UNHEARD_S * 10))]
+    for count, now in enumerate(times, 1):
+        assert _poll(membership, now, packets=200 + count, stored=90, asked=count, sender_idle=True) is None
+    step = _poll(membership, 0.95 + UNHEARD_S, packets=500, stored=90, asked=40, sender_idle=True)
+    assert step is not None
+    assert step.fatal
+    assert step.again_after_s
+    assert "reports" in step.reason
+
+
+def test_who_has_nothing_to_ask_with_or_is_answered_stays() -> None:
+    """A disk that stands still leaves no memory to ask for anything; a long repair brings symbols, if no chunk."""
+    membership = _joined()
+    _poll(membership, 0.5)
+    for second in range(1, 60):
+        assert _poll(membership, second, packets=100 + second, stored=90, asked=7, sender_idle=True) is None
+    for second in range(60, 90):
+        assert _poll(membership, second, packets=100 + second, stored=second, asked=second * 5) is None
