@@ -134,7 +134,8 @@ class Lanes:
         for lane in lanes:
             try:
                 offer = make(lane)
-            except OgcastError as error:
+            except (OgcastError, OSError) as raised:
+                error = raised if isinstance(raised, OgcastError) else OgcastError(f"{lane.spec.name}: {raised}")
                 refusals.append(error)
                 reasons[lane.spec.name] = str(error)
                 self._on_event(lane.spec.name, "offer_refused", {"session": session_id, "reason": str(error)})

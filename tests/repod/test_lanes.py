@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from core.errors import BusyError, LockedError, UsageError
+from core.errors import BusyError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from images.manifest import Manifest
 from images.stores import ChunkReader
@@ -31,7 +31,7 @@ class Server:
         self.context = context
         self.port = context.settings.get("port", -1)
         self.stopped = 0
-        self.refuse = self.picky = False
+        self.refuse = self.picky = self.stumble = False
         Server.made.append(self)
 
     async def start(self) -> None:
@@ -44,6 +44,8 @@ class Server:
     def open_session(self, session: Any) -> Offer:
         if self.refuse:
             raise BusyError("not now")
+        if self.stumble:
+            raise OSError(97, "Address family not supported")
         if self.picky and session.options:
             raise UsageError(f"option string {session.options}")
         return Offer(transport=self.name, parameters={"port": self.port})
@@ -109,6 +111,17 @@ async def test_the_method_comes_first_then_what_to_fall_back_to(lanes: Lanes) ->
     await lanes.stop()
     await lanes.stop()
     assert [server.stopped for server in Server.made] == [1, 1]
+
+
+async def test_one_that_the_machine_hinders_is_left_out_and_told(lanes: Lanes) -> None:
+    await start(lanes, Settings())
+    Server.made[1].stumble = True
+    offers, refusals = lanes.open_session(session(), first="cast")
+    assert [offer.transport for offer in offers] == ["slow"]
+    assert "Address family not supported" in refusals["cast"]
+    Server.made[0].stumble = True
+    with pytest.raises(OgcastError, match="Address family"):
+        lanes.open_session(session(), first="cast")
 
 
 async def test_one_that_refuses_is_left_out_and_told(lanes: Lanes, events: list[tuple[str, str]]) -> None:
