@@ -9,7 +9,7 @@ chunks in any order; it neither decodes nor verifies: the client session does th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,10 @@ __all__ = [
     "ClientContext",
     "ClientTransport",
     "Delivery",
+    "Giving",
     "Incoming",
     "Offer",
+    "Seeding",
     "ServedSession",
     "ServerContext",
     "ServerTransport",
@@ -50,6 +52,8 @@ class Capabilities:
     """Can carry an upload."""
     fallback: bool = False
     """Works wherever TCP to the repository works; others fall back to it."""
+    seeds: bool = False
+    """Clients can go on giving when they have everything: the client half is a Seeding."""
     listens: bool = False
     """Its settings have a `port`: repod proposes one beside the control API when repod.toml names none."""
 
@@ -166,6 +170,8 @@ class ClientContext:
     interface: str | None
     state_dir: Path | None
     on_event: Callable[[str, Mapping[str, Any]], None]
+    cache: ChunkReader | None = None
+    """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
 
 
 @dataclass(slots=True)
@@ -225,6 +231,51 @@ class Sharing(Protocol):
 
     def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
         """A chunk of the session was verified. `frame` is valid during the call only: what is to be kept is copied."""
+
+
+class Giving(Protocol):
+    """One membership that only gives."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the repository lets it last from its beginning; None: without end."""
+
+    def state(self) -> Mapping[str, Any]:
+        """JSON values: `held_chunks`, `chunks_given`, `bytes_given`, `receivers`, and what the transport adds."""
+
+    async def wait(self) -> str:
+        """Until the repository says that nobody needs it; returns why.
+
+        ConnectionFailedError when it goes on only with another session.
+        """
+
+
+@runtime_checkable
+class Seeding(Protocol):
+    """A ClientTransport that can give without fetching. The process that gives may be another than the one that
+    fetched: what only the memory of that one holds goes over as `hand_over` says."""
+
+    def afterwards(self) -> str:
+        """The option string with which giving should go on after the sessions of this transport; empty: not at all."""
+
+    def hand_over(self) -> tuple[bytes, Sequence[int]]:
+        """What `give` takes as `inherited`, and the descriptors that the other process must have under these numbers.
+        They stay open until the transport is gone."""
+
+    def give(
+        self,
+        offer: Offer,
+        *,
+        session_id: SessionId,
+        key: bytes,
+        manifest: Manifest,
+        chunks: ChunkReader | None,
+        inherited: bytes = b"",
+    ) -> AbstractAsyncContextManager[Giving]:
+        """Connect and give what `chunks` and `inherited` hold. Leaving the context leaves the swarm.
+
+        Raises ConnectionFailedError, AuthenticationError, ProtocolError.
+        """
 
 
 class CaptureClient(Protocol):

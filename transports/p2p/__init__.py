@@ -10,5 +10,5 @@ TRANSPORT = TransportSpec(
     server="transports.p2p.server:SwarmServer",
     client="transports.p2p.client:SwarmClient",
     settings="transports.p2p.settings:SwarmSettings",
-    capabilities=Capabilities(needs_peers=True, listens=True),
+    capabilities=Capabilities(needs_peers=True, seeds=True, listens=True),
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -15,13 +16,15 @@ from core.errors import ConnectionFailedError, UsageError
 from core.ids import ChunkIndex, SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
-from images.stores import Encoding
+from images.stores import ChunkReader, Encoding
 from transports.base import ClientContext, Offer
+from transports.p2p.giving import SwarmGiving
 from transports.p2p.incoming import SwarmIncoming
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.offer import SwarmOffer
 from transports.p2p.peer_server import PeerServer
+from transports.p2p.proto.limits import MAX_LIST_CHUNKS
 from transports.p2p.proto.messages import Gone
 from transports.p2p.proto.requests import ORIGIN
 from transports.p2p.proto.swarm import Swarm
@@ -37,12 +40,16 @@ WINDOW_CHUNKS = 256
 
 
 class SwarmClient:
-    """A `ClientTransport` that shares: what is verified during a session can be asked for by peers until it ends."""
+    """A `ClientTransport` that shares: what is verified during a session can be asked for by peers until it ends.
+
+    It is a `Seeding` as well: what it holds then can be given on by itself.
+    """
 
     def __init__(self, context: ClientContext) -> None:
         self._context = context
         self._incoming: SwarmIncoming | None = None
         self._shelf: Shelf | None = None
+        self._offer: SwarmOffer | None = None
 
     def state(self) -> Mapping[str, Any]:
         """How the swarm goes, for events and reports; empty without one."""
@@ -65,7 +72,8 @@ class SwarmClient:
     ) -> AsyncIterator[SwarmIncoming]:
         if arena.slot_bytes < min(manifest.chunk_size, manifest.size):
             raise UsageError(f"slots of {arena.slot_bytes} bytes for chunks of {manifest.chunk_size}")
-        shelf = await self._open_shelf(manifest)
+        shelf = await self._open_shelf(manifest, self._context.cache)
+        self._offer = offer
         serves = offer.mode != "leecher"
         server = PeerServer(shelf, upload_bytes_per_s=offer.upload_bytes_per_s, dscp=offer.dscp) if serves else None
         loop = asyncio.get_running_loop()
@@ -96,15 +104,6 @@ class SwarmClient:
                 other="the repository" if source == ORIGIN else f"peer {source}",
             )
 
-        def listen(host: str) -> int:
-            if server is None:
-                return 0
-            try:
-                server.start(host)
-            except OSError as error:
-                raise ConnectionFailedError(f"cannot listen for peers on {host}: {error.strerror or error}") from error
-            return server.port
-
         host = offer.host or self._context.repository_host
         neighbours = Neighbourhood(
             make=make, on_step=incoming.handle_step, on_lost=incoming.handle_lost, interface=self._context.interface
@@ -116,14 +115,15 @@ class SwarmClient:
             key=key,
             mode=offer.mode,
             held=shelf.packed,
-            listen=listen,
+            listen=functools.partial(_listen, server),
             owner=incoming,
         )
         self._incoming = incoming
         try:
             await membership.connect()
             if server is not None:
-                server.on_gone = lambda chunks: membership.send(Gone(chunks=tuple(chunks)))
+                server.on_gone = lambda chunks: _tell_gone(membership, chunks)
+                server.on_news = lambda chunks: _tell_have(membership, chunks)
             incoming.begin(membership, neighbours)
             neighbours.dial_origin(host, offer.origin_port, session_id, key)
             yield incoming
@@ -135,10 +135,91 @@ class SwarmClient:
             if server is not None:
                 await server.close()
 
-    async def _open_shelf(self, manifest: Manifest) -> Shelf:
+    # ------------------------------------------------------------------ Seeding
+
+    def afterwards(self) -> str:
+        """See Seeding."""
+        offer = self._offer
+        if offer is None or offer.mode == "leecher" or (offer.mode == "peer" and not offer.seconds):
+            return ""
+        return f"{offer.mode}:{offer.seconds}"
+
+    def hand_over(self) -> tuple[bytes, Sequence[int]]:
+        """See Seeding."""
+        return (b"", []) if self._shelf is None else self._shelf.ring.hand_over()
+
+    def give(
+        self,
+        offer: Offer,
+        *,
+        session_id: SessionId,
+        key: bytes,
+        manifest: Manifest,
+        chunks: ChunkReader | None,
+        inherited: bytes = b"",
+    ) -> AbstractAsyncContextManager[SwarmGiving]:
+        """See Seeding. Called again, it takes nothing over a second time."""
+        return self._give(SwarmOffer.read(offer), session_id, key, manifest, chunks, inherited)
+
+    @contextlib.asynccontextmanager
+    async def _give(
+        self,
+        offer: SwarmOffer,
+        session_id: SessionId,
+        key: bytes,
+        manifest: Manifest,
+        chunks: ChunkReader | None,
+        inherited: bytes,
+    ) -> AsyncIterator[SwarmGiving]:
+        shelf = await self._open_shelf(manifest, chunks, inherited)
+        server = PeerServer(shelf, upload_bytes_per_s=offer.upload_bytes_per_s, dscp=offer.dscp)
+        giving = SwarmGiving(offer, shelf, server, on_event=self._context.on_event)
+        membership = Membership(
+            host=offer.host or self._context.repository_host,
+            port=offer.port,
+            session_id=session_id,
+            key=key,
+            mode=offer.mode,
+            held=shelf.packed,
+            listen=functools.partial(_listen, server),
+            owner=giving,
+        )
+        server.on_gone = lambda gone: _tell_gone(membership, gone)
+        server.on_news = lambda news: _tell_have(membership, news)
+        try:
+            await membership.connect()
+            giving.begin(membership)
+            yield giving
+        finally:
+            await membership.close()
+            await server.close()
+
+    async def _open_shelf(self, manifest: Manifest, chunks: ChunkReader | None, inherited: bytes = b"") -> Shelf:
         if self._shelf is None or self._shelf.manifest.root != manifest.root:
             if self._shelf is not None:
                 self._shelf.close()
-            self._shelf = Shelf(manifest)
+            self._shelf = Shelf(manifest, cache=chunks)
+            if inherited:
+                self._shelf.ring.take_over(inherited)
             await asyncio.to_thread(self._shelf.look_up)
         return self._shelf
+
+
+def _listen(server: PeerServer | None, host: str) -> int:
+    if server is None:
+        return 0
+    try:
+        server.start(host)
+    except OSError as error:
+        raise ConnectionFailedError(f"cannot listen for peers on {host}: {error.strerror or error}") from error
+    return server.port
+
+
+def _tell_gone(membership: Membership, chunks: list[int]) -> None:
+    for start in range(0, len(chunks), MAX_LIST_CHUNKS):
+        membership.send(Gone(chunks=tuple(chunks[start : start + MAX_LIST_CHUNKS])))
+
+
+def _tell_have(membership: Membership, chunks: list[int]) -> None:
+    for chunk in chunks:
+        membership.note_have(chunk)

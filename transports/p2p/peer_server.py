@@ -57,6 +57,8 @@ class PeerServer:
         self.counts: Counter[str] = Counter()
         self.on_gone: Callable[[list[int]], None] = lambda chunks: None
         """Told, beside the peers, what is held no more."""
+        self.on_news: Callable[[list[int]], object] = lambda chunks: None
+        """Told, beside the peers, what the CACHE has on disk since."""
         shelf.on_news = self._tell_news
         shelf.on_gone = self._tell_gone
 
@@ -161,7 +163,8 @@ class PeerServer:
             self.counts["marks_refused"] += 1
 
     def _recheck(self) -> None:
-        self._shelf.recheck()
+        if news := self._shelf.recheck():
+            self.on_news(news)
         self._rechecking = self._loop.call_later(RECHECK_EVERY_S, self._recheck)
 
     def _find(self, name: str) -> Grant | None:

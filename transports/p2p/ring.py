@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from core.errors import ChunkError
 from core.ids import ChunkIndex, Digest
 from images.manifest import Manifest
@@ -31,6 +33,15 @@ class _Segment:
     fd: int
     size: int = 0
     chunks: list[int] = field(default_factory=list)
+
+
+class _Handed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A segment as another process is told of it."""
+
+    fd: int
+    size: int
+    frames: list[tuple[int, int, int, int]]
+    """Chunk, offset, length, encoding."""
 
 
 class Ring:
@@ -105,6 +116,41 @@ class Ring:
     def chunks(self) -> list[int]:
         """The chunks that were appended and are still held, the oldest first."""
         return [chunk for segment in self._segments for chunk in segment.chunks]
+
+    def hand_over(self) -> tuple[bytes, list[int]]:
+        """What another process that inherits the descriptors of the second value takes over with `take_over`."""
+        segments = []
+        for segment in self._segments:
+            places = [(chunk, self._places[self._manifest.digest(ChunkIndex(chunk))]) for chunk in segment.chunks]
+            frames = [(chunk, place.offset, place.length, int(place.encoding)) for chunk, place in places]
+            segments.append(_Handed(fd=segment.fd, size=segment.size, frames=frames))
+        return msgspec.msgpack.encode(segments), [segment.fd for segment in self._segments]
+
+    def take_over(self, handed: bytes) -> None:
+        """Own what another ring, of the same image, handed over. The memory is that ring's: nothing is copied.
+
+        ChunkError if `handed` makes no sense.
+        """
+        try:
+            segments = msgspec.msgpack.decode(handed, type=list[_Handed])
+        except msgspec.MsgspecError as error:
+            raise ChunkError(f"frames were handed over in no form known here: {error}") from None
+        for handed_segment in segments:
+            segment = _Segment(handed_segment.fd, size=handed_segment.size)
+            for number, offset, length, encoding in handed_segment.frames:
+                if not 0 <= number < self._manifest.chunk_count or encoding not in list(Encoding):
+                    raise ChunkError(f"chunk {number} was handed over, which is none of this image")
+                chunk = ChunkIndex(number)
+                segment.chunks.append(chunk)
+                self._places[self._manifest.digest(chunk)] = StoredChunk(
+                    fd=segment.fd,
+                    offset=offset,
+                    length=length,
+                    encoding=Encoding(encoding),
+                    raw_length=self._manifest.raw_length(chunk),
+                )
+            self._segments.append(segment)
+            self._bytes += segment.size
 
     def close(self) -> None:
         """Forget everything; repeatable."""

@@ -64,8 +64,11 @@ class Shelf:
             stop = min(start + LOOK_UP_AT_ONCE, self.manifest.chunk_count)
             self._held[start:stop] |= np.array(self._in_cache(list(range(start, stop))), dtype=np.bool_)
 
-    def recheck(self) -> None:
-        """Look again for what the ring let go of before the CACHE had it on disk. Once a second is enough."""
+    def recheck(self) -> list[int]:
+        """Look again for what the ring let go of before the CACHE had it on disk, and return what is held again.
+
+        Once a second is enough.
+        """
         some = [self._awaited.popleft() for _ in range(min(len(self._awaited), RECHECK_AT_ONCE))]
         news: list[int] = []
         for chunk, there in zip(some, self._in_cache(some), strict=True):
@@ -76,6 +79,7 @@ class Shelf:
         if news:
             self._held[news] = True
             self.on_news(news)
+        return news
 
     def add(self, chunk: ChunkIndex, frame: memoryview | bytes, encoding: Encoding) -> None:
         """A verified frame; it is copied."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
 from core.errors import ChunkError
@@ -100,3 +101,33 @@ def test_a_frame_larger_than_a_segment_is_held(manifest: Manifest) -> None:
 
 def test_the_system_says_how_much_is_free() -> None:
     assert free_memory_bytes() > 1 << 20
+
+
+def test_what_is_handed_over_is_the_same_memory(manifest: Manifest) -> None:
+    ring, heir = make(manifest), make(manifest)
+    for chunk in range(5):
+        ring.append(ChunkIndex(chunk), frame_of(chunk), Encoding.RAW)
+    handed, descriptors = ring.hand_over()
+    assert len(descriptors) == 3
+    heir.take_over(handed)
+    assert heir.chunks() == ring.chunks()
+    assert heir.stored_bytes == ring.stored_bytes
+    for chunk in range(5):
+        digest = manifest.digest(ChunkIndex(chunk))
+        assert heir.locate(digest) == ring.locate(digest)
+    ring.close()
+
+
+@pytest.mark.parametrize(
+    "handed",
+    [
+        b"",
+        b"rubbish",
+        msgspec.msgpack.encode([[3, 10, [[24, 0, 10, 0]]]]),
+        msgspec.msgpack.encode([[3, 10, [[0, 0, 10, 9]]]]),
+        msgspec.msgpack.encode([[3, 10, [[-1, 0, 10, 0]]]]),
+    ],
+)
+def test_nonsense_that_is_handed_over_is_refused(manifest: Manifest, handed: bytes) -> None:
+    with pytest.raises(ChunkError):
+        make(manifest).take_over(handed)
