@@ -1,1 +1,1 @@
-"""A multicast network in virtual time that drives the machines of transports/multicast/proto."""
+"""Networks in virtual time that drive the pure machines of transports: a multicast room here, swarms in `swarm`."""
