@@ -31,6 +31,7 @@ __all__ = [
     "namespace",
     "port_of_router",
     "smcroute_settings",
+    "subnet_state",
     "take_down",
     "up",
 ]
@@ -127,6 +128,11 @@ def block_multicast(lab: str, host: Host, link: Link, *, blocked: bool) -> list[
 def link_state(lab: str, host: Host, *, up: bool) -> list[Step]:
     """Pull a host's cable out of the switch, or put it back."""
     return [_ip(namespace(lab, SWITCH), [f"link set {host.name} {'up' if up else 'down'}"])]
+
+
+def subnet_state(lab: str, subnet: int, *, up: bool) -> list[Step]:
+    """Cut a subnet off from the router, or join it again."""
+    return [_ip(namespace(lab, SWITCH), [f"link set {port_of_router(subnet)} {'up' if up else 'down'}"])]
 
 
 def take_down(names: list[str]) -> list[Step]:

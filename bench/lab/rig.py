@@ -114,6 +114,10 @@ class Rig:
         """Pull a host's cable, or put it back."""
         shell.perform(plan.link_state(self.name, self.topology.host(host), up=up))
 
+    def set_subnet(self, subnet: int, *, up: bool) -> None:
+        """Cut a subnet off from the router, or join it again; its hosts still see each other."""
+        shell.perform(plan.subnet_state(self.name, subnet, up=up))
+
     # -------------------------------------------------------------------------------------------- figures
 
     def counters(self) -> dict[str, PathCounters]:

@@ -53,6 +53,23 @@ class Client:
             time.sleep(0.02)
         raise AssertionError(f"no event {name} {fields}: {self._log.read_text()[-3000:]}")
 
+    def until_chunks(self, chunks: int, *, seconds: float = 3 * END_S) -> None:
+        """Wait until it has so many chunks, and not yet all."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            progress = self.named("progress")
+            if progress and progress[-1]["chunks_done"] >= chunks:
+                assert progress[-1]["chunks_done"] < progress[-1]["chunks"], "it is done already"
+                return
+            assert self.process.poll() is None, self._log.read_text()[-3000:]
+            time.sleep(0.02)
+        raise AssertionError(f"not {chunks} chunks in {seconds} s: {self._log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
     def done(self, seconds: float = END_S) -> dict[str, Any]:
         """Its last event; it must have succeeded."""
         self.process.wait(seconds)

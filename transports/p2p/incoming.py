@@ -281,11 +281,10 @@ class SwarmIncoming:
         if self._swarm.finished:
             return
         assert self._membership is not None
+        assert self._neighbours is not None
         refused = self._membership.refused
         moved_at = max(self._moved_at, self._swarm.quiet_since)
-        if self._hope.is_lost(
-            now, moved_at=moved_at, peers=bool(self._swarm.holders.peers), refused=refused is not None
-        ):
+        if self._hope.is_lost(now, moved_at=moved_at, peers=self._neighbours.known > 0, refused=refused is not None):
             self._fail(
                 refused or ConnectionFailedError("the repository is out of reach, and no peer has what is lacking")
             )

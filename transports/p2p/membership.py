@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,9 @@ from transports.p2p.proto.messages import DECODER, Announce, Closing, Have, Heal
 __all__ = ["MemberHost", "Membership"]
 
 CONNECT_S = 5.0
+UNHEARD_S = 10.0
+"""What was said, and that is often, is acknowledged within this time, or the connection is taken for dead: a switch
+that lost its power says goodbye to nobody."""
 REJOIN_FIRST_S = 0.5
 REJOIN_LONGEST_S = 8.0
 
@@ -93,6 +97,7 @@ class Membership:
             raise ConnectionFailedError(
                 f"cannot connect to {host} port {port}: {error.strerror or error}", hint="is repod running there?"
             ) from error
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
         lane = MemberLane(reader, writer, DECODER)
         try:
             await enter(reader, writer, session_id=self._session_id, key=self._key)
@@ -151,9 +156,10 @@ class Membership:
         while True:
             with contextlib.suppress(ProtocolError):
                 await self._hear()
-            if self._lane is not None:
-                await self._lane.close()
+            lane, self._lane = self._lane, None
             self._owner.handle_reachable(False)
+            if lane is not None:
+                await lane.close()
             await self._rejoin()
             self.rejoins += 1
             self._owner.handle_reachable(True)

@@ -65,6 +65,11 @@ class Neighbourhood:
         """Connect to the origin, and again whenever that breaks."""
         self._keep(ORIGIN, _Address(host=host, port=port, name=name, key=key))
 
+    @property
+    def known(self) -> int:
+        """Neighbours and bridges, connected or not."""
+        return len(self._known)
+
     def is_bridge(self, source: int) -> bool:
         """Only to be asked while repod is out of reach."""
         peer = self._known.get(source)

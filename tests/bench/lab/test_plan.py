@@ -97,6 +97,12 @@ def test_a_cable_is_pulled_at_the_switch() -> None:
     assert step.stdin == "link set c1 down\n"
 
 
+def test_a_subnet_is_cut_off_at_its_port_to_the_router() -> None:
+    (step,) = plan.subnet_state("x", 1, up=False)
+    assert step.words[2] == "oglab-x-switch"
+    assert step.stdin == "link set rt1 down\n"
+
+
 def test_nothing_to_take_down_takes_no_command() -> None:
     assert plan.take_down([]) == []
 

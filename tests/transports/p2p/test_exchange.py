@@ -28,7 +28,7 @@ async def test_who_looks_at_nothing_keeps_only_its_own_slots() -> None:
         still.gate.clear()
         still.start()
         lively.start()
-        await lively.done()
+        await lively.done(seconds=60)  # what was assigned to the other is given away after four
         assert still.arena.free < 4
         assert not still.got
         still.gate.set()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 
-from transports.p2p.proto.limits import DEGREE, MAX_NEIGHBOURS
+from transports.p2p.proto.limits import BRIDGES, DEGREE, MAX_NEIGHBOURS
 
 __all__ = ["Graph"]
 
+EDGES_MAX = MAX_NEIGHBOURS - BRIDGES
 FULL = 2 * DEGREE
 """A newcomer makes no more edges to who has so many."""
 PARTED_MAX = 64
@@ -63,7 +64,7 @@ class Graph:
         """Make one edge; False if there is one, either has too many, or the two were parted."""
         if first == second or first not in self._edges or second not in self._edges or self._apart(first, second):
             return False
-        if second in self._edges[first] or max(len(self._edges[first]), len(self._edges[second])) >= MAX_NEIGHBOURS:
+        if second in self._edges[first] or max(len(self._edges[first]), len(self._edges[second])) >= EDGES_MAX:
             return False
         self._join(first, second)
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "ASSIGNED_AHEAD",
+    "BRIDGES",
     "DEGREE",
     "HAVE_AT_ONCE",
     "HAVE_INTERVAL_S",
@@ -42,6 +43,9 @@ DEGREE = 10
 
 MAX_NEIGHBOURS = 32
 """Neighbours a member has at most, bridges and those that were given others included."""
+
+BRIDGES = 2
+"""Peers of other subnets a member knows, for when repod cannot be reached."""
 
 KEY_BYTES = 32
 """Listening keys and credentials."""

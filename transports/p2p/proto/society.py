@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 from transports.p2p.proto.credentials import credential
 from transports.p2p.proto.graph import Graph
+from transports.p2p.proto.limits import BRIDGES
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.messages import PeerAddress
 from transports.p2p.proto.outbox import Outbox
 
 __all__ = ["Society"]
 
-BRIDGES = 2
-"""Peers of other subnets a member knows, for when repod cannot be reached."""
 LOST_BY = 3
 """Who does not answer so many neighbours is introduced to nobody any more."""
 
@@ -38,10 +37,12 @@ class Society:
         self._graphs.setdefault(member.subnet, Graph(self._rng)).add(member.id)
         for other in self.neighbours(member):
             self._meet(member, other)
-        far = [each for each in self._members.values() if each.subnet != member.subnet and each.serves]
-        member.bridges = {each.id for each in self._rng.sample(far, min(BRIDGES, len(far)))}
-        for bridge in sorted(member.bridges):
-            self._out.meet(member.id, _address(self._members[bridge], member))
+        member.bridges.clear()
+        self._bridge(member)
+        # Who was here first had nobody, or too few, to choose from.
+        for other in self._members.values():
+            if other.subnet != member.subnet and len(other.bridges) < BRIDGES:
+                self._bridge(other)
 
     def refill(self, member: Member) -> None:
         """Give a member neighbours in place of those it lost."""
@@ -91,10 +92,27 @@ class Society:
                 self._out.banned(other.id, member.id)
             elif bridge:
                 self._out.forget(other.id, member.id)
+            if bridge:
+                self._bridge(other)
         for other in near:
             if other.here and not banned:
                 self._out.forget(other.id, member.id)
             self.refill(other)
+
+    def _bridge(self, member: Member) -> None:
+        """Give a member as many bridges as it should have, to subnets it has none to where there are such."""
+        if not member.here or member.banned:
+            return
+        far = [each for each in self._members.values() if each.subnet != member.subnet and each.serves]
+        while len(member.bridges) < BRIDGES:
+            reached = {self._members[bridge].subnet for bridge in member.bridges}
+            able = [each for each in far if each.id not in member.bridges]
+            able = [each for each in able if each.subnet not in reached] or able
+            if not able:
+                return
+            chosen = self._rng.choice(able)
+            member.bridges.add(chosen.id)
+            self._out.meet(member.id, _address(chosen, member))
 
     def _meet(self, first: Member, second: Member) -> None:
         for asking, asked in ((first, second), (second, first)):

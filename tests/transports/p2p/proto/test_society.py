@@ -7,10 +7,11 @@ from typing import Any
 
 from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.credentials import credential, listen_key
+from transports.p2p.proto.limits import BRIDGES
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.messages import Banned, Forget, Meet, PeerAddress
 from transports.p2p.proto.outbox import Outbox
-from transports.p2p.proto.society import BRIDGES, LOST_BY, Society
+from transports.p2p.proto.society import LOST_BY, Society
 
 
 class SocietyRoom:
@@ -78,13 +79,36 @@ def test_bridges_lead_to_other_subnets() -> None:
     room.told()
     far = room.add(9, "y")
     told = room.told()
-    assert set(told) == {9}
     assert len(told[9]) == len(far.bridges) == BRIDGES
     assert all(peer.bridge and not peer.same_subnet for peer in told[9])
     gone = room.members.pop(min(far.bridges))
     room.society.remove(gone, banned=False)
-    assert (9, Forget(ids=(gone.id,))) in room.out.poll()
+    heard = room.out.poll()
+    assert (9, Forget(ids=(gone.id,))) in heard
     assert gone.id not in far.bridges
+    assert len(far.bridges) == BRIDGES
+    assert {peer.id for number, message in heard if number == 9 and isinstance(message, Meet) for peer in message.peers}
+
+
+def test_who_was_here_first_is_told_of_the_first_of_another_subnet() -> None:
+    room = SocietyRoom()
+    first = room.add(1, "x")
+    assert not first.bridges
+    room.add(2, "y")
+    assert first.bridges == {2}
+    room.add(3, "y")
+    room.add(4, "z")
+    assert first.bridges == {2, 3}
+    assert {peer.id for peer in room.told()[1]} == {2, 3}
+
+
+def test_bridges_lead_to_as_many_subnets_as_there_are() -> None:
+    room = SocietyRoom()
+    for number in range(1, 30):
+        room.add(number, "x")
+    room.add(30, "y")
+    last = room.add(31, "z")
+    assert {room.members[bridge].subnet for bridge in last.bridges} == {"x", "y"}
 
 
 def test_the_banned_are_made_known_to_everybody() -> None:
