@@ -21,6 +21,7 @@ from images.extents import Extent, Extents, ExtentsBuilder, Kind
 from images.importers.direct import READ_THROUGH_BYTES, DirectReader, joined
 from images.importers.domain_map import DomainMap
 from images.importers.exclusive import ExclusiveHold
+from images.importers.fat_kind import is_fat12
 from images.importers.fs_detect import detect_file_system, partclone_program
 from images.importers.input import Input
 from images.importers.mounts import mounted_for_writing
@@ -130,6 +131,9 @@ class DeviceSource(ImageSource):
         program = partclone_program(self.fs.type)
         if program is None:
             self.notices += (f"no partclone program for {self.fs.type} here: every byte is taken",)
+            return
+        if self.fs.type == "vfat" and is_fat12(self._fd):
+            self.notices += ("partclone reads the map of a FAT12 wrongly: every byte is taken",)
             return
         if self.fs.type == "ntfs" and is_ntfs_dirty(self._fd):
             if not options.force:

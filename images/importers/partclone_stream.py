@@ -33,6 +33,8 @@ class PartcloneStreamSource(ImageSource):
             self.notices = ("a version 1 partclone image: its checksums prove nothing, so none were verified",)
         elif not header.checksum_size:
             self.notices = ("the partclone image was made without checksums, so none were verified",)
+        if header.fs.upper() == "FAT12":
+            self.notices += ("partclone reads the map of a FAT12 wrongly: files may be missing in its image",)
 
     def read_data(self, extent: Extent, view: memoryview) -> int:
         self._reader.read_data(extent, view)
