@@ -7,6 +7,7 @@ its certificate does not. Requests that may be repeated are repeated a bounded n
 from __future__ import annotations
 
 import asyncio
+import datetime
 import random
 import ssl
 import time
@@ -28,6 +29,7 @@ from core.errors import (
     ProtocolError,
 )
 from core.ids import ImageRef
+from core.pinning import pin_error
 from transports.control import (
     API_PREFIX,
     CaptureCommitted,
@@ -170,12 +172,11 @@ class ControlClient:
                 if answer.status >= 300:
                     raise _refusal(answer.status, text, self._settings.base_url)
                 return text
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
-            raise AuthenticationError(
-                f"the certificate of {self._settings.base_url} is not the one of the configuration: {_reason(error)}",
-                hint="copy client.toml anew from the repository; if it is the right one, check this machine's clock",
-            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if (
+                refused := pin_error(error, self._settings.base_url, now=datetime.datetime.now(datetime.UTC))
+            ) is not None:
+                raise refused from error
             raise ConnectionFailedError(
                 f"cannot reach the repository {self._settings.base_url}: {_reason(error)}",
                 hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
@@ -245,8 +246,6 @@ def _reason(error: BaseException) -> str:
         error = error.os_error
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from core.errors import RepositoryError, UsageError
 
-__all__ = ["Certificate", "make_certificate", "server_context"]
+__all__ = ["Certificate", "make_certificate", "server_context", "validity_trouble"]
 
 VALIDITY = datetime.timedelta(days=3650)
 """Long, because a pin is renewed by hand on every client; the pin, not the date, is what is trusted."""
 CLOCK_SKEW = datetime.timedelta(days=7)
 """Netbooted clients often have a wrong clock."""
+EXPIRES_SOON = datetime.timedelta(days=60)
+"""A new certificate has to reach every client: this long before the end repod begins to say so."""
 COMMON_NAME_MAX_CHARS = 64
 NAME_MAX_CHARS = 253
 
@@ -87,6 +89,26 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
             hint="docs/operations.md, 'Certificate renewal', says how to make new ones",
         ) from error
     return context
+
+
+def validity_trouble(certificate: Path, *, now: datetime.datetime) -> str | None:
+    """What to tell the operator when clients refuse this certificate for its dates, or soon will; None if all is well.
+
+    Raises RepositoryError if it cannot be read.
+    """
+    from cryptography import x509
+
+    try:
+        read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RepositoryError(f"cannot read the certificate {certificate}: {error}") from error
+    if now < read.not_valid_before_utc:
+        return f"the certificate is valid from {read.not_valid_before_utc:%Y-%m-%d} on: until then clients refuse it"
+    if now > read.not_valid_after_utc:
+        return f"the certificate expired on {read.not_valid_after_utc:%Y-%m-%d}: clients refuse it"
+    if now > read.not_valid_after_utc - EXPIRES_SOON:
+        return f"the certificate expires on {read.not_valid_after_utc:%Y-%m-%d}: give clients a new one before"
+    return None
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import json
 import ssl
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 from core.config import parse_toml
 from core.errors import AuthenticationError, ConnectionFailedError, ProtocolError, UsageError
+from core.pinning import pin_error
 from transports.control import API_PREFIX
 
 __all__ = ["ask"]
@@ -42,6 +44,8 @@ def ask(settings: Path, path: str, *, url: str | None = None) -> Any:
         answer = connection.getresponse()
         body = answer.read(ANSWER_MAX_BYTES)
     except (OSError, http.client.HTTPException) as error:
+        if (refused := pin_error(error, str(base), now=datetime.datetime.now(datetime.UTC))) is not None:
+            raise refused from error
         raise ConnectionFailedError(
             f"no answer from repod at {base}: {error}", hint="is `repod serve` running? --url says where"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,11 +11,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from core.errors import OgcastError
+from core.logs import get_logger
 from core.service import notify, supervised
 from images.repository import Repository
 from repod.addresses import listen_host, public_url, told_url
 from repod.api.application import make_application
-from repod.certificate import server_context
+from repod.certificate import server_context, validity_trouble
 from repod.daemon import build_daemon
 from repod.layout import Layout
 from repod.listener import Listener, bind, http_log
@@ -64,6 +66,8 @@ async def serve(
     tls = server_context(layout.certificate, layout.tls_key) if layout.certificate.exists() else None
     with Repository.open(layout.root) as repository, layout.only_daemon():
         tls = tls or server_context(layout.certificate, layout.tls_key)
+        if (trouble := validity_trouble(layout.certificate, now=datetime.datetime.now(datetime.UTC))) is not None:
+            get_logger("repod").warning("certificate_dates", message=f"{trouble} (docs/operations.md)")
         host = listen_host(settings)
         daemon = build_daemon(layout, repository, settings)
         with bind(host, settings.port) as sock:

@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from core.errors import RepositoryError, UsageError
-from repod.certificate import make_certificate, server_context
+from repod.certificate import VALIDITY, make_certificate, server_context, validity_trouble
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 
@@ -31,6 +31,24 @@ def test_files_that_do_not_belong_together_are_told(tmp_path) -> None:
 
 def test_a_long_name_is_cut_in_the_common_name_only() -> None:
     make_certificate(["x" * 60 + ".example.org"], now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [(-8, "valid from"), (-6, None), (0, None), (3580, None), (3600, "expires on"), (3651, "expired on")],
+)
+def test_dates_that_clients_will_mind_are_told(tmp_path, days: int, told: str | None) -> None:
+    assert VALIDITY.days == 3650
+    (tmp_path / "crt").write_bytes(make_certificate(["a"], now=NOW).certificate)
+    found = validity_trouble(tmp_path / "crt", now=NOW + datetime.timedelta(days=days))
+    assert found is None if told is None else told in (found or "")
+
+
+def test_dates_of_what_is_no_certificate_are_an_error(tmp_path) -> None:
+    (tmp_path / "crt").write_bytes(b"-----BEGIN")
+    for name in ("crt", "none"):
+        with pytest.raises(RepositoryError):
+            validity_trouble(tmp_path / name, now=NOW)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "é.org", "-" * 3, "x" * 254])
