@@ -103,6 +103,29 @@ def test_a_hundred_clients_report_less_than_a_thousand_times_a_second() -> None:
     assert outcome.sent_share <= 1.05
 
 
+@pytest.mark.parametrize("spread_s", [0.0, 0.5])
+@pytest.mark.parametrize("clients", [1, 3, 8])
+def test_ways_much_narrower_than_the_rate_allowed_are_found_and_kept_to(clients: int, spread_s: float) -> None:
+    """A server with 1 Gbit/s and PCs with 100 Mbit/s: nothing in repod.toml says so."""
+    room = Room(chunks=CHUNKS, seed=1, rate_bytes_per_s=125e6, adaptive=True, batch_s=0.004)
+    room.join(clients, spread_s=spread_s, path=PathSettings(rate_bytes_per_s=12.5e6, queue_bytes=512 * 1024))
+    outcome = ran(room)
+    assert outcome.sent_share <= 1.8
+    # who comes when some chunks went by at the first rate waits for them to come round
+    assert outcome.seconds <= (1.2 + spread_s / 2) * CHUNKS * (4 << 20) / 12.5e6
+    assert [verdict for verdict in outcome.moved if verdict.lane == "unicast"] == []
+
+
+@pytest.mark.parametrize(("clients", "most"), [(1, 1.5), (2, 1.2), (7, 1.05)])
+@pytest.mark.parametrize("bad", [PathSettings(rate_bytes_per_s=25e6 / 4), PathSettings(loss=0.3)])
+def test_an_adaptive_cast_does_not_follow_its_worst_client(clients: int, most: float, bad: PathSettings) -> None:
+    room = Room(chunks=2 * CHUNKS, seed=3, adaptive=True)
+    room.join(clients)
+    room.join(1, path=bad)
+    outcome = ran(room)
+    assert max(outcome.done_s[number] for number in range(clients)) <= most * 2 * IMAGE_S
+
+
 def test_the_same_seed_gives_the_same_counters() -> None:
     """Pinned: a change of traffic is to be seen and explained."""
     room = Room(chunks=8, seed=11)

@@ -36,14 +36,12 @@ from transports.multicast.proto.members import Members
 from transports.multicast.proto.packets import Probe, Status, StatusFlags, packet_bytes
 from transports.multicast.proto.rate import Pace, RateControl, RateLimits
 from transports.multicast.proto.repair import Repairs
-from transports.multicast.proto.report_clock import MEMBERS_PER_S
+from transports.multicast.proto.report_clock import MEMBERS_PER_S, REPORT_S
 from transports.multicast.proto.requests import Requests
 from transports.multicast.proto.schedule import Schedule
 
 __all__ = ["Cast"]
 
-REPORT_S = 0.1
-"""T for up to a hundred members."""
 GATHER = 0.5
 """Share of T for which repairs of a chunk wait for further reports while there is other work."""
 TYPICAL_WEIGHT = 0.2
@@ -361,7 +359,7 @@ class Cast:
                 self.handle_moved(verdict.member)
             self._events.append(verdict)
         if self._rate.due(now):
-            self._rate.follow(self._members, now)
+            self._rate.follow(self._members, self.totals.packets, now)
             self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
 
     def _status(self, now: float) -> Status:

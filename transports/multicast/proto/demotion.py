@@ -25,6 +25,9 @@ GREED_S = 1.0
 """Who costs this much is not watched for longer: no honest member needs it."""
 FEW_PACKETS = 1000
 """A share of fewer packets says nothing: the repairs of one stall would look like a third of a small image."""
+COMMON_LOSS = 0.06
+"""Where even the best quarter loses this much the fault is one of all: the rate is to follow, and nobody is judged by
+what is repaired meanwhile, and for COST_S after it."""
 RETURN_S = 20.0
 EVERY_S = 0.1
 
@@ -44,6 +47,7 @@ class Demotion:
 
     def __init__(self, now: float) -> None:
         self._next = now
+        self._common_until = now
         self._since: dict[int, tuple[float, int, int]] = {}
         self._late_since: dict[int, float] = {}
         self._moved_at: dict[int, float] = {}
@@ -60,6 +64,10 @@ class Demotion:
         self._next = now + EVERY_S
         lacking = members.lacking
         normal = members.quantile("loss", 0.5)
+        if members.quantile("loss", 0.25, lower=True) >= COMMON_LOSS:
+            self._common_until = now + COST_S
+        if now < self._common_until:
+            self._since.clear()
         verdicts = []
         for member in members:
             if member.done:

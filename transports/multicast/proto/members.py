@@ -98,6 +98,7 @@ class Members:
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
         self._places: list[int] = []
+        self._counted_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._members)
@@ -133,15 +134,31 @@ class Members:
             for member in self._members.values():
                 member.sole_packets += sole.get(member.place, 0)
 
-    def count_anew(self) -> None:
+    def fresh_loss(self, share: float) -> float:
+        """The `share` quantile (the member next below) of what was lost since the count began.
+
+        Who says nothing lacks nothing. Only who joined meanwhile, and has not said as much as others, is not counted.
+        """
+        counted = [member for member in self._members.values() if member.lane == "multicast"]
+        most = max((member.fresh_packets for member in counted), default=0)
+        losses = [
+            member.fresh_loss
+            for member in counted
+            if member.joined_at <= self._counted_at or 2 * member.fresh_packets >= most
+        ]
+        return float(np.quantile(losses, share, method="lower")) if losses else 0.0
+
+    def count_anew(self, now: float) -> None:
         """Begin to count the fresh loss of every member."""
+        self._counted_at = now
         for member in self._members.values():
             member.counted_from = (member.span, member.received, member.overflowed)
 
-    def quantile(self, name: str, share: float) -> float:
-        """The `share` quantile of one figure over the members that are served by the group."""
+    def quantile(self, name: str, share: float, *, lower: bool = False) -> float:
+        """The `share` quantile of one figure over the members that are served by the group; `lower`: that of the
+        member next below instead of a value between two."""
         values = [getattr(member, name) for member in self._members.values() if member.lane == "multicast"]
-        return float(np.quantile(values, share)) if values else 0.0
+        return float(np.quantile(values, share, method="lower" if lower else "linear")) if values else 0.0
 
     def round_trip_s(self) -> float:
         """What nine of ten members need at most for a round trip."""

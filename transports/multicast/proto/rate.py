@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transports.multicast.proto.members import Members
+from transports.multicast.proto.report_clock import MEMBERS_PER_S, REPORT_S
 
 __all__ = ["Pace", "RateControl", "RateLimits", "share_budget"]
 
@@ -16,20 +17,21 @@ SLACK_S = 0.01
 
 EVERY_S = 0.25
 QUANTILE = 0.75
+"""Of what members say, the next below: in a room of two the better one counts, of three the middle one."""
 LOSS_HIGH = 0.005
 LOSS_LOW = 0.001
 BACKLOG_HIGH = 0.75
 SLOWER = 0.85
-SLOWEST = 0.5
+FASTER = 0.02
 FASTER_OF_CAP = 0.03
 NOISE = 0.3
 """Loss above what the wire always loses counts only beyond this share of it: small samples differ by as much."""
-SETTLE_S = 0.15
-"""Reports that come so soon after a change of the rate still tell of the time before it."""
+SETTLE_OF_INTERVAL = 1.5
+"""Times the interval of reports, whose chance is 30 %, after which all of them tell of a new rate."""
 TRIAL_S = 0.25
-TRIAL_PACKETS = 1000
-TRIAL_MAX_S = 2.0
-"""A trial is judged by so many packets at least, or after this time by what there is."""
+ENOUGH_PACKETS = 1000
+PATIENCE_S = 2.0
+"""Loss is judged by so many packets at least, or after this time by what there is."""
 REST_S = 10.0
 """After a trial in vain, loss is tried again only when it has grown, or after this time when it has not gone away."""
 
@@ -83,6 +85,11 @@ class RateControl:
         self._ground = 0.0
         self._rest_until = now
         self._trial: _Trial | None = None
+        self._settling = False
+        self._counted_from = now
+        self._packets_before = 0
+        self._clean = 0
+        """Looks in a row at which nothing was amiss."""
         self._cause = "cap"
 
     @property
@@ -103,70 +110,85 @@ class RateControl:
         """Other casts leave this much of the common budget."""
         self._share = min(rate_bytes_per_s, self._limits.cap_bytes_per_s)
 
-    def follow(self, members: Members, now: float) -> None:
-        """Look at the group when it is time."""
+    def follow(self, members: Members, packets_sent: int, now: float) -> None:
+        """Look at the group when it is time; `packets_sent` is the running total of the cast."""
         if not self.due(now):
             return
         anew = self.handle_group(
-            loss=members.quantile("loss", QUANTILE),
-            backlog=members.quantile("backlog", QUANTILE),
-            packets=int(members.quantile("fresh_packets", 0.5)),
-            fresh=members.quantile("fresh_loss", QUANTILE),
+            loss=members.fresh_loss(QUANTILE),
+            packets=packets_sent - self._packets_before,
+            backlog=members.quantile("backlog", QUANTILE, lower=True),
+            settle_s=SETTLE_OF_INTERVAL * max(REPORT_S, len(members) / MEMBERS_PER_S),
             now=now,
         )
         if anew:
-            members.count_anew()
+            members.count_anew(now)
+            self._packets_before = packets_sent
 
-    def handle_group(self, *, loss: float, backlog: float, now: float, packets: int = 0, fresh: float = 0.0) -> bool:
-        """Follow the group; True when the members' count of `packets` and `fresh` is to begin anew.
+    def handle_group(
+        self, *, loss: float, packets: int, backlog: float, now: float, settle_s: float = SETTLE_OF_INTERVAL * REPORT_S
+    ) -> bool:
+        """Follow the group; True when the members' count of `packets` and `loss` is to begin anew.
 
-        `loss` and `backlog` are the 75th percentiles of network loss, smoothed, and of the share of chunk memory
-        waiting for disks. `packets` is how many a member was sent since the count began, `fresh` the 75th percentile
-        of what was lost of them.
+        `packets` is how many were sent since the count began, `loss` the 75th percentile of what the network lost of
+        them; `backlog` that of the share of chunk memory waiting for disks. Reports that come within
+        `settle_s` of a change of the rate still tell of the time before it.
         """
         if not self.due(now):
             return False
         self._next = now + EVERY_S
-        if self._trial is not None:
-            return self._watch(self._trial, packets=packets, fresh=fresh, now=now)
-        above = loss - self._ground
-        self._ground = min(self._ground, max(loss, self._ground * (1 - NOISE)))
-        grown = loss > 2 * self._ground + LOSS_HIGH
-        if above > LOSS_HIGH + NOISE * self._ground and (grown or now >= self._rest_until):
-            self._try_slower(loss, now)
-        elif backlog > BACKLOG_HIGH:
-            self._slower(SLOWER, "disk")
-        elif above < LOSS_LOW + NOISE * self._ground:
-            self._rate = min(self._limits.cap_bytes_per_s, self._rate + FASTER_OF_CAP * self._limits.cap_bytes_per_s)
-            if self._rate >= self._limits.cap_bytes_per_s:
-                self._cause = "cap"
-        return False
-
-    def _try_slower(self, loss: float, now: float) -> None:
-        self._trial = _Trial(loss=loss, rate_before=self._rate, cause_before=self._cause, began=now)
-        # the more is lost, the larger the step: a small one would show little on a way that is much too narrow
-        self._slower(min(SLOWER, max(SLOWEST, 1 - loss)), "loss")
-        self._next = now + SETTLE_S
-
-    def _watch(self, trial: _Trial, *, packets: int, fresh: float, now: float) -> bool:
-        """Wait for the rate to show, then for the trial's packets, then judge."""
-        if not trial.counting:
-            trial.counting = True
+        if self._settling:
+            self._settling, self._counted_from = False, now
             self._next = now + TRIAL_S
             return True
-        if packets < TRIAL_PACKETS and now - trial.began < TRIAL_MAX_S:
+        if packets < ENOUGH_PACKETS and now - self._counted_from < PATIENCE_S:
+            if self._trial is None and backlog > BACKLOG_HIGH:
+                self._slower(SLOWER, "disk")
             return False
+        self._counted_from = now
+        if self._trial is not None:
+            self._judge(self._trial, loss, now)
+            return True
+        above = loss - self._ground
+        self._ground = min(self._ground, max(loss, self._ground * (1 - NOISE)))
+        noise = NOISE * min(self._ground, 1 - self._ground)
+        grown = loss > 2 * self._ground + LOSS_HIGH or 1 - loss < (1 - self._ground) / 2
+        if above > LOSS_HIGH + noise and (grown or now >= self._rest_until):
+            self._try_slower(loss, settle_s, now)
+        elif backlog > BACKLOG_HIGH:
+            self._slower(SLOWER, "disk")
+        elif above < LOSS_LOW + noise:
+            self._faster()
+        return True
+
+    def _try_slower(self, loss: float, settle_s: float, now: float) -> None:
+        before = self.rate_bytes_per_s
+        # what comes through a way that is too narrow is its width: at that rate it loses nothing
+        self._trial = trial = _Trial(loss=loss, rate_before=self._rate, cause_before=self._cause)
+        self._slower(min(SLOWER, 1 - loss), "loss")
+        trial.slower = self.rate_bytes_per_s / before
+        self._settling = True
+        self._next = now + settle_s
+
+    def _judge(self, trial: _Trial, loss: float, now: float) -> None:
         self._trial = None
-        slower = self._rate / trial.rate_before
-        too_narrow = max(0.0, 1 - (1 - trial.loss) / slower)
-        if fresh > (trial.loss + too_narrow) / 2:
-            self._rate, self._cause, self._ground = trial.rate_before, trial.cause_before, fresh
+        too_narrow = max(0.0, 1 - (1 - trial.loss) / trial.slower)
+        if loss > (trial.loss + too_narrow) / 2:
+            self._rate, self._cause, self._ground = trial.rate_before, trial.cause_before, loss
             self._rest_until = now + REST_S
-        return False
 
     def _slower(self, factor: float, cause: str) -> None:
-        self._rate = max(self._limits.floor_bytes_per_s, self._rate * factor)
+        self._rate = max(self._limits.floor_bytes_per_s, self.rate_bytes_per_s * factor)
         self._cause = cause
+        self._clean = 0
+
+    def _faster(self) -> None:
+        """The longer it goes well the larger the steps: close to the width of a narrow way they are small."""
+        self._clean += 1
+        cap = self._limits.cap_bytes_per_s
+        self._rate = min(cap, self._rate + min(FASTER_OF_CAP * cap, FASTER * self._clean * self._rate))
+        if self._rate >= cap:
+            self._cause = "cap"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,8 +199,8 @@ class _Trial:
     """What made it."""
     rate_before: float
     cause_before: str
-    began: float
-    counting: bool = False
+    slower: float = 1.0
+    """Rate now by rate before."""
 
 
 def share_budget(total: float, caps: Sequence[float], weights: Sequence[float]) -> list[float]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
-__all__ = ["MEMBERS_PER_S", "ReportClock"]
+__all__ = ["MEMBERS_PER_S", "REPORT_S", "ReportClock"]
 
+REPORT_S = 0.1
+"""The interval of up to seventy members."""
 MEMBERS_PER_S = 700
 """Reports a second of all members together; chance and the end of an image keep them below 1000."""
 ALIVE_S = 2.0

@@ -97,3 +97,22 @@ def test_a_share_of_few_packets_says_nothing() -> None:
     stalled.sole_packets = 330
     assert polls(demotion, members, 1.0, 5.0, 10.0, sent=999) == []
     assert [verdict.member for _, verdict in polls(demotion, members, 10.1, sent=1000)] == [1]
+
+
+def test_where_all_lose_much_nobody_is_moved_for_what_is_repaired() -> None:
+    """A way too narrow for the rate: the rate follows. Who happens to ask first is not to blame."""
+    members = room(0.5, 0.6, 0.55)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, sent=0)
+    first = members.get(0)
+    assert first is not None
+    first.sole_packets = 6000
+    assert polls(demotion, members, 2.0, 6.0, sent=8000) == []
+    for member in members:
+        member.loss = 0.0
+    first.sole_packets = 9000
+    assert polls(demotion, members, 6.1, 8.0, 10.9, sent=12000) == []
+    polls(demotion, members, 11.1, sent=12000)
+    first.sole_packets = 12000
+    ((now, verdict),) = polls(demotion, members, 12.0, 12.2, sent=16000)
+    assert (now, verdict.member, verdict.lane) == (12.0, 0, "unicast")

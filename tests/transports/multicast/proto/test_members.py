@@ -96,3 +96,28 @@ def test_there_are_only_so_many() -> None:
 def test_a_member_that_cannot_be_is_a_mistake_of_the_caller(member: int, key: bytes) -> None:
     with pytest.raises(ValueError, match="member"):
         Members().add(member, key, 0.0)
+
+
+def test_fresh_loss_is_that_of_the_members_since_the_count_began() -> None:
+    members = Members()
+    for number in range(4):
+        members.add(number, KEY, 0.0).handle_report(report(1, 1000, 100), 0.5)
+    members.count_anew(1.0)
+    for number, came in ((0, 1900), (1, 1600), (2, 1100)):
+        member = members.get(number)
+        assert member is not None
+        member.handle_report(report(2, 3000, came), 1.5)
+    late = members.add(9, KEY, 1.4)
+    late.handle_report(report(1, 10, 1), 1.5)
+    # 10 %, 25 %, 50 %, and none for the one that said nothing; the joiner's ten packets are no measure yet
+    assert members.fresh_loss(0.0) == 0.0
+    assert members.fresh_loss(1.0) == pytest.approx(0.5)
+    assert members.fresh_loss(0.75) == pytest.approx(0.25)
+
+
+def test_the_lower_quantile_is_somebodys_figure() -> None:
+    members = Members()
+    members.add(1, KEY, 0.0).loss = 0.4
+    members.add(2, KEY, 0.0)
+    assert members.quantile("loss", 0.75) == pytest.approx(0.3)
+    assert members.quantile("loss", 0.75, lower=True) == 0.0

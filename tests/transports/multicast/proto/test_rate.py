@@ -18,7 +18,7 @@ def control(*, adaptive: bool = True) -> RateControl:
 def feed(rate: RateControl, loss: float, backlog: float = 0.0, *, times: int = 1, start: float = 0.25) -> float:
     """A group that loses the same at any rate."""
     for step in range(times):
-        rate.handle_group(loss=loss, backlog=backlog, packets=5000, fresh=loss, now=start + 0.25 * step)
+        rate.handle_group(loss=loss, backlog=backlog, packets=5000, now=start + 0.25 * step)
     return rate.rate_bytes_per_s
 
 
@@ -28,7 +28,7 @@ def behind(rate: RateControl, way_bytes_per_s: float, *, loss: float = 0.0, unti
     while now < until:
         now += 0.05
         lost = 1 - (1 - loss) * min(1.0, way_bytes_per_s / rate.rate_bytes_per_s)
-        rate.handle_group(loss=lost, backlog=0.0, packets=5000, fresh=lost, now=now)
+        rate.handle_group(loss=lost, backlog=0.0, packets=5000, now=now)
         rates.append(rate.rate_bytes_per_s)
     return rates
 
@@ -98,9 +98,9 @@ def test_a_trial_waits_for_enough_packets_but_not_for_ever() -> None:
     rate = control()
     assert feed(rate, 0.02) < CAP
     for step in range(1, 12):
-        rate.handle_group(loss=0.02, backlog=0.0, packets=5, fresh=0.02, now=0.25 + 0.15 * step)
+        rate.handle_group(loss=0.02, backlog=0.0, packets=5, now=0.25 + 0.15 * step)
     assert rate.rate_bytes_per_s < CAP
-    rate.handle_group(loss=0.02, backlog=0.0, packets=5, fresh=0.02, now=2.5)
+    rate.handle_group(loss=0.02, backlog=0.0, packets=5, now=2.5)
     assert rate.rate_bytes_per_s == CAP
 
 
@@ -124,6 +124,26 @@ def test_never_below_the_floor_nor_above_the_share() -> None:
     assert rate.limited_by == "share"
     rate.handle_share(1e12)
     assert rate.rate_bytes_per_s == 9e6
+
+
+def test_a_cast_that_has_only_a_share_is_slowed_from_what_it_sends() -> None:
+    rate = control()
+    rate.handle_share(CAP / 4)
+    assert feed(rate, 0.5) == pytest.approx(CAP / 8)
+
+
+def test_a_ground_found_while_the_room_was_coming_in_is_not_kept_when_far_more_is_lost() -> None:
+    rate = control()
+    assert feed(rate, 0.6, times=3) == CAP
+    assert feed(rate, 0.9, start=1.5) < CAP / 5
+
+
+def test_close_to_the_width_of_a_narrow_way_steps_are_small_and_grow_when_all_is_well() -> None:
+    rate = control()
+    rates = behind(rate, 0.1 * CAP)
+    assert max(rates[-200:]) < 0.13 * CAP
+    rates = [feed(rate, 0.0, start=30 + 0.25 * step) for step in range(48)]
+    assert rates[-1] == CAP
 
 
 def test_it_looks_four_times_a_second() -> None:
