@@ -15,7 +15,16 @@ from client.control import ControlClient
 from client.events import human_bytes
 from client.run import Run, in_thread
 from client.uplink import RemoteWriter, Uplink
-from core.errors import CaptureError, ConnectionFailedError, NotFoundError, OgcastError, UsageError
+from core.errors import (
+    AuthenticationError,
+    CaptureError,
+    ConnectionFailedError,
+    LockedError,
+    NotFoundError,
+    OgcastError,
+    TransferError,
+    UsageError,
+)
 from core.ids import SessionId
 from images.build_progress import BuildProgress
 from images.builder import build_image
@@ -40,7 +49,6 @@ class Capture:
         self._options = options
         self._opened: CaptureOpened | None = None
         self._progress: BuildProgress | None = None
-        self._used = False
 
     async def perform(self, opened: CaptureOpened) -> dict[str, Any]:
         """Return the fields of `done` once the new version is published. The lock is given back on every failure."""
@@ -144,11 +152,18 @@ class Capture:
             await asyncio.wait([building])
             raise
 
-    async def _open_lane(self) -> AbstractAsyncContextManager[CaptureLane]:
-        """The lane of the capture; a repository that forgot us is asked for the lock again."""
-        if self._used:
-            self._opened = await self._control.open_capture(capture_request(self._name))
-        self._used = True
+    async def _open_lane(self, cause: OgcastError | None) -> AbstractAsyncContextManager[CaptureLane]:
+        """A lane of the capture. After a broken one the lock is asked for again: the repository may have forgotten us.
+
+        If the name is locked, that may be by ourselves: the break was not noticed there yet, or the first lane never
+        came to be. The capture's own key decides: the lane takes the lock over, or is told that the capture is gone.
+        """
+        if cause is not None:
+            try:
+                self._opened = await self._control.open_capture(capture_request(self._name))
+            except LockedError:
+                if isinstance(cause, AuthenticationError | TransferError):
+                    raise
         opened = self._opened
         assert opened is not None
         offer = next((offer for offer in opened.offers if self._carries(offer.transport)), None)

@@ -45,14 +45,14 @@ _LANE_ENDED = (ConnectionFailedError, AuthenticationError, TransferError, Protoc
 
 
 class Uplink:
-    """Keeps a lane open. `open_lane()` makes a new one: it asks for the lock again and connects.
+    """Keeps a lane open. `open_lane(cause)` makes a new one; `cause` is what ended the one before, None at first.
 
     An async context manager; its lanes are entered and left by one task of its own.
     """
 
     def __init__(
         self,
-        open_lane: Callable[[], Awaitable[AbstractAsyncContextManager[CaptureLane]]],
+        open_lane: Callable[[OgcastError | None], Awaitable[AbstractAsyncContextManager[CaptureLane]]],
         *,
         on_event: Callable[[str, Mapping[str, Any]], None],
         rng: random.Random | None = None,
@@ -119,7 +119,7 @@ class Uplink:
         while True:
             assert self._lane is not None
             try:
-                async with await self._open_lane() as lane:
+                async with await self._open_lane(self._cause) as lane:
                     self._broken.clear()
                     self._lane.set_result(lane)
                     await self._broken.wait()

@@ -70,10 +70,21 @@ class Room:
         """The key that signs manifests here."""
         return Layout(self.root).load_signing_key()
 
-    def serve(self) -> None:
+    def serve(self, *options: str) -> None:
         """Start the daemon and wait for its line."""
         self._daemon = subprocess.Popen(
-            [sys.executable, "-m", "repod", "serve", str(self.root), "--host", "127.0.0.1", "--port", str(self.port)],
+            [
+                sys.executable,
+                "-m",
+                "repod",
+                "serve",
+                str(self.root),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+                *options,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,

@@ -26,6 +26,7 @@ class Repository:
         self.full_after = full_after
         self.error = error or ConnectionFailedError
         self.lanes = 0
+        self.causes: list[Exception | None] = []
         self.in_flight = 0
         self.most_in_flight = 0
 
@@ -34,7 +35,8 @@ class Repository:
         self.lanes += 1
         yield _Lane(self)
 
-    async def open_lane(self) -> AbstractAsyncContextManager[CaptureLane]:
+    async def open_lane(self, cause: Exception | None) -> AbstractAsyncContextManager[CaptureLane]:
+        self.causes.append(cause)
         return self._lane()
 
 
@@ -65,7 +67,7 @@ def _ignore(name: str, fields: Mapping[str, Any]) -> None:
     pass
 
 
-def _uplink(open_lane: Callable[[], Any], limit_s: float = 20.0) -> Uplink:
+def _uplink(open_lane: Callable[[Any], Any], limit_s: float = 20.0) -> Uplink:
     return Uplink(open_lane, on_event=_ignore, rng=random.Random(1), no_progress_limit_s=limit_s)
 
 
@@ -102,6 +104,8 @@ async def test_a_broken_lane_is_replaced_and_nothing_is_lost(error: type[Excepti
     assert len(far.stored) == 100
     assert far.lanes >= 2
     assert uplink.reconnects == far.lanes - 1
+    assert far.causes[0] is None
+    assert all(isinstance(cause, error) for cause in far.causes[1:])
 
 
 async def test_a_full_repository_ends_the_capture_as_itself() -> None:
@@ -113,7 +117,7 @@ async def test_a_full_repository_ends_the_capture_as_itself() -> None:
 
 
 async def test_a_repository_that_stays_away_ends_the_capture() -> None:
-    async def away() -> Any:
+    async def away(_: object) -> Any:
         raise ConnectionFailedError("nobody there")
 
     async with _uplink(away, limit_s=0.2) as uplink:
@@ -124,7 +128,7 @@ async def test_a_repository_that_stays_away_ends_the_capture() -> None:
 
 
 async def test_a_lock_somebody_took_meanwhile_is_told() -> None:
-    async def locked() -> Any:
+    async def locked(_: object) -> Any:
         raise LockedError("another capture runs")
 
     async with _uplink(locked) as uplink:
