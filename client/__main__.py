@@ -12,10 +12,15 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and exit with its code."""
     settle()
+    from client import early
+
+    begun = early.begin(sys.argv[1:])
     from client.app import app
     from core.cli import run
 
     code = run(app)
+    if begun is not None:
+        begun.close()
     unwind()
     sys.exit(code)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["FRAME_BUDGET_BYTES", "FRAME_SLACK_BYTES", "RAW_BUDGET_BYTES", "Budget", "budget_for"]
 
-FRAME_BUDGET_BYTES = 64 << 20
+FRAME_BUDGET_BYTES = 96 << 20
 """Stored frames on their way from the lane to the decoder (to the store, for the CACHE)."""
 RAW_BUDGET_BYTES = 64 << 20
 """Decoded chunks on their way from the decoder to the disk."""

@@ -1,7 +1,7 @@
 """Client of the control API `/v1` (docs/wire-control.md).
 
-The certificate of client.toml is the only trust anchor. The host name is not checked: a repository's address changes,
-its certificate does not. Requests that may be repeated are repeated a bounded number of times.
+The certificate of client.toml is the only trust anchor (client/pinning.py). Requests that may be repeated are repeated
+a bounded number of times.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 import core.errors
 from client.config import ClientSettings
 from client.http import aiohttp
+from client.pinning import pinned_context
 from client.proto.retry import RetryPolicy
 from core.errors import (
     AuthenticationError,
@@ -73,7 +74,7 @@ class ControlClient:
 
     async def __aenter__(self) -> ControlClient:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_pinned_context(self._settings.certificate), limit=4),
+            connector=aiohttp.TCPConnector(ssl=pinned_context(self._settings.certificate), limit=4),
             headers={"Authorization": f"Bearer {self._settings.token}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S),
             trust_env=False,
@@ -181,23 +182,6 @@ class ControlClient:
                 f"cannot reach the repository {self._settings.base_url}: {_reason(error)}",
                 hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
             ) from error
-
-
-def _pinned_context(pem: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    # the pinned certificate is an anchor itself, whether or not it may sign others
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        context.load_verify_locations(cadata=pem)
-    except ssl.SSLError as error:
-        raise AuthenticationError(
-            f"the certificate of the configuration cannot be read: {_reason(error)}",
-            hint="copy client.toml anew from the repository",
-        ) from error
-    return context
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:

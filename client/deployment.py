@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from client import early
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.manifests import checked_manifest
@@ -284,4 +285,5 @@ def _remote(run: Run, control: ControlClient, method: Method, options: str, fall
         repository_host=settings.host,
         state_dir=settings.state_path,
         on_event=run.event,
+        early=early.hand_over(),
     )

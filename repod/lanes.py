@@ -86,7 +86,7 @@ class Lanes:
         The session's option string is for `first` only: a mistake in it is a UsageError. BusyError if nobody offers.
         """
         able = [lane for lane in self._lanes if lane.spec.name == first or lane.spec.capabilities.fallback]
-        plain = dataclasses.replace(session, options="")
+        plain = dataclasses.replace(session, options="", listening=False)
 
         def make(lane: _Lane) -> Offer:
             if lane.spec.name != first:

@@ -62,7 +62,9 @@ class Sessions:
                 chunks=self._catalogue.repository,
                 options=request.options,
                 host=request.host or address,
+                listening=request.listening,
             )
+            want = pin.manifest.chunk_count if request.listening else request.want
             now = self._clock()
             self.table.handle_open(
                 SessionState(
@@ -73,7 +75,7 @@ class Sessions:
                     address=address,
                     opened=now,
                     heard=now,
-                    want=request.want,
+                    want=want,
                 )
             )
             opened = True
@@ -92,7 +94,7 @@ class Sessions:
             method=request.method,
             host=request.host,
             address=address,
-            want=request.want,
+            want=want,
         )
         return SessionOpened(session=session_id, key=key, image=info, offers=offers, refusals=refusals)
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from core.arena import Arena
-from core.ids import ChunkIndex, Digest, SessionId
-from core.wantmap import WantMap
-from images.manifest import Manifest
-from images.stores import ChunkReader, ChunkWriter, Encoding
+if TYPE_CHECKING:  # what a client does first needs the names of transports, not NumPy (client/early.py)
+    from core.arena import Arena
+    from core.ids import ChunkIndex, Digest, SessionId
+    from core.wantmap import WantMap
+    from images.manifest import Manifest
+    from images.stores import ChunkReader, ChunkWriter, Encoding
 
 __all__ = [
     "Capabilities",
@@ -28,8 +29,10 @@ __all__ = [
     "ClientContext",
     "ClientTransport",
     "Delivery",
+    "Early",
     "Giving",
     "Incoming",
+    "Listen",
     "Offer",
     "Seeding",
     "ServedSession",
@@ -71,6 +74,8 @@ class TransportSpec:
     client: str
     """Import path of a callable `(ClientContext) -> ClientTransport`."""
     capabilities: Capabilities = field(default_factory=Capabilities)
+    early: str = ""
+    """Import path of a `Listen`, if the client can listen before it knows what to listen for: light to import."""
     settings: str = ""
     """Import path of the dataclass of its table in repod.toml (fields made by core.config.setting); empty: no keys."""
 
@@ -102,6 +107,9 @@ class ServedSession:
     """OpenGnsys' option string, for the transport of the method; empty for those to fall back to."""
     host: str = ""
     """The client's name for itself, for people."""
+    listening: bool = False
+    """The client lacks every chunk and acts on the offer at once (see `Listen`): what a transport sends to many may
+    begin before its lane is there. True only for the transport of the method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +180,21 @@ class ClientContext:
     on_event: Callable[[str, Mapping[str, Any]], None]
     cache: ChunkReader | None = None
     """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
+    take_early: Callable[[str], Any] = field(default=lambda transport: None)
+    """What `Listen` of a transport, by name, has made in this session; whoever takes it owns it. None without."""
+
+
+class Early(Protocol):
+    """Something that listens for a transport before its client half is there to use it."""
+
+    def close(self) -> None:
+        """Listen no more; harmless when repeated."""
+
+
+class Listen(Protocol):
+    """Starts to listen as an offer says, in a fresh process and with little imported; raises what it likes."""
+
+    def __call__(self, parameters: Mapping[str, Any], *, interface: str | None) -> Early: ...
 
 
 @dataclass(slots=True)

@@ -88,6 +88,8 @@ class SessionRequest(msgspec.Struct, kw_only=True, frozen=True):
     """The client's own name for itself, for the operator."""
     want: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Chunks it lacks."""
+    listening: bool = False
+    """It lacks every chunk, and listens as the first offer says as soon as it has it: sending may begin."""
 
 
 class SessionOpened(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,4 +1,4 @@
-"""What does the erasure code of a multicast block cost, against zfec?"""
+"""What does the erasure code of a multicast block cost, in NumPy and by ISA-L, against zfec?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bench.scenario import Options, Outcome, Row, Scenario
 from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.code import ErasureCode
+from transports.multicast.fec.isal import IsalCode, find_code
 
 __all__ = ["SCENARIO"]
 
@@ -19,27 +21,34 @@ SYMBOL_BYTES = 1448
 K = 188
 BLOCKS = 16
 """Blocks of a stored frame of 4 MiB, interleaved in its memory as a cast has them."""
-COUNTS = (1, 2, 4, 7)
+COUNTS = (1, 2, 4, 7, 12)
 """Parity rows, and losses in a block: what 1 % loss asks for in a small room, 5 % in a large one."""
 
 
 def run(options: Options) -> Outcome:
     """Encode and decode 4 MiB, block by block, with one thread; CPU time, the best of the runs."""
     chunk = np.random.default_rng(1).integers(0, 256, (BLOCKS * K, SYMBOL_BYTES), dtype=np.uint8)
-    zfec = _zfec()
+    zfec, ours, found = _zfec(), CauchyCode(), find_code()
+    missing = [name for name, there in (("zfec", zfec), ("libisal2", isinstance(found, IsalCode))) if not there]
+    note = f"not installed: {', '.join(missing)}" if missing else ""
     rows = []
     for count in COUNTS:
         options.say(f"{count} rows")
         figures: dict[str, float | str | None] = {
-            "encode MB/s": _rate(chunk, options.runs, _encoder(count)),
-            "decode MB/s": _rate(chunk, options.runs, _decoder(chunk, count)),
+            "NumPy encode MB/s": _rate(chunk, options.runs, _encoder(ours, count)),
+            "NumPy decode MB/s": _rate(chunk, options.runs, _decoder(ours, chunk, count)),
+            "ISA-L encode MB/s": None,
+            "ISA-L decode MB/s": None,
             "zfec encode MB/s": None,
             "zfec decode MB/s": None,
         }
+        if isinstance(found, IsalCode):
+            figures["ISA-L encode MB/s"] = _rate(chunk, options.runs, _encoder(found, count))
+            figures["ISA-L decode MB/s"] = _rate(chunk, options.runs, _decoder(found, chunk, count))
         if zfec is not None:
             figures["zfec encode MB/s"] = _rate(chunk, options.runs, _zfec_encoder(zfec, count))
             figures["zfec decode MB/s"] = _rate(chunk, options.runs, _zfec_decoder(zfec, chunk, count))
-        rows.append(Row(label=f"{count} of {K}", figures=figures, note="" if zfec else "zfec is not installed"))
+        rows.append(Row(label=f"{count} of {K}", figures=figures, note=note))
     return Outcome(rows=rows, material=f"{BLOCKS} blocks of {K} symbols of {SYMBOL_BYTES} bytes; MB of source a second")
 
 
@@ -53,20 +62,20 @@ def _rate(chunk: NDArray[np.uint8], runs: int, work: Callable[[NDArray[np.uint8]
     return chunk.nbytes / best / 1e6
 
 
-def _encoder(count: int) -> Callable[[NDArray[np.uint8]], object]:
-    return lambda block: CauchyCode().encode(block, range(K, K + count))
+def _encoder(code: ErasureCode, count: int) -> Callable[[NDArray[np.uint8]], object]:
+    return lambda block: code.encode(block, range(K, K + count))
 
 
 def _lost(count: int) -> list[int]:
     return list(range(5, K, K // count))[:count]
 
 
-def _decoder(chunk: NDArray[np.uint8], count: int) -> Callable[[NDArray[np.uint8]], object]:
+def _decoder(code: ErasureCode, chunk: NDArray[np.uint8], count: int) -> Callable[[NDArray[np.uint8]], object]:
     indices = list(range(K, K + count))
-    parity = CauchyCode().encode(chunk[0::BLOCKS], indices)
+    parity = code.encode(chunk[0::BLOCKS], indices)
     scratch = chunk.copy()[0::BLOCKS]
     # every block is decoded with the first one's parity: the work is the same, the memory of the others untouched
-    return lambda block: CauchyCode().decode(scratch, _lost(count), indices, parity)
+    return lambda block: code.decode(scratch, _lost(count), indices, parity)
 
 
 def _zfec() -> ModuleType | None:
@@ -98,7 +107,7 @@ def _zfec_decoder(zfec: ModuleType, chunk: NDArray[np.uint8], count: int) -> Cal
 
 SCENARIO = Scenario(
     name="erasure",
-    question="What does the erasure code of a multicast block cost, against zfec?",
+    question="What does the erasure code of a multicast block cost, in NumPy and by ISA-L, against zfec?",
     run=run,
     size=0,
     runs=5,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from client.control import ControlClient
+from client.early import EarlySession
 from client.proto.paths import PathPolicy
 from core.arena import Arena
 from core.errors import (
@@ -58,12 +59,18 @@ class RemoteSource:
         repository_host: str,
         state_dir: Path | None,
         on_event: Callable[[str, Mapping[str, Any]], None],
+        early: EarlySession | None = None,
     ) -> None:
         self._control = control
+        self._early = early
         self._method = method
         self._options = options
         self._context = ClientContext(
-            repository_host=repository_host, interface=interface, state_dir=state_dir, on_event=on_event
+            repository_host=repository_host,
+            interface=interface,
+            state_dir=state_dir,
+            on_event=on_event,
+            take_early=lambda transport: None if early is None else early.take_listening(transport),
         )
         self._on_event = on_event
         self._session: SessionOpened | None = None
@@ -157,6 +164,16 @@ class RemoteSource:
                 await self._control.close_session(session.session)
 
     async def _opened(self, manifest: Manifest, want: WantMap) -> SessionOpened:
+        if self._session is None and self._early is not None:
+            early, self._early = self._early, None
+            self._session = await asyncio.to_thread(
+                early.take,
+                root=manifest.root,
+                method=self._method,
+                options=self._options,
+                want=len(want),
+                chunks=manifest.chunk_count,
+            )
         if self._session is None:
             self._session = await self._control.open_session(
                 SessionRequest(

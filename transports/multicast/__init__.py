@@ -9,6 +9,7 @@ TRANSPORT = TransportSpec(
     protocol="MULTICAST",
     server="transports.multicast.server:MulticastServer",
     client="transports.multicast.client:MulticastClient",
+    early="transports.multicast.early:listen",
     settings="transports.multicast.settings:MulticastSettings",
     capabilities=Capabilities(shared_send=True, listens=True),
 )

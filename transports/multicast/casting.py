@@ -48,6 +48,8 @@ class Seat:
     """What it lacked when it joined; None before, and after it was admitted to the sending."""
     sitting: bool = False
     """It is a member of the machine."""
+    expected: bool = False
+    """It is one since the offer, and its lane was not there yet."""
     way: str = "offered"
     """offered, waiting, multicast, late, unicast, done or gone."""
     reason: str = ""
@@ -115,15 +117,31 @@ class Casting:
     @property
     def busy(self) -> bool:
         """Somebody lacks something that is to be sent."""
-        return self.begun and any(seat.way in ("multicast", "late") for seat in self.members)
+        return self.begun and any(seat.sitting and seat.way in ("multicast", "late") for seat in self.seats.values())
 
     # ------------------------------------------------------------------ what members say
 
-    async def join(self, seat: Seat, lane: MemberLane, wanted: NDArray[np.bool_]) -> None:
+    def expect(self, seat: Seat) -> None:
+        """The client of `seat` lacks everything, and listens from now on: it is a member before its lane is there, if
+        the cast waits for nothing. One that never comes is forgotten with its session."""
+        if not self.gate.open:
+            return
+        if not self.begun:
+            self._begin(members=1)
+        seat.sitting = seat.expected = True
+        seat.way = "multicast"
+        self._call(self._adding(seat, np.ones(seat.session.manifest.chunk_count, dtype=np.bool_), probe=False))
+
+    async def join(self, seat: Seat, lane: MemberLane, wanted: NDArray[np.bool_], *, listened: bool = False) -> None:
         """A member is here (again). Raises BusyError."""
         if seat.lane is not None and seat.lane is not lane:
             await seat.lane.close()
+        expected, seat.expected = seat.expected, False
+        stays = expected and listened and seat.sitting and seat.way == "multicast" and bool(wanted.all())
         seat.lane, seat.reason, seat.probe, seat.health = lane, "", None, None
+        if stays:
+            await self._welcome(seat, lambda cast, now: cast.handle_probe_wanted(now), probe=True)
+            return
         if self.begun:
             await self._admit(seat, wanted, probe=True)
             return
@@ -190,8 +208,7 @@ class Casting:
         waiting = [seat for seat in self.members if seat.wanted is not None]
         now = time.monotonic()
         if not self.begun and self.gate.poll_open(now, wall_s=local_wall_s(), members=len(waiting)):
-            self.begun = True
-            self.on_event("cast_begun", {"cast": self.cast_id, "group": str(self.endpoint), "members": len(waiting)})
+            self._begin(members=len(waiting))
         if self.begun:
             # All at once, so that nobody misses the first chunks while others are let in.
             held = [(seat, seat.wanted) for seat in waiting if seat.wanted is not None]
@@ -254,15 +271,26 @@ class Casting:
 
     # ------------------------------------------------------------------ inside
 
-    async def _admit(self, seat: Seat, wanted: NDArray[np.bool_], *, probe: bool) -> None:
-        key = report_key(seat.session.key, cast=self.cast_id, member=seat.member)
+    def _begin(self, *, members: int) -> None:
+        self.begun = True
+        self.on_event("cast_begun", {"cast": self.cast_id, "group": str(self.endpoint), "members": members})
 
-        def add(cast: Cast, now: float) -> tuple[int, float]:
-            cast.add_member(seat.member, key=key, wanted=wanted, now=now, probe=probe)
+    def _adding(self, seat: Seat, wanted: NDArray[np.bool_], *, probe: bool) -> Callable[[Cast, float], None]:
+        key = report_key(seat.session.key, cast=self.cast_id, member=seat.member)
+        return lambda cast, now: cast.add_member(seat.member, key=key, wanted=wanted, now=now, probe=probe)
+
+    async def _admit(self, seat: Seat, wanted: NDArray[np.bool_], *, probe: bool) -> None:
+        seat.sitting = True
+        await self._welcome(seat, self._adding(seat, wanted, probe=probe), probe=probe)
+
+    async def _welcome(self, seat: Seat, work: Callable[[Cast, float], None], *, probe: bool) -> None:
+        """Do `work` in the machine, and tell the member where the cast stands then."""
+
+        def run(cast: Cast, now: float) -> tuple[int, float]:
+            work(cast, now)
             return cast.sequence, cast.report_interval_s
 
-        seat.sitting = True
-        sequence, interval_s = await asyncio.wrap_future(self.sender.call(add))
+        sequence, interval_s = await asyncio.wrap_future(self.sender.call(run))
         seat.way = "multicast"
         if seat.lane is None:
             self._unseat(seat)

@@ -119,11 +119,13 @@ class MulticastClient:
             rng=random.Random(),
             now=time.monotonic(),
         )
+        early = self._early(group, interface)
         return MulticastIncoming(
             offer=offer,
             lane=lane,
             reception=reception,
-            socket=GroupReceiver(group, interface),
+            listened=early is not None,
+            socket=early or GroupReceiver(group, interface),
             authenticator=make_authenticator(
                 offer.protection, packet_key(offer.key, cast=offer.cast, epoch=offer.epoch)
             ),
@@ -133,6 +135,16 @@ class MulticastClient:
             on_event=self._context.on_event,
             multicast_before=multicast_before,
         )
+
+    def _early(self, group: Group, interface: Interface) -> GroupReceiver | None:
+        """The socket that has listened since the offer came, if it did so to this group on this interface."""
+        early = self._context.take_early("multicast")
+        if not isinstance(early, GroupReceiver):
+            return None
+        if early.group == group and early.interface.index == interface.index:
+            return early
+        early.close()
+        return None
 
     def _interface(self, offer: CastOffer) -> Interface:
         """The one that is configured, or the one that routes to the sender."""

@@ -34,7 +34,6 @@ from transports.multicast.proto.lane import (
     Closing,
     Damaged,
     Done,
-    Health,
     Join,
     Joined,
     LaneChange,
@@ -45,6 +44,7 @@ from transports.multicast.proto.lane import (
 from transports.multicast.proto.membership import Membership, Step
 from transports.multicast.proto.reception import Reception
 from transports.multicast.receiver import Arrived, CastReceiver
+from transports.multicast.standing import Standing
 from transports.multicast.udp.incoming import GroupReceiver
 from transports.multicast.wants import flags_of
 
@@ -68,6 +68,7 @@ class MulticastIncoming:
         offer: CastOffer,
         lane: MemberLane,
         reception: Reception,
+        listened: bool,
         socket: GroupReceiver,
         authenticator: PacketAuthenticator,
         interface: str,
@@ -91,7 +92,9 @@ class MulticastIncoming:
             on_alarm=lambda alarm: None,  # the membership has its own patience, and the lane says why a cast ends
             on_trouble=self.handle_trouble,
         )
+        self._standing = Standing(reception, self._receiver, time.monotonic())
         self._interface = interface
+        self._listened = listened
         self._want = want
         self._arena = arena
         self._on_event = on_event
@@ -112,16 +115,16 @@ class MulticastIncoming:
             silence_s=offer.receive_timeout_s,
         )
         self._health_at = 0.0
-        self._bytes = 0
-        self._last_health = (time.monotonic(), 0)
         self._waiting = ""
 
     def begin(self) -> None:
         """Join: from now on things arrive."""
         if not self._lacking.any():
             return
+        while slot := self._arena.try_acquire():  # before the first packet: what listened early has many
+            self._receiver.give_slot(slot)
         self._receiver.start()
-        self._lane.send(Join(wanted=pack_wants(self._lacking)))
+        self._lane.send(Join(wanted=pack_wants(self._lacking), listened=self._listened))
         self._tasks = [
             asyncio.create_task(work) for work in (self._feed_slots(), self._hear_lane(), self._look_after())
         ]
@@ -130,18 +133,8 @@ class MulticastIncoming:
 
     def state(self) -> dict[str, Any]:
         """How it arrives."""
-        reception = self._reception
-        return {
-            "cast": self._offer.cast,
-            "group": self._offer.group,
-            "network_loss": round(self._network_loss(), 5),
-            "host_overflow": reception.figures.overflow,
-            "forged": self._receiver.intake.counters.forged,
-            "mended_symbols": self._receiver.counters.mended_symbols,
-            "rejoins": self._receiver.counters.rejoins,
-            "passed_for_want_of_memory": reception.figures.passed,
-            "waiting": self._waiting,
-        }
+        offer = self._offer
+        return {"cast": offer.cast, "group": offer.group, **self._standing.state(), "waiting": self._waiting}
 
     # ------------------------------------------------------------------ Incoming
 
@@ -206,7 +199,7 @@ class MulticastIncoming:
             self._news.set()
             return
         self._open.add(chunk)
-        self._bytes += arrived.stored_bytes
+        self._standing.handle_bytes(arrived.stored_bytes)
         self._membership.handle_chunk(time.monotonic())
         self._ready.append(
             Delivery(
@@ -294,7 +287,7 @@ class MulticastIncoming:
                 await self._act(step)
             if now >= self._health_at:
                 self._health_at = now + HEALTH_EVERY_S
-                self._lane.send(self._health(now))
+                self._lane.send(self._standing.health(now, missing=int(self._lacking.sum()), arena=self._arena))
 
     async def _act(self, step: Step) -> None:
         reason = step.reason
@@ -334,27 +327,6 @@ class MulticastIncoming:
         return reason.text, reason.hint
 
     # ------------------------------------------------------------------ inside
-
-    def _health(self, now: float) -> Health:
-        before, count = self._last_health
-        rate = (self._bytes - count) / max(now - before, 1e-3)
-        self._last_health = (now, self._bytes)
-        reception = self._reception
-        span = max(1, reception.tracker.span)
-        used = self._arena.slots - self._arena.free - reception.free_slots
-        return Health(
-            missing_chunks=int(self._lacking.sum()),
-            network_loss=self._network_loss(),
-            host_overflow=min(1.0, reception.figures.overflow / span),
-            rate_bytes_per_s=int(rate),
-            write_bytes_per_s=int(rate),
-            backlog=min(1.0, max(0.0, used / self._arena.slots)),
-        )
-
-    def _network_loss(self) -> float:
-        tracker = self._reception.tracker
-        lost = tracker.lost - min(tracker.lost, self._reception.figures.overflow)
-        return min(1.0, lost / max(1, tracker.span))
 
     def _notice_others(self) -> None:
         """Chunks that another transport brought, or that the session does not want any more."""

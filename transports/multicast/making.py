@@ -16,7 +16,7 @@ from transports.base import ServedSession, ServerContext
 from transports.multicast.authenticator import Protection, make_authenticator
 from transports.multicast.casting import Casting, local_wall_s
 from transports.multicast.evidence import interface_towards
-from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.isal import find_code
 from transports.multicast.frames import Frames
 from transports.multicast.keys import KEY_BYTES, packet_key
 from transports.multicast.proto.cast import Cast
@@ -110,7 +110,7 @@ class CastMaker:
             cast_id=cast_id,
             symbol_bytes=symbol_bytes,
             authenticator=make_authenticator(protection, packet_key(group_key, cast=cast_id, epoch=epoch)),
-            code=CauchyCode(),
+            code=find_code(),
         )
         sender = CastSender(cast, socket=sock, frames=frames, trains=trains, on_event=on_event)
         source, report_port = sock.address

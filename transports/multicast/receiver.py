@@ -22,8 +22,8 @@ from core.arena import Slot
 from core.errors import LocalError
 from images.stores import Encoding
 from transports.multicast.authenticator import PacketAuthenticator
-from transports.multicast.fec.cauchy import CauchyCode
 from transports.multicast.fec.code import ErasureCode
+from transports.multicast.fec.isal import find_code
 from transports.multicast.intake import Intake
 from transports.multicast.mailbox import Mailbox
 from transports.multicast.mending import mend
@@ -108,7 +108,7 @@ class CastReceiver:
         self._on_chunk = on_chunk
         self._on_alarm = on_alarm
         self._on_trouble = on_trouble
-        self._code: ErasureCode = code or CauchyCode()
+        self._code: ErasureCode = code or find_code()
         self._clock = clock
         self._mailbox: Mailbox[Reception] = Mailbox()
         self._stop = threading.Event()

@@ -123,7 +123,10 @@ class MulticastServer:
             casting = self._casts[session.manifest.root] = self._make(session, options)
         seat = casting.seat(session, options)
         self._seats[session.id] = (casting, seat)
-        return Offer(transport="multicast", parameters={**casting.offer(seat), "port": self._port})
+        offer = Offer(transport="multicast", parameters={**casting.offer(seat), "port": self._port})
+        if session.listening:
+            casting.expect(seat)
+        return offer
 
     def close_session(self, session_id: SessionId, reason: str) -> None:
         """See ServerTransport."""
@@ -302,7 +305,7 @@ class MulticastServer:
         chunks = seat.session.manifest.chunk_count
         match message:
             case Join():
-                await casting.join(seat, lane, unpack_wants(message.wanted, chunks))
+                await casting.join(seat, lane, unpack_wants(message.wanted, chunks), listened=message.listened)
             case Want():
                 await casting.want(seat, unpack_wants(message.wanted, chunks))
             case Probed():

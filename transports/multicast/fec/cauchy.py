@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX
 from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 
-__all__ = ["CauchyCode"]
+__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "factors", "inverse"]
 
 _BITS = 8
 _ROWS_REMEMBERED_MAX = 512  # a few kilobytes each; a whole image of equal blocks uses at most 68
@@ -47,8 +47,9 @@ class CauchyCode:
 
     def encode(self, block: _Symbols, parity: Sequence[int]) -> _Symbols:
         """As ErasureCode.encode."""
-        words = _as_words(block)
-        _check_indices(len(words), parity)
+        check_symbols(block)
+        words = block.view(np.uint64)
+        check_indices(len(words), parity)
         rows = np.empty((len(parity), words.shape[1]), dtype=np.uint64)
         for row, index in zip(rows, parity, strict=True):
             _encode_row(words, index, row)
@@ -56,14 +57,8 @@ class CauchyCode:
 
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode. Prefers the parity of low indices, because row k is the cheapest."""
-        words = _as_words(block)
-        k = len(words)
-        lost = sorted(missing)
-        _check_indices(k, parity)
-        if len(set(lost)) != len(lost) or (lost and not 0 <= lost[0] <= lost[-1] < k):
-            raise ValueError(f"missing rows {missing} of a block of {k}")
-        if len(rows) != len(parity) or len(parity) < len(lost):
-            raise ValueError(f"{len(rows)} parity rows with {len(parity)} indices for {len(lost)} missing")
+        check_symbols(block)
+        lost = check_decoding(len(block), missing, parity, rows)
         if not lost:
             return
         chosen = sorted(range(len(parity)), key=parity.__getitem__)[: len(lost)]
@@ -71,22 +66,33 @@ class CauchyCode:
         block[lost] = 0
         differences = self.encode(block, indices)
         differences ^= rows[chosen]
-        inverse = _inverse(k, indices, lost)
-        for position, factors in zip(lost, inverse, strict=True):
-            block[position] = _combine(differences, factors)
+        for position, row in zip(lost, inverse(len(block), indices, lost), strict=True):
+            block[position] = _combine(differences, row)
 
 
-def _as_words(block: _Symbols) -> _Words:
+def check_symbols(block: _Symbols) -> None:
+    """ValueError for what is no block of symbols."""
     if block.ndim != 2 or not 0 < len(block) < SYMBOLS_MAX or not block.shape[1]:
         raise ValueError(f"a block of {block.shape} bytes")
     if block.shape[1] % SYMBOL_ALIGN_BYTES:
         raise ValueError(f"symbols of {block.shape[1]} bytes: not a multiple of {SYMBOL_ALIGN_BYTES}")
-    return block.view(np.uint64)
 
 
-def _check_indices(k: int, parity: Sequence[int]) -> None:
+def check_indices(k: int, parity: Sequence[int]) -> None:
+    """ValueError for parity indices that a block of `k` does not have, or has once."""
     if len(set(parity)) != len(parity) or any(not k <= index < SYMBOLS_MAX for index in parity):
         raise ValueError(f"parity indices {list(parity)} of a block of {k}")
+
+
+def check_decoding(k: int, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> list[int]:
+    """The missing rows in order. ValueError for arguments of `decode` that make no sense."""
+    lost = sorted(missing)
+    check_indices(k, parity)
+    if len(set(lost)) != len(lost) or (lost and not 0 <= lost[0] <= lost[-1] < k):
+        raise ValueError(f"missing rows {missing} of a block of {k}")
+    if len(rows) != len(parity) or len(parity) < len(lost):
+        raise ValueError(f"{len(rows)} parity rows with {len(parity)} indices for {len(lost)} missing")
+    return lost
 
 
 def _encode_row(words: _Words, index: int, row: _Words) -> None:
@@ -105,12 +111,18 @@ def _encode_row(words: _Words, index: int, row: _Words) -> None:
 @lru_cache(maxsize=_ROWS_REMEMBERED_MAX)
 def _planes(k: int, index: int) -> tuple[NDArray[np.intp], ...]:
     """For each bit of the coefficients of parity `index`: the originals that have it set."""
+    row = factors(k, index)
+    return tuple(np.flatnonzero(row >> bit & 1) for bit in range(_BITS))
+
+
+def factors(k: int, index: int) -> NDArray[np.uint8]:
+    """Row c(index, j) of the code's matrix."""
     originals = np.arange(k)
-    factors = EXP[(LOG[k ^ originals] - LOG[index ^ originals]) % ORDER]
-    return tuple(np.flatnonzero(factors >> bit & 1) for bit in range(_BITS))
+    row: NDArray[np.uint8] = EXP[(LOG[k ^ originals] - LOG[index ^ originals]) % ORDER]
+    return row
 
 
-def _inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
+def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
     """Rows of the inverse of the matrix c(i, j), i in `parity`, j in `missing`: one for each missing original.
 
     With x, y the points of a Cauchy matrix, element (j, i) of its inverse is the product over all m of
@@ -124,13 +136,13 @@ def _inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[n
     np.fill_diagonal(among_y, 0)
     of_x = cross.sum(axis=1) - among_x.sum(axis=1)
     of_y = cross.sum(axis=0) - among_y.sum(axis=0) - LOG[k ^ y]
-    inverse: NDArray[np.uint8] = EXP[(of_x[None, :] + of_y[:, None] - cross.T) % ORDER]
-    return inverse
+    result: NDArray[np.uint8] = EXP[(of_x[None, :] + of_y[:, None] - cross.T) % ORDER]
+    return result
 
 
-def _combine(rows: _Symbols, factors: NDArray[np.uint8]) -> _Symbols:
+def _combine(rows: _Symbols, row_factors: NDArray[np.uint8]) -> _Symbols:
     """The sum of `rows`, each times its factor."""
     total = np.zeros(rows.shape[1], dtype=np.uint8)
-    for row, factor in zip(rows, factors.tolist(), strict=True):
+    for row, factor in zip(rows, row_factors.tolist(), strict=True):
         total ^= np.frombuffer(row.tobytes().translate(_TIMES[factor]), dtype=np.uint8)
     return total

@@ -29,6 +29,14 @@ class Burst:
     def __len__(self) -> int:
         return len(self.blocks)
 
+    @classmethod
+    def none_yet(cls, chunk: int, layout: Layout, encoding: int) -> Burst:
+        """A chunk of which nothing was sent."""
+        none = np.zeros(0, dtype=np.uint8)
+        return cls(
+            chunk=chunk, layout=layout, encoding=encoding, first_sequence=0, blocks=none, symbols=none, first_row=0
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:

@@ -152,6 +152,10 @@ class Cast:
             self._announcer.handle_joined(now)
         self._announcer.handle_state(idle=not self._has_work(), now=now)
 
+    def handle_probe_wanted(self, now: float) -> None:
+        """A member that was added before counts probes from now on."""
+        self._announcer.handle_joined(now)
+
     def remove_member(self, member_id: int) -> None:
         """A client left or died; nothing is sent for it from now on. Unknown ids are ignored."""
         member = self._members.remove(member_id)
@@ -283,15 +287,7 @@ class Cast:
         length, encoding = self._stored(chunk)
         layout = Layout(length, self._symbol_bytes)
         self._repairs.start(chunk, layout, encoding)
-        self._current = Burst(
-            chunk=chunk,
-            layout=layout,
-            encoding=encoding,
-            first_sequence=0,
-            blocks=np.zeros(0, dtype=np.uint8),
-            symbols=np.zeros(0, dtype=np.uint8),
-            first_row=0,
-        )
+        self._current = Burst.none_yet(chunk, layout, encoding)
         self._row = 0
         self._stop_row = self._heads.take(chunk, count) or layout.symbols
         self.totals.chunks += 1

@@ -43,6 +43,8 @@ class Join(_Message, frozen=True, kw_only=True, array_like=True, tag="join"):
 
     wanted: bytes
     """See transports.member.proto.maps."""
+    listened: bool = False
+    """All that was sent since the offer was listened to: who lacks everything is a member since then."""
 
 
 class Want(_Message, frozen=True, kw_only=True, array_like=True, tag="want"):

@@ -52,7 +52,9 @@ class GroupReceiver:
     the kernel hands over trains (UDP_GRO) where it can; otherwise each receive brings one packet.
     """
 
-    def __init__(self, group: Group, interface: Interface, *, merge: bool = True) -> None:
+    def __init__(
+        self, group: Group, interface: Interface, *, merge: bool = True, buffer_bytes: int = RECEIVE_BUFFER_BYTES
+    ) -> None:
         interface.check_up()
         interface.source(group.family)
         self.group = group
@@ -68,7 +70,7 @@ class GroupReceiver:
             else:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 try_option(sock, socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
-            self.buffer_bytes = enlarge_receive_buffer(sock, RECEIVE_BUFFER_BYTES)
+            self.buffer_bytes = enlarge_receive_buffer(sock, buffer_bytes)
             try_option(sock, socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             self.merging = merge and try_option(sock, SOL_UDP, UDP_GRO, 1)
             sock.bind(group.sockaddr(interface))

@@ -1,0 +1,206 @@
+"""Opening the session before the rest of the program is there.
+
+Importing everything a restore needs takes a few tenths of a second of processor time, and where eight clients start on
+two cores, a tenth of the time that the image takes on the wire. So the session of a transport that knows how to listen
+early (TransportSpec.early) is opened first, with little more than TLS: the repository can begin to send while this
+process still imports, and what it sends waits in a socket's buffer.
+
+Nothing depends on it. Whatever goes wrong here is forgotten, and the command opens its session as it always does; a
+session that the command has no use for is given back. Only a restore that lacks every chunk is opened early, so a
+journal of an unfinished restore is reason enough to leave it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from client.config import ClientSettings, load_settings
+from client.pinning import pinned_context
+from core.errors import OgcastError
+from transports import registry
+from transports.base import Early
+from transports.control import API_PREFIX, SessionOpened, SessionRequest
+from transports.methods import Target, parse_method
+
+__all__ = ["EarlySession", "Wish", "begin", "hand_over", "read_wish"]
+
+TIMEOUT_S = 5.0
+"""For the connection and each answer; the command waits for an answer under way that long at most."""
+HEAD_START_S = 0.25
+"""The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
+cores, all should listen before any of them goes on."""
+ANSWER_MAX_BYTES = 1 << 20
+JOURNALS = "*.ogj"
+COMMANDS = ("restore", "deploy")
+
+_BEFORE = ("--config", "--repo", "--interface")
+"""Options before the command that have a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a command line asks for, as far as it matters here."""
+
+    image: str
+    method: str
+    options: str
+    config: str | None
+    repo: str | None
+    interface: str | None
+
+
+def read_wish(arguments: Sequence[str]) -> Wish | None:
+    """The wish of a command line that restores straight from the repository; None for every other, and for those that
+    are written in a way not understood here: typer reads them all again."""
+    words = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        words += [name, value] if equals and name.startswith("--") else [word]
+    before: dict[str, str] = {}
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        if words[at] in _BEFORE and at + 1 < len(words):
+            before[words[at]] = words[at + 1]
+            at += 2
+        elif words[at] in ("--json", "--debug"):
+            at += 1
+        else:
+            return None
+    if at + 1 >= len(words) or words[at] not in COMMANDS or words[at + 1].startswith("-"):
+        return None
+    rest = words[at + 2 :]
+    if not {"-h", "--help"}.isdisjoint(rest):
+        return None
+    given = {name: value for name, value in itertools.pairwise(rest) if name.startswith("--")}
+    method = given.get("--method", "")
+    try:
+        if parse_method(method).target is not Target.DIRECT:
+            return None
+    except OgcastError:
+        return None
+    return Wish(
+        image=words[at + 1],
+        method=method,
+        options=given.get("--options") or given.get("--protocol-options") or "",
+        config=before.get("--config"),
+        repo=before.get("--repo"),
+        interface=before.get("--interface"),
+    )
+
+
+class EarlySession:
+    """A session being opened on a thread of its own. Taken by the command, or given back."""
+
+    def __init__(self, wish: Wish, settings: ClientSettings, early: Mapping[str, str]) -> None:
+        """`early`: import paths of `Listen` by transport."""
+        self.wish = wish
+        self._settings = settings
+        self._early = early
+        self._listening: dict[str, Early] = {}
+        self._opened: SessionOpened | None = None
+        self._thread = threading.Thread(target=self._open, name="early-session", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Until it is open or has failed, `seconds` at most."""
+        self._thread.join(seconds)
+
+    def take(self, *, root: bytes, method: str, options: str, want: int, chunks: int) -> SessionOpened | None:
+        """The session, if it is for just this transfer. Waits for an answer under way. Once only."""
+        self._thread.join(2 * TIMEOUT_S)
+        opened = self._opened
+        same = (self.wish.method.upper(), self.wish.options) == (method, options) and want == chunks
+        if opened is None or not same or opened.image.root != root.hex():
+            self.close()
+            return None
+        self._opened = None
+        return opened
+
+    def take_listening(self, transport: str) -> Early | None:
+        """What listens for a transport; it belongs to the caller."""
+        return self._listening.pop(transport, None)
+
+    def close(self) -> None:
+        """Listen no more, and give a session back that nobody took; harmless when repeated."""
+        self._thread.join(2 * TIMEOUT_S)
+        while self._listening:
+            self._listening.popitem()[1].close()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            with contextlib.suppress(OSError, HTTPException, OgcastError):  # it expires by itself
+                self._request("DELETE", f"/sessions/{opened.session}", None)
+
+    def _open(self) -> None:
+        request = SessionRequest(
+            image=self.wish.image,
+            method=self.wish.method.upper(),
+            options=self.wish.options,
+            host=socket.gethostname()[:256],
+            listening=True,
+        )
+        try:
+            answer = self._request("POST", "/sessions", msgspec.json.encode(request))
+            self._opened = opened = msgspec.json.decode(answer, type=SessionOpened)
+            for offer in opened.offers[:1]:
+                if path := self._early.get(offer.transport):
+                    module, _, name = path.partition(":")
+                    listen = getattr(importlib.import_module(module), name)
+                    self._listening[offer.transport] = listen(offer.parameters, interface=self._settings.interface)
+        except Exception:  # the command meets the same trouble, and has the words for it
+            return
+
+    def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+        parts = urlsplit(self._settings.base_url)
+        connection = HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=TIMEOUT_S, context=pinned_context(self._settings.certificate)
+        )
+        headers = {"Authorization": f"Bearer {self._settings.token}", "Content-Type": "application/json"}
+        with contextlib.closing(connection):
+            connection.request(method, f"{API_PREFIX}{path}", body=body, headers=headers)
+            answer = connection.getresponse()
+            data = answer.read(ANSWER_MAX_BYTES)
+            if answer.status >= 300:
+                raise HTTPException(f"status {answer.status}")
+            return data
+
+
+_begun: EarlySession | None = None
+
+
+def begin(arguments: Sequence[str]) -> EarlySession | None:
+    """Open the session this command line will want, if it is one to open early. Never raises for bad input."""
+    global _begun
+    try:
+        wish = read_wish(arguments)
+        if wish is None:
+            return None
+        spec = registry.by_protocol(parse_method(wish.method).protocol)
+        if not spec.early:
+            return None
+        config = Path(wish.config) if wish.config is not None else None
+        settings = load_settings(config, repo=wish.repo, interface=wish.interface)
+        if any(settings.state_path.glob(JOURNALS)):
+            return None
+    except (OgcastError, OSError):
+        return None
+    _begun = EarlySession(wish, settings, {spec.name: spec.early})
+    _begun.wait(HEAD_START_S)
+    return _begun
+
+
+def hand_over() -> EarlySession | None:
+    """The session `begin` is opening; the caller takes or closes it. None the second time."""
+    global _begun
+    begun, _begun = _begun, None
+    return begun

@@ -1,0 +1,153 @@
+"""A session that is opened before the program is imported: which command lines have one, and that nothing needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from client import early
+from client.early import EarlySession, Wish, begin, read_wish
+from core.ids import ImageRef
+from images.repository import Repository
+from tests.client.conftest import IMAGE_SIZE, PATIENCE_S, ROOT, Room
+from transports.multicast.udp.incoming import GroupReceiver
+
+DIRECT = ["restore", "room1", "disk.img", "--method", "MULTICAST-DIRECT"]
+WISH = Wish(image="room1", method="MULTICAST-DIRECT", options="", config=None, repo=None, interface=None)
+
+
+@pytest.mark.parametrize(
+    ("line", "wish"),
+    [
+        (DIRECT, WISH),
+        (["--json", "--debug", *DIRECT], WISH),
+        (
+            ["--config=c.toml", "--repo", "r:1", "--interface", "eth0", "deploy", "a@2", "--method=multicast-direct"],
+            Wish(image="a@2", method="multicast-direct", options="", config="c.toml", repo="r:1", interface="eth0"),
+        ),
+        (
+            [*DIRECT, "--options", "9000:full:239.1.1.1:70M:50:60"],
+            replace(WISH, options="9000:full:239.1.1.1:70M:50:60"),
+        ),
+        ([], None),
+        (["--help"], None),
+        (["--config"], None),
+        (["restore"], None),
+        (["restore", "--method", "MULTICAST-DIRECT", "room1", "disk.img"], None),
+        (["restore", "room1", "disk.img"], None),
+        (["restore", "room1", "disk.img", "--method"], None),
+        (["restore", "room1", "disk.img", "--method", "MULTICAST-CACHE"], None),
+        (["restore", "room1", "disk.img", "--method", "??"], None),
+        (["update-cache", "room1", "--method", "MULTICAST-DIRECT"], None),
+        ([*DIRECT, "--help"], None),
+    ],
+)
+def test_only_a_plain_direct_restore_is_opened_early(line: list[str], wish: Wish | None) -> None:
+    assert read_wish(line) == wish
+
+
+def test_what_cannot_listen_early_or_be_read_is_left_to_the_command(room: Room, tmp_path: Path) -> None:
+    common = ["--config", str(room.config), "--repo", room.url]
+    assert begin([*common, "restore", "room1", "x", "--method", "UNICAST-DIRECT"]) is None
+    assert begin([*common, "restore", "room1", "x", "--method", "NOBODY-DIRECT"]) is None
+    assert begin(["--config", str(tmp_path / "none.toml"), *DIRECT]) is None
+    assert early.hand_over() is None
+
+
+def _sessions(room: Room) -> int:
+    command = [sys.executable, "-m", "repod", "sessions", str(room.root), "--json", "--url", room.url]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return len(msgspec.json.decode(done.stdout)["sessions"])
+
+
+@contextlib.contextmanager
+def _begun(room: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[EarlySession]:
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    begun = begin(["--config", str(room.config), "--repo", room.url, *DIRECT])
+    assert begun is not None
+    assert early.hand_over() is begun
+    assert early.hand_over() is None
+    try:
+        yield begun
+    finally:
+        begun.close()
+
+
+def _take(begun: EarlySession, room: Room, **changes: Any) -> Any:
+    with Repository.open(room.root, read_only=True) as repository, repository.pin(ImageRef("room1")) as pinned:
+        manifest = pinned.manifest
+    given = {
+        "root": manifest.root,
+        "method": "MULTICAST-DIRECT",
+        "options": "",
+        "want": manifest.chunk_count,
+        "chunks": manifest.chunk_count,
+    }
+    return begun.take(**{**given, **changes})
+
+
+def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _begun(room, monkeypatch) as begun:
+        begun.wait(PATIENCE_S)
+        opened = _take(begun, room)
+        assert opened.offers[0].transport == "multicast"
+        listening = begun.take_listening("multicast")
+        assert isinstance(listening, GroupReceiver)
+        deadline = time.monotonic() + PATIENCE_S
+        while not listening.wait(0.1):  # sent though no lane is there
+            assert time.monotonic() < deadline
+        listening.close()
+        assert begun.take_listening("multicast") is None
+        assert _take(begun, room) is None
+
+
+@pytest.mark.parametrize("changes", [{"root": bytes(32)}, {"method": "UNICAST-DIRECT"}, {"options": "x"}, {"want": 1}])
+def test_a_session_for_something_else_is_given_back(
+    room: Room, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    with _begun(room, monkeypatch) as begun:
+        assert _take(begun, room, **changes) is None
+        assert begun.take_listening("multicast") is None
+
+
+def test_an_unfinished_restore_is_not_begun_early(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.state.mkdir()
+    (room.state / "0123.ogj").write_bytes(b"")
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    assert begin(["--config", str(room.config), "--repo", room.url, *DIRECT]) is None
+
+
+def test_a_repository_that_is_not_there_is_the_commands_business(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        begun = begin(["--config", str(room.config), "--repo", f"127.0.0.1:{nobody.getsockname()[1]}", *DIRECT])
+        assert begun is early.hand_over()
+        assert begun is not None
+        assert _take(begun, room) is None
+
+
+def test_a_restore_takes_it_and_gets_everything(room: Room, tmp_path: Path) -> None:
+    target = tmp_path / "disk.img"
+    target.write_bytes(bytes(IMAGE_SIZE))
+    ended = room.ogcast("restore", "room1", target, "--method", "MULTICAST-DIRECT")
+    assert (ended.code, ended.last["event"]) == (0, "done")
+    assert set(ended.last["chunks_by_source"]) <= {"multicast", "repository"}
+    assert target.read_bytes() == room.image.expected_on(bytes(IMAGE_SIZE))
+
+
+def test_a_target_that_is_refused_leaves_no_session_behind(room: Room, tmp_path: Path) -> None:
+    before = _sessions(room)
+    ended = room.ogcast("restore", "room1", tmp_path, "--method", "MULTICAST-DIRECT")
+    assert ended.code != 0
+    assert _sessions(room) == before

@@ -1,0 +1,70 @@
+"""ISA-L gives the parity of NumPy's code, byte for byte, and rebuilds what that one rebuilds."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transports.multicast.fec import isal
+from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.isal import IsalCode, find_code
+
+CODE = find_code()
+OURS = CauchyCode()
+
+installed = pytest.mark.skipif(not isinstance(CODE, IsalCode), reason="libisal2 is not installed; NumPy does its work")
+
+
+@installed
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), k=st.integers(1, 255), size=st.sampled_from([8, 24, 40, 1448]), apart=st.integers(1, 3))
+def test_it_is_the_same_code(data: st.DataObject, k: int, size: int, apart: int) -> None:
+    chunk = np.random.default_rng(k).integers(0, 256, (k * apart, size), dtype=np.uint8)
+    block = chunk[apart - 1 :: apart]
+    losses = data.draw(st.integers(0, min(k, 256 - k, 20)))
+    missing = data.draw(st.lists(st.integers(0, k - 1), min_size=losses, max_size=losses, unique=True))
+    parity = data.draw(st.lists(st.integers(k, 255), min_size=losses, max_size=min(losses + 2, 256 - k), unique=True))
+    rows = CODE.encode(block, parity)
+    assert rows.tobytes() == OURS.encode(block, parity).tobytes()
+    kept, whole = rows.copy(), chunk.copy()
+    block[missing] = 0xA5
+    CODE.decode(block, missing, parity, rows)
+    assert chunk.tobytes() == whole.tobytes()
+    assert rows.tobytes() == kept.tobytes(), "received parity belongs to the caller"
+
+
+@installed
+@pytest.mark.parametrize(
+    ("missing", "parity"), [([0, 1], [4]), ([4], [4]), ([-1], [4]), ([1, 1], [4, 5]), ([0], [4, 4]), ([0], [3])]
+)
+def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> None:
+    block = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    with pytest.raises(ValueError, match=r"missing|parity"):
+        CODE.decode(block, missing, parity, np.zeros((len(parity), 8), dtype=np.uint8))
+    assert block.tobytes() == bytes(range(32))
+    with pytest.raises(ValueError, match="multiple of"):
+        CODE.encode(np.zeros((4, 12), dtype=np.uint8), [4])
+
+
+def test_without_the_library_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isal, "LIBRARY", "libnobody.so.7")
+    assert isinstance(find_code.__wrapped__(), CauchyCode)
+
+
+def test_a_library_that_is_another_or_wrong_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isal, "LIBRARY", "libc.so.6")
+    assert isinstance(find_code.__wrapped__(), CauchyCode)
+
+    class Wrong:
+        def __init__(self, library: ctypes.CDLL) -> None:
+            pass
+
+        def encode(self, block: np.ndarray, parity: list[int]) -> np.ndarray:
+            return np.zeros((len(parity), block.shape[1]), dtype=np.uint8)
+
+    monkeypatch.setattr(isal, "IsalCode", Wrong)
+    assert isinstance(find_code.__wrapped__(), CauchyCode)
