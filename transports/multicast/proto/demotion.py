@@ -1,12 +1,13 @@
 """When a member costs the group too much, and when it may come back.
 
 Two steps. A member whose network loses far more than the others' is *late* at once: its repairs are sent only when
-nobody else lacks anything. One that stays so, or alone causes more than 5 % of what is sent, for 5 s, is asked to
-fetch what it lacks by *unicast*; the packets others need still reach it.
+nobody else lacks anything. One that stays so, or alone causes more than 5 % of what is sent and several times what
+others do, for 5 s, is asked to fetch what it lacks by *unicast*; the packets others need still reach it.
 """
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 
 from transports.multicast.proto.members import Member, Members
@@ -23,6 +24,9 @@ COST_S = 5.0
 GREED_SHARE = 0.25
 GREED_S = 1.0
 """Who costs this much is not watched for longer: no honest member needs it."""
+COST_TIMES = 4.0
+"""Where all cost that much, as in a room of two that lose alike, nobody is moved: who costs this many times the others'
+median is."""
 FEW_PACKETS = 1000
 """A share of fewer packets says nothing: the repairs of one stall would look like a third of a small image."""
 COMMON_LOSS = 0.06
@@ -68,6 +72,11 @@ class Demotion:
             self._common_until = now + COST_S
         if now < self._common_until:
             self._since.clear()
+        costs = {
+            member.id: self._cost(member, packets_sent, now)
+            for member in members
+            if not member.done and member.lane != "unicast"
+        }
         verdicts = []
         for member in members:
             if member.done:
@@ -75,7 +84,9 @@ class Demotion:
             if member.lane == "unicast":
                 verdict = self._may_return(member, normal, now)
             elif lacking > 1:
-                verdict = self._must_go(member, normal, packets_sent, now)
+                others = [cost for number, cost in costs.items() if number != member.id]
+                usual = statistics.median(others) if others else 0.0
+                verdict = self._must_go(member, normal, costs[member.id], usual, packets_sent, now)
             else:
                 continue
             if verdict is not None:
@@ -83,7 +94,14 @@ class Demotion:
                 verdicts.append(verdict)
         return verdicts
 
-    def _must_go(self, member: Member, normal: float, packets_sent: int, now: float) -> Verdict | None:
+    def _cost(self, member: Member, packets_sent: int, now: float) -> float:
+        """What share of the packets was for this member alone, since it is looked at."""
+        _, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
+        return (member.sole_packets - sole) / max(FEW_PACKETS, packets_sent - sent)
+
+    def _must_go(
+        self, member: Member, normal: float, cost: float, usual: float, packets_sent: int, now: float
+    ) -> Verdict | None:
         late = self._late_since.get(member.id)
         if late is not None:
             if member.loss < self._too_much(normal) / 2:
@@ -104,15 +122,14 @@ class Demotion:
                 lane="late",
                 reason=f"loses {member.loss:.0%} of the packets where the group loses {normal:.1%}",
             )
-        since, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
+        since, sent, _ = self._since[member.id]
         if packets_sent - sent < FEW_PACKETS:
             return None
-        cost = (member.sole_packets - sole) / (packets_sent - sent)
-        greedy = now - since >= GREED_S and cost > GREED_SHARE
+        greedy = now - since >= GREED_S and cost > GREED_SHARE and cost > COST_TIMES * usual
         if now - since < COST_S and not greedy:
             return None
         self._since[member.id] = (now, packets_sent, member.sole_packets)
-        if greedy or cost > COST_SHARE:
+        if cost > COST_SHARE and cost > COST_TIMES * usual:
             self._moved_at[member.id] = now
             return Verdict(
                 member=member.id, lane="unicast", reason=f"{cost:.0%} of what is sent is for this client alone"

@@ -116,3 +116,19 @@ def test_where_all_lose_much_nobody_is_moved_for_what_is_repaired() -> None:
     first.sole_packets = 12000
     ((now, verdict),) = polls(demotion, members, 12.0, 12.2, sent=16000)
     assert (now, verdict.member, verdict.lane) == (12.0, 0, "unicast")
+
+
+def test_where_two_cost_alike_nobody_is_moved() -> None:
+    members = room(0.02, 0.02)
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0, sent=0)
+    for number, sole in enumerate((600, 700)):
+        member = members.get(number)
+        assert member is not None
+        member.sole_packets = sole
+    assert polls(demotion, members, 1.0, 5.0, sent=2000) == []
+    worse = members.get(1)
+    assert worse is not None
+    worse.sole_packets = 3700
+    ((_, verdict),) = polls(demotion, members, 10.0, sent=6000)
+    assert verdict.member == 1

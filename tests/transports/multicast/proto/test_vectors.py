@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from transports.member.proto.framing import encode_message
 from transports.member.proto.maps import pack_wants
-from transports.multicast.proto.lane import Join
+from transports.multicast.proto.lane import DECODER, Join
 from transports.multicast.proto.packets import Probe, Status, StatusFlags, parse_headers, write_headers
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 
@@ -119,8 +119,9 @@ def test_report() -> None:
 def test_join() -> None:
     data = read("join.bin")
     assert int.from_bytes(data[:4], "little") == len(data) - 4
-    name, wanted = msgspec.msgpack.decode(data[4:])
-    assert name == "join"
+    name, wanted, listened = msgspec.msgpack.decode(data[4:])
+    assert (name, listened) == ("join", True)
     assert zstandard.ZstdDecompressor().decompress(wanted) == bytes([0b10110001, 0b00000010])
     flags = np.unpackbits(np.array([0b10110001, 0b00000010], dtype=np.uint8), bitorder="little")[:11]
-    assert encode_message(Join(wanted=pack_wants(flags.astype(np.bool_)))) == data
+    assert encode_message(Join(wanted=pack_wants(flags.astype(np.bool_)), listened=True)) == data
+    assert DECODER.decode(msgspec.msgpack.encode(["join", wanted])) == Join(wanted=wanted)
