@@ -172,16 +172,19 @@ def render_template(
             if value is not None:
                 lines.append(f"{key.path[-1]} = {toml_value(value)}")
                 continue
-            factory = key.field.default_factory
-            default = key.field.default if factory is dataclasses.MISSING else factory()
+            default = _default(key.field)
             example = '""' if default is dataclasses.MISSING or default is None else toml_value(default)
             lines.append(f"#{key.path[-1]} = {example}")
     for table, kind in (tables or {}).items():
         lines += ["", f"#[{table}]"]
         for field in dataclasses.fields(kind):
             lines += ["", *(f"# {line}" for line in field.metadata.get("doc", "").splitlines())]
-            lines.append(f"#{field.name} = {toml_value(field.default)}")
+            lines.append(f"#{field.name} = {toml_value(_default(field))}")
     return "\n".join(lines) + "\n"
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def toml_value(value: Any) -> str:

@@ -14,6 +14,8 @@ from repod.settings import DEFAULT_PORT, Settings
 from transports.base import (
     CaptureGrant,
     Offer,
+    Sample,
+    Sampling,
     ServedSession,
     ServerContext,
     ServerTransport,
@@ -119,6 +121,15 @@ class Lanes:
     def counters(self) -> dict[str, Mapping[str, float]]:
         """Running totals by transport."""
         return {lane.spec.name: lane.server.counters() for lane in self._lanes}
+
+    def samples(self) -> list[tuple[str, Sample]]:
+        """Figures with labels, each with its transport."""
+        return [
+            (lane.spec.name, sample)
+            for lane in self._lanes
+            if isinstance(lane.server, Sampling)
+            for sample in lane.server.samples()
+        ]
 
     def ports(self) -> dict[str, int]:
         """The port each transport listens on, where it has one."""

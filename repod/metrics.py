@@ -64,6 +64,7 @@ class DaemonCollector(Collector):
         )
         yield from self._torrents()
         yield from self._transports()
+        yield from self._samples()
 
     def _torrents(self) -> Iterator[Metric]:
         torrents = self._daemon.torrents
@@ -94,6 +95,17 @@ class DaemonCollector(Collector):
                     text = f"Transport total: {name.replace('_', ' ')}."
                     families[name] = kind(f"ogcast_transport_{name}", text, labels=["transport"])
                 families[name].add_metric([transport], value)
+        yield from families.values()
+
+    def _samples(self) -> Iterator[Metric]:
+        """Figures of transports that have further labels."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for transport, sample in self._daemon.lanes.samples():
+            if sample.name not in families:
+                kind = CounterMetricFamily if sample.rises else GaugeMetricFamily
+                labels = ["transport", *sample.labels]
+                families[sample.name] = kind(f"ogcast_transport_{sample.name}", sample.text, labels=labels)
+            families[sample.name].add_metric([transport, *sample.labels.values()], sample.value)
         yield from families.values()
 
 

@@ -63,6 +63,7 @@ class Sessions:
                 options=request.options,
                 host=request.host or address,
                 listening=request.listening,
+                stored_bytes=info.stored_bytes,
             )
             want = pin.manifest.chunk_count if request.listening else request.want
             now = self._clock()

@@ -9,7 +9,7 @@ chunks in any order; it neither decodes nor verifies: the client session does th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +110,8 @@ class ServedSession:
     listening: bool = False
     """The client lacks every chunk and acts on the offer at once (see `Listen`): what a transport sends to many may
     begin before its lane is there. True only for the transport of the method."""
+    stored_bytes: int = 0
+    """Of all chunks of the image, as they are stored and sent; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,29 @@ class ServerTransport(Protocol):
 
     def counters(self) -> Mapping[str, float]:
         """Running totals for metrics: `bytes_sent`, `chunks_sent`, `clients`, refusals and limits reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One figure with labels, for the operator's graphs."""
+
+    name: str
+    """Of the figure, such as `subnet_copies`."""
+    text: str
+    """What it counts, for people."""
+    labels: Mapping[str, str]
+    """The same names in all samples of a figure."""
+    value: float
+    rises: bool
+    """It is a running total and never goes down."""
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """Server half of a transport that has figures by image, subnet or the like, beside `counters`."""
+
+    def samples(self) -> Iterable[Sample]:
+        """A bounded number of them, now."""
 
 
 # ----------------------------------------------------------------------------------------------- client half

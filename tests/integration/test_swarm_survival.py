@@ -59,6 +59,22 @@ def test_without_the_repository_subnets_mend_each_other_and_all_come_back_to_it(
         again.stop()
 
 
+def test_each_subnet_takes_about_one_copy_and_the_operator_sees_it(tmp_path: Path) -> None:
+    with room_of(_room(4, subnets=2), tmp_path, image_bytes=IMAGE_BYTES) as lab:
+        repod = lab.serve()
+        names = ["c1", "c2", "c3", "c4"]
+        dones = [client.done(LONG_S) for client in _start(lab, *names)]
+        lab.check(*names)
+        copies = lab.metrics("ogcast_transport_subnet_copies")
+        assert {labels["subnet"] for labels, _ in copies} == {"10.77.0.0/24", "10.77.1.0/24"}
+        assert all(1.0 <= value <= 1.3 for _, value in copies), copies
+        took = lab.metrics("ogcast_transport_subnet_bytes_total")
+        assert sum(value for labels, value in took if labels["source"] == "other") == 0
+        assert sum(value for _, value in took) == 4 * len(lab.content)
+        assert sum(map(_from_repository, dones)) == sum(value for labels, value in took if labels["source"] == "origin")
+        repod.stop()
+
+
 def test_when_half_the_peers_die_the_others_end_with_one_copy_each(tmp_path: Path) -> None:
     with room_of(_room(6), tmp_path, image_bytes=IMAGE_BYTES) as lab:
         repod = lab.serve()

@@ -25,6 +25,7 @@ WITHOUT_TEST = {
     "transports/multicast/proto/burst.py": "data handed to the shell; test_cast.py looks at all of it",
     "transports/multicast/proto/received.py": "data handed to the shell; test_reception.py looks at all of it",
     "transports/unicast/proto/answers.py": "data handed to the shell; test_asking.py looks at all of it",
+    "transports/unicast/gate.py": "an interface; tests/transports/p2p/test_origin.py sends chunks through one",
     "transports/p2p/incoming.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
     "transports/p2p/client.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
     "transports/p2p/membership.py": "the lane's shell; tests/contract/test_p2p.py runs it against the real server",

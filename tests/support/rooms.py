@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,6 +189,20 @@ class Room:
             process = self.rig.start(host, [*line, "--method", method, *words], cwd=ROOT, stdout=out, stderr=out)
         self.processes.append(process)
         return Client(process, log)
+
+    def metrics(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Samples of a family, as an operator sees them: labels and value."""
+        script = (
+            "import ssl, sys, urllib.request as web;"
+            "asked = web.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]});"
+            "print(web.urlopen(asked, context=ssl._create_unverified_context()).read().decode())"
+        )
+        url = f"https://{self.rig.topology.address('server')}:{PORT}/metrics"
+        token = tomllib.loads((self.repository / "operator.toml").read_text())["token"]
+        line = self.rig.command("server", [sys.executable, "-c", script, url, token])
+        text = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
+        found = re.findall(rf"^{re.escape(name)}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
+        return [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in found]
 
     def target(self, host: str) -> Path:
         """Where a client of a host writes."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from core.ids import SessionId
+from core.ids import ChunkIndex, SessionId
 from images.manifest import Manifest
 from transports.base import Offer, ServedSession, ServerContext
 from transports.conformance.sample import SampleStore, sample_image
@@ -84,6 +84,9 @@ class Room:
         self.server = server
         self.manifest = manifest
         self.store = store
+        chunks = map(ChunkIndex, range(manifest.chunk_count))
+        self.stored_bytes = sum(store.locate(manifest.digest(chunk)).length for chunk in chunks)
+        """Of the whole image."""
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._news = asyncio.Event()
         self._guests: list[Guest] = []
@@ -94,12 +97,12 @@ class Room:
         self.events.append((name, dict(fields)))
         self._news.set()
 
-    async def happens(self, name: str) -> dict[str, Any]:
-        """Fields of the first event of this name, when it has come."""
+    async def happens(self, name: str, **wanted: object) -> dict[str, Any]:
+        """Fields of the first event of this name that has those `wanted`, when it has come."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 for each, fields in self.events:
-                    if each == name:
+                    if each == name and wanted.items() <= fields.items():
                         return fields
                 self._news.clear()
                 await self._news.wait()
@@ -108,7 +111,14 @@ class Room:
         """A new session."""
         self._opened += 1
         session = SessionId(f"session-{self._opened}")
-        served = ServedSession(id=session, key=KEY, manifest=self.manifest, chunks=self.store, options=options)
+        served = ServedSession(
+            id=session,
+            key=KEY,
+            manifest=self.manifest,
+            chunks=self.store,
+            options=options,
+            stored_bytes=self.stored_bytes,
+        )
         return session, self.server.open_session(served)
 
     async def enter(self, session: SessionId, *, key: bytes = KEY) -> Guest:

@@ -75,7 +75,7 @@ class SwarmClient:
         shelf = await self._open_shelf(manifest, self._context.cache)
         self._offer = offer
         serves = offer.mode != "leecher"
-        server = PeerServer(shelf, upload_bytes_per_s=offer.upload_bytes_per_s, dscp=offer.dscp) if serves else None
+        server = _server(shelf, offer) if serves else None
         loop = asyncio.get_running_loop()
         swarm = Swarm(
             want,
@@ -172,7 +172,7 @@ class SwarmClient:
         inherited: bytes,
     ) -> AsyncIterator[SwarmGiving]:
         shelf = await self._open_shelf(manifest, chunks, inherited)
-        server = PeerServer(shelf, upload_bytes_per_s=offer.upload_bytes_per_s, dscp=offer.dscp)
+        server = _server(shelf, offer)
         giving = SwarmGiving(offer, shelf, server, on_event=self._context.on_event)
         membership = Membership(
             host=offer.host or self._context.repository_host,
@@ -203,6 +203,15 @@ class SwarmClient:
                 self._shelf.ring.take_over(inherited)
             await asyncio.to_thread(self._shelf.look_up)
         return self._shelf
+
+
+def _server(shelf: Shelf, offer: SwarmOffer) -> PeerServer:
+    return PeerServer(
+        shelf,
+        upload_bytes_per_s=offer.upload_bytes_per_s,
+        upload_far_bytes_per_s=offer.upload_far_bytes_per_s,
+        dscp=offer.dscp,
+    )
 
 
 def _listen(server: PeerServer | None, host: str) -> int:

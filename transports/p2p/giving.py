@@ -107,6 +107,7 @@ class SwarmGiving:
             now=self._loop.time(),
             missing=0,
             sent=self._server.counts["bytes_sent"],
+            sent_far=self._server.bytes_far,
             duplicates=0,
             backlog=0.0,
             held=self._shelf.count,

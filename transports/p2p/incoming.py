@@ -182,6 +182,7 @@ class SwarmIncoming:
             now=self._loop.time(),
             missing=len(self._want),
             sent=self._server.counts["bytes_sent"] if self._server is not None else 0,
+            sent_far=self._server.bytes_far if self._server is not None else 0,
             duplicates=self._swarm.figures.duplicates,
             backlog=1 - self._arena.free / self._arena.slots,
             held=self._shelf.count,

@@ -143,6 +143,7 @@ class Membership:
         self._tell_have()
         if self._have_timer is not None:
             self._have_timer.cancel()
+        self.send(self._owner.health())
         lane, self._lane = self._lane, None
         if lane is not None:
             if last is not None:

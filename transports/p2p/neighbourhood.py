@@ -133,7 +133,8 @@ class Neighbourhood:
 
     def _dial(self, peer: PeerAddress) -> None:
         self._stop(peer.id)
-        address = _Address(host=peer.host, port=peer.port, name=lane_name(self.me), key=peer.credential)
+        name = lane_name(self.me, far=not peer.same_subnet)
+        address = _Address(host=peer.host, port=peer.port, name=name, key=peer.credential)
         self._keep(peer.id, address)
 
     def _keep(self, source: int, address: _Address) -> None:

@@ -29,6 +29,8 @@ class SwarmOffer(msgspec.Struct, frozen=True, kw_only=True):
     """How long to go on giving at the end; 0: a seeder without end, a peer not at all."""
     upload_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     """What a peer may send; 0: as much as it can."""
+    upload_far_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """What of that may go to other subnets; 0: all of it."""
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     """Mark of what peers send."""
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from core.errors import LockedError
 from images.stores import ChunkReader
 from transports.base import ServedSession, ServerContext
+from transports.p2p.proto.budgets import SubnetBudgets
+from transports.p2p.proto.subnets import subnet_of
 from transports.p2p.settings import SwarmSettings
 from transports.unicast.lane import Lane
 from transports.unicast.lanes import LaneServer
@@ -27,6 +29,12 @@ class Origin:
         self._context = context
         self._settings = settings
         self._sessions: dict[str, ServedSession] = {}
+        self._subnets: dict[str, str] = {}
+        """By session, of those that announced themselves."""
+        self._budgets = SubnetBudgets(
+            bytes_per_s=settings.subnet_mbit_per_s * 125_000,
+            exceptions={name: rate * 125_000 for name, rate in settings.subnets.items()},
+        )
         self._lanes: LaneServer | None = None
 
     @property
@@ -52,6 +60,7 @@ class Origin:
                 ),
                 on_event=self._context.on_event,
                 where="origin_port in [transports.p2p]",
+                gate=self if self._budgets.limited else None,
             )
             try:
                 lanes.start()
@@ -71,15 +80,23 @@ class Origin:
         """Its client may take chunks."""
         self._sessions[session.id] = session
 
+    def place(self, session_id: str, subnet: str) -> None:
+        """Its client is in this subnet."""
+        if session_id in self._sessions:
+            self._subnets[session_id] = subnet
+
     def close(self, session_id: str, reason: str) -> None:
         """No more."""
         self._sessions.pop(session_id, None)
+        self._subnets.pop(session_id, None)
         if self._lanes is not None:
             self._lanes.break_session(session_id, reason)
 
     def counters(self) -> Mapping[str, float]:
         """See LaneServer."""
-        return {} if self._lanes is None else self._lanes.counters()
+        if self._lanes is None:
+            return {}
+        return {**self._lanes.counters(), "limit_subnet_budget": self._budgets.held_back}
 
     # ------------------------------------------------------------------ LaneBook
 
@@ -96,3 +113,32 @@ class Origin:
     def do_work(self, lane: Lane, work: LookUp | Store) -> None:
         """See LaneBook. There are no captures here, so nothing ever gets so far."""
         lane.end(Status.CLOSED, "no capture")
+
+    # ------------------------------------------------------------------ LaneGate
+
+    @property
+    def opens_at(self) -> float:
+        """See LaneGate."""
+        return self._budgets.opens_at
+
+    def ask(self, lane: Lane, now: float) -> bool:
+        """See LaneGate: the budget of the client's subnet decides."""
+        # Who has not announced itself is where its address is: nobody gets by without a subnet.
+        session_id = lane.machine.session_id or ""
+        return self._budgets.ask(lane.number, self._subnets.get(session_id) or subnet_of(lane.address), now)
+
+    def spend(self, lane: Lane, count: int, now: float) -> None:
+        """See LaneGate."""
+        self._budgets.spend(lane.number, count, now)
+
+    def leave(self, lane: Lane, now: float) -> None:
+        """See LaneGate."""
+        self._budgets.leave(lane.number, now)
+
+    def handle_timer(self, now: float) -> None:
+        """See LaneGate."""
+        self._budgets.handle_timer(now)
+
+    def poll_granted(self) -> int | None:
+        """See LaneGate."""
+        return self._budgets.poll_granted()

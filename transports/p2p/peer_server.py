@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from images.stores import ChunkReader
-from transports.p2p.proto.credentials import credential, member_of
+from transports.p2p.proto.credentials import credential, is_far, member_of
 from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
 from transports.p2p.shelf import RECHECK_EVERY_S, Shelf
 from transports.unicast.lane import READ_BYTES, Lane
@@ -38,8 +38,11 @@ ACCEPT_PAUSE_S = 1.0
 class PeerServer:
     """A LaneHost. `start` listens, `admit` says with which key; nobody is admitted before."""
 
-    def __init__(self, shelf: Shelf, *, upload_bytes_per_s: int = 0, dscp: int = 0) -> None:
-        """`upload_bytes_per_s` caps what all lanes send, 0: no cap; `dscp` marks every packet of theirs."""
+    def __init__(
+        self, shelf: Shelf, *, upload_bytes_per_s: int = 0, upload_far_bytes_per_s: int = 0, dscp: int = 0
+    ) -> None:
+        """`upload_bytes_per_s` caps what all lanes send, `upload_far_bytes_per_s` what those to other subnets send; 0:
+        no cap. `dscp` marks every packet of theirs."""
         self._shelf = shelf
         self._dscp = dscp
         self._loop = asyncio.get_running_loop()
@@ -48,7 +51,9 @@ class PeerServer:
         self._banned: set[int] = set()
         self._lanes: dict[int, Lane] = {}
         self._addresses: Counter[str] = Counter()
-        self._slots = UploadSlots(bytes_per_s=upload_bytes_per_s, now=self._loop.time())
+        self._slots = UploadSlots(
+            bytes_per_s=upload_bytes_per_s, far_bytes_per_s=upload_far_bytes_per_s, now=self._loop.time()
+        )
         self._opening: asyncio.TimerHandle | None = None
         self._rechecking: asyncio.TimerHandle | None = None
         self._numbers = 0
@@ -70,6 +75,11 @@ class PeerServer:
     def set_slots(self, slots: int) -> None:
         """Serve so many receivers at a time."""
         self._slots.slots = slots
+
+    @property
+    def bytes_far(self) -> int:
+        """Stored bytes sent to peers of other subnets, of the `bytes_sent` in all."""
+        return self.counts["bytes_far"] + sum(lane.bytes_sent for lane in self._lanes.values() if _asks_from_afar(lane))
 
     @property
     def lanes(self) -> int:
@@ -171,7 +181,8 @@ class PeerServer:
         member = member_of(name)
         if member is None or self._listen_key is None or member in self._banned:
             return None
-        return Grant(key=credential(self._listen_key, member), image=self._shelf.manifest, holdings=self._shelf)
+        key = credential(self._listen_key, member, far=is_far(name))
+        return Grant(key=key, image=self._shelf.manifest, holdings=self._shelf)
 
     def _tell_news(self, chunks: list[int]) -> None:
         for lane in list(self._lanes.values()):
@@ -201,6 +212,8 @@ class PeerServer:
     def handle_progress(self, lane: Lane) -> None:
         """See LaneHost."""
         if lane.closed and self._lanes.pop(lane.number, None) is not None:
+            if _asks_from_afar(lane):
+                self.counts["bytes_far"] += lane.bytes_sent
             self._slots.forget(lane.number, self._loop.time())
             self._addresses[lane.address] -= 1
             if not self._addresses[lane.address]:
@@ -211,7 +224,7 @@ class PeerServer:
 
     def ask_turn(self, lane: Lane) -> bool:
         """See LaneHost."""
-        has_turn = self._slots.ask(lane.number, self._loop.time())
+        has_turn = self._slots.ask(lane.number, self._loop.time(), far=_asks_from_afar(lane))
         if not has_turn and not self._ticking:
             self._ticking = True
             self._loop.call_later(TELL_AFTER_S, self._tick)
@@ -255,3 +268,9 @@ class PeerServer:
         self._ticking = self._slots.waiting > 0
         if self._ticking:
             self._loop.call_later(TELL_AFTER_S, self._tick)
+
+
+def _asks_from_afar(lane: Lane) -> bool:
+    """Only what a lane proved counts."""
+    name = lane.machine.session_id
+    return name is not None and is_far(name)

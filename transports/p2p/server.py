@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
 import random
 import socket
@@ -18,9 +19,10 @@ from typing import Any
 
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
-from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
+from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerContext
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
+from transports.p2p.figures import COUNTERS, SAMPLES_MAX, samples_of, totals_of
 from transports.p2p.origin import Origin
 from transports.p2p.proto.allowance import Allowance
 from transports.p2p.proto.directory import Directory
@@ -54,31 +56,6 @@ MESSAGES_AT_ONCE = 2000.0
 ANNOUNCE_COST = 200.0
 COSTLY = 20.0
 """What makes the directory look at every member."""
-COUNTERS = (
-    "accusations_ignored",
-    "assignments_expired",
-    "assignments_failed",
-    "bad_chunks",
-    "bytes_origin",
-    "bytes_other_subnets",
-    "bytes_same_subnet",
-    "bytes_sent",
-    "chunks_assigned",
-    "chunks_needed",
-    "chunks_sent",
-    "limit_events",
-    "limit_lanes",
-    "limit_max_members",
-    "limit_max_swarms",
-    "limit_messages",
-    "limit_subnets",
-    "member_lanes_opened",
-    "member_lanes_refused",
-    "peers_banned",
-    "peers_lost",
-    "swarms_made",
-)
-"""There from the start, so that a graph of them begins at zero."""
 CHUNKS_A_MESSAGE = 64
 """A list of so many chunks costs as much as a message."""
 
@@ -179,6 +156,7 @@ class SwarmServer:
             "mode": options.mode,
             "seconds": options.seconds,
             "upload_bytes_per_s": int(self._settings.upload_mbit_per_s * 125_000),
+            "upload_far_bytes_per_s": int(self._settings.upload_far_mbit_per_s * 125_000),
             "dscp": self._settings.dscp,
         }
         host = self._context.advertise or self._context.host
@@ -210,9 +188,15 @@ class SwarmServer:
         totals.update(self._counts)
         totals.update(self._ended)
         for swarm in self._swarms.values():
-            totals.update(_totals(swarm))
+            totals.update(totals_of(swarm))
         members = sum(len(swarm.members) for swarm in self._swarms.values())
         return {**totals, "clients": members, "swarms": len(self._swarms)}
+
+    def samples(self) -> list[Sample]:
+        """See Sampling."""
+        samples = list(itertools.islice(samples_of(self._swarms.values()), SAMPLES_MAX + 1))
+        self._counts["limit_samples"] += len(samples) > SAMPLES_MAX
+        return samples[:SAMPLES_MAX]
 
     # ------------------------------------------------------------------ swarms
 
@@ -229,7 +213,7 @@ class SwarmServer:
             rng=self._random,
         )
         self._counts["swarms_made"] += 1
-        return Swarm(manifest, session.chunks, directory, self._context.on_event)
+        return Swarm(manifest, session.chunks, directory, self._context.on_event, stored_bytes=session.stored_bytes)
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -237,7 +221,7 @@ class SwarmServer:
             now = time.monotonic()
             for root, swarm in list(self._swarms.items()):
                 if not swarm.seats and now - swarm.empty_since >= self._settings.linger_s:
-                    self._ended.update(_totals(self._swarms.pop(root)))
+                    self._ended.update(totals_of(self._swarms.pop(root)))
                 else:
                     swarm.tick()
 
@@ -289,6 +273,8 @@ class SwarmServer:
                     slowed = True
                     await asyncio.sleep(wait_s)
                 seat.swarm.handle_message(seat, lane, message)
+                if isinstance(message, Announce) and (member := seat.swarm.directory.member(seat.member)) is not None:
+                    self._origin.place(session_id, member.subnet)
         except TimeoutError:
             reason = f"silent for {LANE_IDLE_S:.0f} s"
         except OgcastError as error:
@@ -307,13 +293,3 @@ def _cost(message: SwarmMessage) -> float:
         return COSTLY
     chunks = message.chunks if isinstance(message, Have | Gone | Failed) else ()
     return 1 + len(chunks) / CHUNKS_A_MESSAGE
-
-
-def _totals(swarm: Swarm) -> dict[str, int]:
-    traffic = swarm.directory.traffic.values()
-    return {
-        **swarm.directory.counts,
-        "bytes_same_subnet": sum(each.same for each in traffic),
-        "bytes_other_subnets": sum(each.other for each in traffic),
-        "bytes_origin": sum(each.origin for each in traffic),
-    }

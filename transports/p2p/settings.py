@@ -10,7 +10,7 @@ from typing import Any
 
 from core.config import setting
 from core.errors import UsageError
-from transports.p2p.proto.limits import SECONDS_MAX
+from transports.p2p.proto.limits import MAX_SUBNET_CHARS, SECONDS_MAX
 from transports.p2p.proto.options import MODES, SwarmOptions
 from transports.p2p.proto.rules import SwarmRules
 
@@ -42,6 +42,14 @@ class SwarmSettings:
     window: int = setting(default=256, doc="How many chunks ahead of its lowest missing one a member takes others.")
     slots: int = setting(default=10, doc="Receivers a client gives to at the same time.")
     upload_mbit_per_s: float = setting(default=0.0, doc="What one client may give to others in all; 0: no limit.")
+    upload_far_mbit_per_s: float = setting(
+        default=0.0, doc="What one client may give to other subnets in all; 0: no limit but that above."
+    )
+    subnet_mbit_per_s: float = setting(default=0.0, doc="What the repository sends to each subnet in all; 0: no limit.")
+    subnets: Mapping[str, float] = setting(
+        default={},
+        doc='The same for single subnets, by their name: { "10.1.2.0/24" = 50.0 }; 0: no limit there.',
+    )
     dscp: int = setting(
         default=0, doc="Class the packets between clients are marked with, 0 to 63; 8 is CS1, background traffic."
     )
@@ -86,6 +94,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "window": (1, 65536),
     "slots": (1, 1024),
     "upload_mbit_per_s": (0, 100_000),
+    "upload_far_mbit_per_s": (0, 100_000),
+    "subnet_mbit_per_s": (0, 100_000),
     "dscp": (0, 63),
     "linger_s": (0.1, 86_400),
     "max_swarms": (1, 1024),
@@ -93,13 +103,21 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
+SUBNETS_NAMED_MAX = 4096
+
+
 def _check(key: str, value: Any, default: object) -> object:
+    if key == "subnets":
+        return _check_subnets(value)
     if key == "mode":
         if value not in MODES:
             raise UsageError(f"transports.p2p.mode = {value!r}", hint=f"one of {', '.join(MODES)} is expected")
         return value
-    least, most = _BOUNDS[key]
-    whole = isinstance(default, int)
+    return _check_number(key, value, _BOUNDS[key], whole=isinstance(default, int))
+
+
+def _check_number(key: str, value: Any, bounds: tuple[float, float], *, whole: bool) -> float:
+    least, most = bounds
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not fits or not least <= value <= most:
         raise UsageError(
@@ -107,3 +125,17 @@ def _check(key: str, value: Any, default: object) -> object:
             hint=f"a {'whole ' if whole else ''}number from {least:g} to {most:g} is expected",
         )
     return int(value) if whole else float(value)
+
+
+def _check_subnets(value: Any) -> Mapping[str, float]:
+    if not isinstance(value, Mapping) or len(value) > SUBNETS_NAMED_MAX:
+        raise UsageError(
+            "transports.p2p.subnets is no table of subnets",
+            hint=f'such as {{ "10.1.2.0/24" = 50.0 }}, Mbit/s for each, {SUBNETS_NAMED_MAX} at most',
+        )
+    found: dict[str, float] = {}
+    for name, rate in value.items():
+        if not 0 < len(str(name)) <= MAX_SUBNET_CHARS:
+            raise UsageError(f"transports.p2p.subnets: {name!r} is no name of a subnet", hint="such as 10.1.2.0/24")
+        found[str(name)] = _check_number(f"subnets.{name}", rate, _BOUNDS["subnet_mbit_per_s"], whole=False)
+    return found

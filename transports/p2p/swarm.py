@@ -60,6 +60,8 @@ class Swarm:
     chunks: ChunkReader
     directory: Directory
     on_event: Callable[[str, Mapping[str, Any]], None]
+    stored_bytes: int = 0
+    """Of the whole image; 0: not known."""
     empty_since: float = 0.0
     """Since when nobody has a seat."""
     seats: dict[str, Seat] = field(default_factory=dict)
@@ -207,6 +209,7 @@ class Swarm:
                 "bytes_from_other_subnets": health.from_other,
                 "bytes_from_origin": health.from_origin,
                 "bytes_given": health.up_same + health.up_other,
+                "bytes_given_to_other_subnets": health.up_other,
                 "duplicate_chunks": health.duplicates,
                 "backlog": round(health.backlog, 3),
                 "connected_peers": health.neighbours,

@@ -52,9 +52,19 @@ class Traffic:
             self._other += count
 
     def health(
-        self, *, now: float, missing: int, sent: int, duplicates: int, backlog: float, held: int, neighbours: int
+        self,
+        *,
+        now: float,
+        missing: int,
+        sent: int,
+        sent_far: int,
+        duplicates: int,
+        backlog: float,
+        held: int,
+        neighbours: int,
     ) -> Health:
-        """What to tell repod; the rate is that since the last time."""
+        """What to tell repod; the rate is that since the last time. `sent_far` is the part of `sent` that went to other
+        subnets."""
         total = self._same + self._other + self._origin
         (since, before), self._looked = self._looked, (now, total)
         return Health(
@@ -62,8 +72,8 @@ class Traffic:
             from_same=self._same,
             from_other=self._other,
             from_origin=self._origin,
-            up_same=sent,
-            up_other=0,
+            up_same=max(0, sent - sent_far),
+            up_other=sent_far,
             duplicates=duplicates,
             rate=int((total - before) / (now - since)) if now > since else 0,
             backlog=min(1.0, max(0.0, backlog)),

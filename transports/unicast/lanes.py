@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from core.errors import LocalError, LockedError
 from images.stores import ChunkReader
+from transports.unicast.gate import LaneGate
 from transports.unicast.lane import READ_BYTES, Lane
 from transports.unicast.proto.frames import Header, Op, Status, encode_text
 from transports.unicast.proto.grants import Grant, LookUp, Store
@@ -59,8 +60,11 @@ class LaneServer:
         settings: UnicastSettings,
         on_event: Callable[[str, Mapping[str, Any]], None],
         where: str = "port in [transports.unicast]",
+        gate: LaneGate | None = None,
     ) -> None:
         """`where` names the setting of the port, for hints."""
+        self._gate = gate
+        self._opening: asyncio.TimerHandle | None = None
         self._book = book
         self._host = host
         self._settings = settings
@@ -307,22 +311,51 @@ class LaneServer:
         if not has_turn and not self._ticking:
             self._ticking = True
             self._loop.call_soon(self._tick)
+        if has_turn and self._gate is not None and not self._gate.ask(lane, self._loop.time()):
+            # Others may use the turn meanwhile.
+            self._turns.leave(lane.number, self._loop.time())
+            self._wake()
+            self._watch_gate()
+            return False
         return has_turn
 
     def spend_turn(self, lane: Lane, count: int) -> None:
         """See LaneHost."""
         assert self._loop is not None
         self._turns.spend(lane.number, count, self._loop.time())
+        if self._gate is not None:
+            self._gate.spend(lane, count, self._loop.time())
         self._wake()
 
     def leave_turn(self, lane: Lane) -> None:
         """See LaneHost."""
         assert self._loop is not None
         self._turns.leave(lane.number, self._loop.time())
+        if self._gate is not None:
+            self._gate.leave(lane, self._loop.time())
         self._wake()
+
+    def _watch_gate(self) -> None:
+        """Whoever the gate lets in goes on; the timer is for those it holds back."""
+        assert self._loop is not None
+        assert self._gate is not None
+        while (number := self._gate.poll_granted()) is not None:
+            if (lane := self._lanes.get(number)) is not None:
+                self._loop.call_soon(lane.pump)
+        if self._opening is None and self._gate.opens_at < float("inf"):
+            self._opening = self._loop.call_at(self._gate.opens_at, self._open_gate)
+
+    def _open_gate(self) -> None:
+        assert self._loop is not None
+        assert self._gate is not None
+        self._opening = None
+        self._gate.handle_timer(self._loop.time())
+        self._watch_gate()
 
     def _wake(self) -> None:
         assert self._loop is not None
+        if self._gate is not None:
+            self._watch_gate()
         while (number := self._turns.poll_granted()) is not None:
             if (lane := self._lanes.get(number)) is not None:
                 self._loop.call_soon(lane.pump)

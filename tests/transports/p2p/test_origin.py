@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
+from core.arena import Arena
 from core.errors import LocalError, LockedError
-from core.ids import SessionId
-from transports.base import ServedSession, ServerContext
-from transports.conformance.sample import sample_image
+from core.ids import ChunkIndex, SessionId
+from core.wantmap import WantMap
+from tests.support.swarms import KEY, Room, announce, running
+from transports.base import ClientContext, Offer, ServedSession, ServerContext
+from transports.conformance.sample import CHUNK_BYTES, sample_image
 from transports.p2p.origin import OFFSET, Origin
+from transports.p2p.proto.messages import Welcome
 from transports.p2p.server import SwarmServer
 from transports.p2p.settings import SwarmSettings
+from transports.unicast.client import UnicastClient
 
 pytestmark = pytest.mark.asyncio
 
@@ -73,3 +79,38 @@ async def test_it_knows_open_sessions_only() -> None:
     origin.close("s", "over")
     assert origin.find("s") is origin.chunks_of("s") is None
     store.close()
+
+
+async def _take(room: Room, session: SessionId, offer: Offer, chunks: int) -> None:
+    """So many chunks from the origin, whatever was assigned."""
+    client = UnicastClient(
+        ClientContext(repository_host="127.0.0.1", interface=None, state_dir=None, on_event=lambda name, fields: None)
+    )
+    want = WantMap(room.manifest.chunk_count)
+    for chunk in range(chunks, room.manifest.chunk_count):
+        want.discard(ChunkIndex(chunk))
+    origin = Offer(transport="unicast", parameters={"port": offer.parameters["origin_port"]})
+    arena = Arena(slot_bytes=CHUNK_BYTES + 65536, slots=4)
+    async with client.fetch(
+        origin, session_id=session, key=KEY, manifest=room.manifest, want=want, arena=arena
+    ) as incoming:
+        async for delivery in incoming:
+            want.discard(delivery.chunk)
+            incoming.accept(delivery)
+            delivery.release()
+    assert not len(want)
+
+
+async def test_a_subnet_with_a_budget_is_held_back_and_another_is_not() -> None:
+    async with running(subnet_mbit_per_s=4, subnets={"fast": 0}) as room:
+        first, offer = room.open()
+        guest = await room.enter(first)
+        guest.say(announce(room.manifest.chunk_count, subnet="fast"))
+        await guest.hear(Welcome)
+        await _take(room, first, offer, 40)
+        assert room.server.counters()["limit_subnet_budget"] == 0
+        assert room.server.counters()["chunks_sent"] == 40
+        others = [room.open() for _ in range(2)]
+        await asyncio.gather(*(_take(room, session, offer, 10) for session, offer in others))
+        assert room.server.counters()["chunks_sent"] == 60
+        assert room.server.counters()["limit_subnet_budget"] >= 5

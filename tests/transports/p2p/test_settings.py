@@ -26,6 +26,7 @@ def test_what_is_set_arrives() -> None:
     table = {"port": 9000, "mode": "leecher", "upload_mbit_per_s": 50, "streams": 3, "max_members": 7}
     settings = SwarmSettings.load(table)
     assert (settings.port, settings.mode, settings.upload_mbit_per_s) == (9000, "leecher", 50.0)
+    assert SwarmSettings.load({"subnets": {"10.1.2.0/24": 5}}).subnets == {"10.1.2.0/24": 5.0}
     assert (settings.rules.streams, settings.rules.max_members) == (3, 7)
 
 
@@ -42,6 +43,11 @@ def test_what_is_set_arrives() -> None:
         ("linger_s", -1),
         ("seconds", 1.5),
         ("max_members", 5000),
+        ("subnets", 5),
+        ("subnets", {"": 5}),
+        ("subnets", {"10.1.2.0/24": "fast"}),
+        ("subnets", {"10.1.2.0/24": -1}),
+        ("subnet_mbit_per_s", 1e9),
     ],
 )
 def test_a_value_out_of_bounds_is_named_with_what_is_expected(key: str, value: Any) -> None:

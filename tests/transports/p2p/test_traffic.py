@@ -20,8 +20,9 @@ def test_totals_and_rate() -> None:
     traffic.note(ORIGIN, 10, near=False)
     traffic.note(1, 20, near=True)
     traffic.note(2, 40, near=False)
-    health = traffic.health(now=2.0, missing=1, sent=5, duplicates=0, backlog=2.0, held=3, neighbours=2)
+    health = traffic.health(now=2.0, missing=1, sent=5, sent_far=2, duplicates=0, backlog=2.0, held=3, neighbours=2)
     assert (health.from_origin, health.from_same, health.from_other, health.rate) == (10, 20, 40, 35)
+    assert (health.up_same, health.up_other) == (3, 2)
     assert health.backlog == 1
 
 

@@ -60,6 +60,8 @@ class Directory:
         self._sessions: dict[str, Member] = {}
         self._scatters: dict[str, Scatter] = {}
         self._damaged: dict[int, str] = {}
+        self._healths: dict[str, Health] = {}
+        """What each session's client said last of itself."""
         self._notices = Notices()
         self._out = Outbox()
         self._society = Society(self._members, self._out, rng)
@@ -140,6 +142,7 @@ class Directory:
     def handle_closed(self, session: str) -> None:
         """A session is over and will not come back."""
         self._justice.handle_closed(session)
+        self._healths.pop(session, None)
 
     def handle_timer(self, now: float) -> None:
         """Call a few times a second."""
@@ -230,8 +233,10 @@ class Directory:
         """How a member is doing."""
         member = self._heard(member_id)
         known = member.subnet in self.traffic or len(self.traffic) < MAX_SUBNETS
-        self.traffic.setdefault(member.subnet if known else ELSEWHERE, Traffic()).add(health, member.health)
-        member.health = health
+        # Its client counts on when its lane breaks, and may be somebody new here when it is back.
+        before = self._healths.get(member.session)
+        self.traffic.setdefault(member.subnet if known else ELSEWHERE, Traffic()).add(health, before)
+        member.health = self._healths[member.session] = health
 
     def handle_done(self, member_id: int, now: float) -> None:
         """A member lacks nothing any more, whatever it said before."""

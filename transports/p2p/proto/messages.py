@@ -125,7 +125,8 @@ class Lost(_Message, frozen=True, kw_only=True, array_like=True, tag="lost"):
 
 
 class Health(_Message, frozen=True, kw_only=True, array_like=True, tag="health"):
-    """Every 2 s: how I am doing. Bytes and duplicates are totals since the announcement."""
+    """Every 2 s: how I am doing. Bytes and duplicates are totals since this client took
+    part first."""
 
     missing: Annotated[int, msgspec.Meta(ge=0, le=MAX_CHUNKS)]
     from_same: Count

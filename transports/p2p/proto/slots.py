@@ -2,7 +2,7 @@
 
 With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile.
 A cap on what is sent holds back slots, not bytes: a chunk goes out at the speed of the link, and then nobody is lent
-a slot until the average is right again.
+a slot until the average is right again. Receivers in other subnets may have a cap of their own, below that of all.
 """
 
 from __future__ import annotations
@@ -21,15 +21,32 @@ BURST_S = 0.25
 """What a capped peer that was quiet may send at once, in seconds of its rate, before the chunk that goes beyond."""
 
 
+class _Cap:
+    """What may be sent on average. One chunk at a time is begun, until its size is known."""
+
+    def __init__(self, bytes_per_s: int, now: float) -> None:
+        self._allowance = Allowance(rate=bytes_per_s, burst=bytes_per_s * BURST_S, now=now)
+        self.closed_until = now
+
+    def spend(self, count: int, now: float) -> bool:
+        """A chunk was begun. True if nobody may begin another for a while."""
+        wait_s = self._allowance.spend(count, now)
+        if wait_s > 0:
+            self.closed_until = now + wait_s
+        return wait_s > 0
+
+
 class UploadSlots:
     """Lanes are named by a number. A slot is lent for one chunk: whoever wants to send another asks again."""
 
-    def __init__(self, slots: int = SLOTS, *, bytes_per_s: int = 0, now: float = 0.0) -> None:
-        """`bytes_per_s` caps what is sent in all, on average; 0: no cap."""
+    def __init__(self, slots: int = SLOTS, *, bytes_per_s: int = 0, far_bytes_per_s: int = 0, now: float = 0.0) -> None:
+        """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
+        cap."""
         self.slots = slots
         """Receivers at a time."""
-        self._cap = Allowance(rate=bytes_per_s, burst=bytes_per_s * BURST_S, now=now) if bytes_per_s else None
-        self._closed_until = now
+        self._cap = _Cap(bytes_per_s, now) if bytes_per_s else None
+        self._far_cap = _Cap(far_bytes_per_s, now) if far_bytes_per_s else None
+        self._far: set[int] = set()
         self._active: dict[int, bool] = {}
         self._waiting: dict[int, float] = {}
         self._told: dict[int, int] = {}
@@ -38,7 +55,7 @@ class UploadSlots:
         self.waited = 0
         """Times a lane had to wait."""
         self.held_back = 0
-        """Chunks after which the cap let nobody send for a while."""
+        """Chunks after which a cap let nobody send for a while."""
 
     @property
     def waiting(self) -> int:
@@ -53,15 +70,24 @@ class UploadSlots:
     @property
     def opens_at(self) -> float | None:
         """When `handle_timer` lends what the cap holds back; None when nobody waits for that."""
-        held_back = self._cap is not None and self._waiting and len(self._active) < self.slots and not self._unspent
-        return self._closed_until if held_back else None
+        if len(self._active) >= self.slots:
+            return None
+        opening = [
+            max(cap.closed_until for cap in caps)
+            for lane in self._waiting
+            if (caps := self._caps_of(lane)) and not any(self._is_unspent(cap) for cap in caps)
+        ]
+        return min(opening, default=None)
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""
         self._served[lane] = min(self._served.values(), default=0)
 
-    def ask(self, lane: int, now: float) -> bool:
-        """`lane` has a chunk to send. True if it may; else it waits, and `poll_granted` names it later."""
+    def ask(self, lane: int, now: float, *, far: bool = False) -> bool:
+        """`lane` has a chunk to send, to another subnet if `far`. True if it may; else it waits, and `poll_granted`
+        names it later."""
+        if far:
+            self._far.add(lane)
         spent = self._active.get(lane)
         if spent is False:
             return True
@@ -81,9 +107,9 @@ class UploadSlots:
         if lane in self._active:
             self._active[lane] = True
         self._served[lane] += count
-        if self._cap is not None and (wait_s := self._cap.spend(count, now)) > 0:
-            self._closed_until = now + wait_s
-            self.held_back += 1
+        # Each cap counts what is sent, whatever the other says.
+        closed = [cap.spend(count, now) for cap in self._caps_of(lane)]
+        self.held_back += any(closed)
         self._grant(now)
 
     def leave(self, lane: int, now: float) -> None:
@@ -97,6 +123,7 @@ class UploadSlots:
         """It is closed."""
         self.leave(lane, now)
         self._served.pop(lane, None)
+        self._far.discard(lane)
 
     def handle_timer(self, now: float) -> None:
         """Call at `opens_at`; earlier is harmless."""
@@ -122,16 +149,24 @@ class UploadSlots:
     def _order(self) -> list[int]:
         return sorted(self._waiting, key=lambda lane: (self._served[lane], self._waiting[lane]))
 
-    @property
-    def _unspent(self) -> bool:
-        """A slot is lent and its chunk not counted yet."""
-        return any(not spent for spent in self._active.values())
+    def _caps_of(self, lane: int) -> list[_Cap]:
+        """What limits what goes to `lane`."""
+        caps = (self._cap, self._far_cap if lane in self._far else None)
+        return [cap for cap in caps if cap is not None]
+
+    def _is_unspent(self, cap: _Cap) -> bool:
+        """A slot is lent on `cap`, and its chunk not counted yet."""
+        return any(not spent and cap in self._caps_of(lane) for lane, spent in self._active.items())
+
+    def _may_begin(self, lane: int, now: float) -> bool:
+        return all(now >= cap.closed_until and not self._is_unspent(cap) for cap in self._caps_of(lane))
 
     def _grant(self, now: float) -> None:
         while self._waiting and len(self._active) < self.slots:
-            if self._cap is not None and (now < self._closed_until or self._unspent):
+            able = [lane for lane in self._waiting if self._may_begin(lane, now)]
+            if not able:
                 return
-            lane = min(self._waiting, key=lambda lane: (self._served[lane], self._waiting[lane]))
+            lane = min(able, key=lambda lane: (self._served[lane], self._waiting[lane]))
             del self._waiting[lane]
             self._told.pop(lane, None)
             self._active[lane] = False

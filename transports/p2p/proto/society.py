@@ -125,7 +125,7 @@ def _address(asked: Member, asking: Member) -> PeerAddress:
         id=asked.id,
         host=asked.host,
         port=asked.port,
-        credential=credential(asked.key, asking.id),
+        credential=credential(asked.key, asking.id, far=asked.subnet != asking.subnet),
         same_subnet=asked.subnet == asking.subnet,
         bridge=asked.subnet != asking.subnet,
     )

@@ -113,3 +113,35 @@ def test_a_capped_lane_that_has_nothing_to_send_does_not_keep_the_others_waiting
     assert not slots.ask(2, 0.0)  # what 1 will send is not known yet
     slots.leave(1, 0.0)
     assert slots.poll_granted() == 2
+
+
+def test_a_cap_on_other_subnets_holds_them_back_and_nobody_else() -> None:
+    slots = UploadSlots(far_bytes_per_s=CHUNK)
+    for lane in (1, 2, 3):
+        slots.join(lane)
+    assert slots.ask(1, 0.0, far=True)
+    assert not slots.ask(2, 0.0, far=True)  # what 1 will send is not known yet
+    assert slots.ask(3, 0.0)
+    slots.spend(1, CHUNK, 0.0)
+    slots.spend(3, 9 * CHUNK, 0.0)
+    assert slots.poll_granted() is None
+    assert slots.ask(3, 0.1)
+    assert slots.opens_at == pytest.approx(1 - BURST_S)
+    slots.handle_timer(1.0)
+    assert slots.poll_granted() == 2
+    assert slots.held_back == 1
+    slots.spend(2, CHUNK, 1.0)
+    slots.forget(2, 1.0)
+    assert not slots.ask(1, 1.0, far=True)
+    slots.handle_timer(2.1)
+    assert slots.poll_granted() == 1
+
+
+def test_what_goes_to_other_subnets_counts_for_all() -> None:
+    slots = UploadSlots(bytes_per_s=2 * CHUNK, far_bytes_per_s=CHUNK)
+    for lane in (1, 2):
+        slots.join(lane)
+    assert slots.ask(1, 0.0, far=True)
+    slots.spend(1, 4 * CHUNK, 0.0)
+    assert not slots.ask(2, 0.0)
+    assert slots.opens_at == pytest.approx(2 - BURST_S)

@@ -81,6 +81,8 @@ def test_bridges_lead_to_other_subnets() -> None:
     told = room.told()
     assert len(told[9]) == len(far.bridges) == BRIDGES
     assert all(peer.bridge and not peer.same_subnet for peer in told[9])
+    for peer in told[9]:
+        assert peer.credential == credential(room.members[peer.id].key, 9, far=True)
     gone = room.members.pop(min(far.bridges))
     room.society.remove(gone, banned=False)
     heard = room.out.poll()
