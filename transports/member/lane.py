@@ -79,6 +79,23 @@ class MemberLane(Generic[Message]):
         except (OSError, TimeoutError):
             self.abort()  # a peer that is gone without a word would keep what was not sent in memory
 
+    async def part(self, *last: Message) -> None:
+        """Say the last words, wait a moment until the other side has heard them and hangs up, then close.
+
+        Closing at once resets the connection where something is still on its way here, and what was said last is lost.
+        Nobody may be in `receive` meanwhile.
+        """
+        for message in last:
+            self.send(message)
+        if not self.broken:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._writer.drain()
+                    self._writer.write_eof()
+                    while await self._reader.read(READ_BYTES):
+                        pass
+        await self.close()
+
     def finish(self) -> None:
         """Send what was said, then hang up; `receive` returns None soon."""
         if not self.broken:

@@ -143,13 +143,10 @@ class Membership:
         self._tell_have()
         if self._have_timer is not None:
             self._have_timer.cancel()
-        self.send(self._owner.health())
         lane, self._lane = self._lane, None
         if lane is not None:
-            if last is not None:
-                lane.send(last)
-            lane.send(Leave(reason=""))
-            await lane.close()
+            words = [self._owner.health(), last, Leave(reason="")]
+            await lane.part(*[message for message in words if message is not None])
 
     # ------------------------------------------------------------------ tasks
 

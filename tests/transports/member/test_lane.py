@@ -121,3 +121,27 @@ async def test_a_peer_that_reads_nothing_is_cut_off() -> None:
             if lane.broken:
                 break
         assert lane.broken
+
+
+async def test_the_last_words_are_heard_though_the_other_side_was_speaking() -> None:
+    heard: list[object] = []
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lane = MemberLane(reader, writer, DECODER)
+        first = await lane.receive()
+        for _ in range(50):
+            lane.send(Done())
+            await asyncio.sleep(0)
+        heard.append(first)
+        while (message := await lane.receive()) is not None:
+            heard.append(message)
+        over.set()
+
+    async with connected(serve) as (reader, writer):
+        lane = MemberLane(reader, writer, DECODER)
+        await lane.part(*[Leave(reason=str(number)) for number in range(100)])
+        assert lane.broken
+        async with asyncio.timeout(10):
+            await over.wait()
+    assert heard == [Leave(reason=str(number)) for number in range(100)]
