@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import random
-import ssl
 import time
 from types import TracebackType
 from typing import TypeVar
