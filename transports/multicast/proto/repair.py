@@ -3,7 +3,8 @@
 A report says up to which packet it knows (`as_of`). What was sent of a block after that packet is on its way and is
 taken off the deficit; what remains above what is already due is added to it. So any number of stale, repeated or
 contradicting reports costs nothing, without timers: one packet mends a different hole in every member, and the sum of
-what is sent is the worst deficit. Fresh means parity k … 255, then the originals again, round and round.
+what is sent is the worst deficit. Fresh means parity k … 255, then all 256 symbols again, round and round. Who still
+asks then has most of them, and nobody knows which: so they come in large steps, and more are sent than it lacks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ MAX_TRACKED_CHUNKS = 1024
 HISTORY_BURSTS = 32
 """Repair bursts of a chunk remembered; a report older than them all is taken for stale."""
 NOBODY = -1
+SYMBOLS = 256
+"""Of a block: originals and parity."""
+STEP = 157
+"""About the golden share of SYMBOLS, and odd: whatever run of symbols somebody has, such steps soon leave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +90,16 @@ class ChunkRepair:
         """Add what one report says; False if the report is too old to say anything."""
         if self.sent_at is None or as_of < self.sent_at or as_of < self._floor:
             return False
-        need = deficits.astype(np.int32)
+        coming = np.zeros(len(blocks), dtype=np.int32)
         for sequence, counts in reversed(self._history):
             if sequence <= as_of:
                 break
-            need = need - counts[blocks]
+            coming += counts[blocks]
+        k = self.k[blocks]
+        parity = SYMBOLS - k
+        # of the symbols sent from now on it may have all but that many
+        useful = np.where(self._next[blocks] - coming >= parity, (parity + deficits) / SYMBOLS, 1.0)
+        need = np.ceil(deficits / useful).astype(np.int32) - coming
         if late:
             self.late[blocks] = np.maximum(self.late[blocks], need)
             return True
@@ -113,7 +123,8 @@ class ChunkRepair:
         turn = np.arange(len(blocks)) - np.repeat(np.cumsum(wanted) - wanted, wanted)
         order = np.lexsort((blocks, turn))[:limit]
         blocks, turn = blocks[order], turn[order]
-        symbols = (self.k[blocks] + self._next[blocks] + turn) % 256
+        number, k = self._next[blocks] + turn, self.k[blocks]
+        symbols = np.where(number < SYMBOLS - k, k + number, number * STEP % SYMBOLS)
         counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
         sole: dict[int, int] = {}
         if not late:

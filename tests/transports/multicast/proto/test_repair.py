@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,16 +80,60 @@ def test_a_report_older_than_what_is_remembered_is_stale() -> None:
     assert ask(repair, {0: 3}, as_of=401)
 
 
-def test_after_parity_come_the_originals_again() -> None:
+def test_after_parity_come_all_symbols_again() -> None:
     repair = sent_chunk()
     symbols: list[int] = []
-    for number in range(3):
-        ask(repair, {0: 100}, as_of=400 + 100 * number)
-        for part in range(3):
-            symbols += send(repair, 400 + 100 * number + 33 * (part + 1) + 1, 34).symbols.tolist()
+    for number in range(6):
+        ask(repair, {0: 134}, as_of=400 + 100 * number)
+        for part in range(4):
+            symbols += send(repair, 400 + 100 * number + 25 * (part + 1), 25).symbols.tolist()
     assert symbols[:122] == list(range(134, 256))
-    assert symbols[122:256] == list(range(134))
-    assert symbols[256] == 134
+    assert sorted(symbols[122:378]) == list(range(256))
+
+
+def rounds_until_whole(repair: ChunkRepair, have: set[int], *, as_of: int) -> int:
+    """How often the holder of these symbols of the first block, of which it lacks some, asks."""
+    rounds = 0
+    while (lacks := int(repair.k[0]) - len(have)) > 0:
+        assert ask(repair, {0: lacks}, as_of=as_of)
+        while repair.due.any():
+            burst = repair.take(44, late=False)
+            as_of += len(burst.blocks)
+            repair.note_sent(as_of, burst.counts)
+            have |= set(burst.symbols.tolist())
+        rounds += 1
+    return rounds
+
+
+@pytest.mark.parametrize("sent_before", [122, 200, 256, 300, 500])
+@pytest.mark.parametrize("lacks", [1, 10])
+@pytest.mark.parametrize("first", range(0, 256, 15))
+def test_who_lost_nearly_all_is_mended_in_a_few_rounds_though_parity_is_used_up(
+    sent_before: int, lacks: int, first: int
+) -> None:
+    """What it has are symbols in a row: all of the parity, or the beginning, or the end of what was sent."""
+    repair = sent_chunk()
+    as_of = 400
+    while sent_before:
+        ask(repair, {0: min(sent_before, 100)}, as_of=as_of)
+        burst = repair.take(min(sent_before, 100), late=False)
+        as_of += len(burst.blocks)
+        repair.note_sent(as_of, burst.counts)
+        sent_before -= len(burst.blocks)
+    repair.due[:] = 0
+    have = {(first + number) % 256 for number in range(134 - lacks)}
+    assert rounds_until_whole(repair, have, as_of=as_of) <= 5
+
+
+@pytest.mark.parametrize("again", range(3))
+def test_a_report_from_before_the_parity_was_used_up_is_not_answered_twice(again: int) -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 130}, as_of=400)
+    for number in range(3):
+        send(repair, 400 + 44 * (number + 1))
+    for _ in range(again):
+        ask(repair, {0: 130}, as_of=400)
+    assert not repair.due.any()
 
 
 def test_late_members_are_served_apart() -> None:
