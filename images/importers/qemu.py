@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -53,7 +54,15 @@ class QemuSource(ImageSource):
     def __init__(self, source: Input, content: Content) -> None:
         self._source = source
         self.kind = content.value
-        fd = source.rewound()
+        # Of a number that no child uses for its own standard streams: the image may be our standard input.
+        self._fd = fd = fcntl.fcntl(source.rewound(), fcntl.F_DUPFD_CLOEXEC, 3)
+        try:
+            self._open(content, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _open(self, content: Content, fd: int) -> None:
         check_self_contained(content, os.pread(fd, HEADER_BYTES, 0))
         # The descriptor that was checked is what qemu opens, and no name in it is a path or URL of somebody's choice.
         image = "json:" + json.dumps(
@@ -76,6 +85,9 @@ class QemuSource(ImageSource):
 
     def close(self) -> None:
         self._server.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
         self._source.close()
 
 

@@ -18,6 +18,7 @@ HEADER_BYTES = 4 * 1024 * 1024
 """Beginning of the file that is looked at; a vmdk descriptor beyond it is refused."""
 
 _QCOW2 = struct.Struct(">4sIQI")  # magic, version, backing_file_offset, backing_file_size
+_QCOW2_ENCRYPTION = 32
 _QCOW2_INCOMPATIBLE = 72
 _QCOW2_DATA_FILE = 1 << 2
 _QCOW2_HEADER_V2 = 72
@@ -50,6 +51,9 @@ def _check_qcow2(head: bytes) -> None:
         raise ImageFileError(f"qcow image of version {version}", hint="versions 2 and 3 are read; " + _HINT)
     if backing_offset or backing_bytes:
         raise ImageFileError("the qcow2 image needs a backing file", hint=_HINT)
+    (encryption,) = struct.unpack_from(">I", head, _QCOW2_ENCRYPTION)
+    if encryption:
+        raise ImageFileError("the qcow2 image is encrypted", hint="decrypt it first: qemu-img convert with its secret")
     if version == 3:
         if len(head) < _QCOW2_HEADER_V3:
             raise ImageFileError("truncated qcow2 header")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from images.extents import Extent, Kind
 from images.importers import open_source
 
 MIB = 1 << 20
+ROOT = Path(__file__).parents[3]
 BLOCKS = {"qcow2": "cluster_size=64k", "vmdk": "subformat=monolithicSparse", "vhdx": "block_size=8M"}
 pytestmark = pytest.mark.tools("qemu-img", "qemu-nbd")
 
@@ -56,6 +58,21 @@ def test_a_virtual_disk_holds_what_the_disk_does(kind: str, options: list[str], 
         source.finish()
         source.close()
     assert bytes(content) == raw.read_bytes()
+
+
+def test_a_virtual_disk_on_standard_input_is_a_file_like_any_other(raw: Path, tmp_path: Path) -> None:
+    made = tmp_path / "disk.qcow2"
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, made)
+    program = (
+        "from images.importers import open_source\n"
+        "with open_source('-') as source:\n"
+        "    print(source.kind, source.size, source.extents.data_bytes)\n"
+    )
+    with made.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdin=file, capture_output=True, text=True, cwd=ROOT, check=False
+        )
+    assert (done.stdout, done.stderr) == (f"qcow2 {raw.stat().st_size} {4 * MIB}\n", "")
 
 
 def test_a_backing_file_is_refused(raw: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_plain_images_pass() -> None:
         (qcow2(backing=200), "backing file"),
         (qcow2(features=4), "another file"),
         (qcow2(version=1), "version 1"),
+        (qcow2()[:32] + struct.pack(">I", 2) + qcow2()[36:], "encrypted"),
         (qcow2()[:60], "truncated"),
         (qcow2()[:80], "truncated"),
     ],
