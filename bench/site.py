@@ -58,6 +58,7 @@ class Site:
         self.run(self.repod("init", self.repository))
         with (self.repository / "client.toml").open("a") as settings:
             settings.write(f"state_dir = {str(self.folder / 'state')!r}\n")  # nothing outside our folder
+            settings.write("seed = false\n")  # nothing goes on beside the next measurement
 
     def import_image(self, source: Path, name: str) -> Cost:
         """Import `source` as the next version of `name`."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from client.commands import cache, capture, deploy, relay, restore, update_cache
+from client.commands import cache, capture, deploy, relay, restore, seed, update_cache
 from client.run import Options
 from core.cli import DebugOption, VersionOption
 
@@ -58,6 +58,7 @@ def main(
 app.command("restore", help=restore.HELP)(restore.command)
 app.command("update-cache", help=update_cache.HELP)(update_cache.command)
 app.command("deploy", help=deploy.HELP)(deploy.command)
+app.command("seed", help=seed.HELP)(seed.command)
 app.command("relay", help=relay.HELP)(relay.command)
 app.command("capture", help=capture.HELP)(capture.command)
 app.add_typer(cache.app, name="cache", help=cache.HELP)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from core.config import load, setting
 from core.errors import UsageError
 
-__all__ = ["CONFIG_CANDIDATES", "ENV_PREFIX", "ClientSettings", "load_settings"]
+__all__ = ["CONFIG_CANDIDATES", "ENV_PREFIX", "ClientSettings", "config_path", "load_settings"]
 
 ENV_PREFIX = "OGCAST_"
 CONFIG_CANDIDATES = (Path("client.toml"), Path("/etc/ogcast/client.toml"), Path("/opt/opengnsys/etc/ogcast.toml"))
@@ -41,8 +41,19 @@ class ClientSettings:
         "NONE: that is an error (OpenGnsys' RESTOREPROTOCOLNOTCACHE).",
         default="NONE",
     )
+    seed: bool = setting(
+        doc="Whether TORRENT methods go on giving in the background when the command has ended; --seed and --no-seed\n"
+        "win over it.",
+        default=True,
+    )
+    seed_from_target: bool = setting(
+        doc="Whether a DIRECT restore over p2p goes on giving from the target what memory does not hold, if that\n"
+        "is no spinning disk. Each chunk is read back, compared with its digest and compressed again.",
+        default=False,
+    )
     state_dir: Path | None = setting(
-        doc="Where journals of unfinished restores live. Without it: /var/lib/ogcast, or ~/.local/state/ogcast.",
+        doc="Where journals of unfinished restores live, and notes and logs of seeders.\n"
+        "Without it: /var/lib/ogcast, or ~/.local/state/ogcast.",
         default=None,
     )
 
@@ -89,15 +100,20 @@ class ClientSettings:
         return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "ogcast"
 
 
+def config_path(config: Path | None) -> Path:
+    """The file that --config names, else the first candidate there is. UsageError if there is none."""
+    found = config or next((path for path in CONFIG_CANDIDATES if path.is_file()), None)
+    if found is None:
+        raise UsageError(
+            "no configuration: give --config FILE",
+            hint="`repod init` writes a client.toml beside the repository; copy it here or to /etc/ogcast",
+        )
+    return found
+
+
 def load_settings(config: Path | None, *, repo: str | None, interface: str | None) -> ClientSettings:
     """The settings in force. UsageError with a hint if there is no file or something in it makes no sense."""
-    if config is None:
-        config = next((path for path in CONFIG_CANDIDATES if path.is_file()), None)
-        if config is None:
-            raise UsageError(
-                "no configuration: give --config FILE",
-                hint="`repod init` writes a client.toml beside the repository; copy it here or to /etc/ogcast",
-            )
+    config = config_path(config)
     if repo is not None and "://" not in repo:
         repo = f"https://{repo}"
     flags = {"url": repo, "interface": interface}

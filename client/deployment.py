@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from client import early
+from client.background import go_on_giving
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.manifests import checked_manifest
@@ -17,6 +18,7 @@ from client.restoring import Restore, needs_of
 from client.run import Run
 from client.sources.local import LocalSource
 from client.sources.remote import RemoteSource
+from client.target_reader import is_solid_state
 from client.updating import Update
 from core.errors import NoCacheError, OgcastError, UsageError
 from core.ids import ImageRef
@@ -41,15 +43,18 @@ async def restore_direct(
     discard: bool,
     verify: str,
     fallback: bool = True,
+    seed: bool = True,
 ) -> Mapping[str, Any]:
-    """Restore from the repository; `data` is the manifest it gave for `ref`."""
+    """Restore from the repository; `data` is the manifest it gave for `ref`.
+
+    Unless `seed` is false, a process in the background goes on giving what a transport shared.
+    """
     chosen = chosen_method(method, Target.DIRECT)
     manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
     opened = open_target(target, needs_of(manifest))
-    run.stage("restore", f"{chosen}: {manifest.ref} to {target}")
-    remote = _remote(run, control, chosen, options, fallback)
-    restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
-    await restore.perform()
+    restore = await _direct(
+        run, control, manifest, opened, chosen, options, discard=discard, verify=verify, fallback=fallback, seed=seed
+    )
     return restore.result("restore", method=str(chosen))
 
 
@@ -94,15 +99,16 @@ async def update_cache(
     options: str,
     cache: Path | None,
     fallback: bool = True,
+    seed: bool = False,
 ) -> Mapping[str, Any]:
-    """Bring the image into the CACHE."""
+    """Bring the image into the CACHE. With `seed` a process in the background goes on giving it, as the method says."""
     chosen = chosen_method(method, Target.CACHE)
     if chosen.target is not Target.CACHE:
         raise UsageError(f"{chosen} does not use the CACHE", hint=f"use --method {chosen.protocol}-CACHE")
     manifest = await _manifest(run, control, info)
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=True) as store:
-        update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback)
+        update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback, seed)
     return update.result("update-cache", method=str(chosen))
 
 
@@ -118,16 +124,28 @@ async def deploy(
     discard: bool,
     verify: str,
     fallback: bool = True,
+    seed: bool = True,
 ) -> Mapping[str, Any]:
-    """Update the CACHE, then restore from it. The target is checked, and held, before the CACHE is filled."""
+    """Update the CACHE, then restore from it. The target is checked, and held, before the CACHE is filled.
+
+    Unless `seed` is false, others are given the image from the moment the CACHE has it.
+    """
     chosen = chosen_method(method, Target.CACHE)
     manifest = await _manifest(run, control, info)
     opened = open_target(target, needs_of(manifest))
     if chosen.target is Target.DIRECT:
-        run.stage("restore", f"{chosen}: {manifest.ref} to {target}")
-        remote = _remote(run, control, chosen, options, fallback)
-        restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
-        await restore.perform()
+        restore = await _direct(
+            run,
+            control,
+            manifest,
+            opened,
+            chosen,
+            options,
+            discard=discard,
+            verify=verify,
+            fallback=fallback,
+            seed=seed,
+        )
         return restore.result("deploy", method=str(chosen))
     direct = _without_cache(run)
     try:
@@ -149,13 +167,14 @@ async def deploy(
             discard=discard,
             verify=verify,
             fallback=fallback,
+            seed=seed,
         )
     except BaseException:
         opened.abandon()
         raise
     with store:
         try:
-            update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback)
+            update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback, seed)
             run.stage("cache-ok", f"{manifest.ref} is in the CACHE")
             pinned = store.pin(manifest.ref)
         except BaseException:
@@ -210,13 +229,48 @@ async def _update(
     method: Method,
     options: str,
     fallback: bool,
+    seed: bool,
 ) -> Update:
     run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
-    update = Update(run, store, directory, manifest, info, _remote(run, control, method, options, fallback))
+    remote = _remote(run, control, method, options, fallback, cache=store)
+    update = Update(run, store, directory, manifest, info, remote)
     await update.perform()
+    if seed:
+        go_on_giving(run, manifest, remote.givers, cache=directory)
     if update.mended:
         run.notice(f"{update.mended} damaged chunks of the CACHE were fetched again")
     return update
+
+
+async def _direct(
+    run: Run,
+    control: ControlClient,
+    manifest: Manifest,
+    opened: OpenTarget,
+    method: Method,
+    options: str,
+    *,
+    discard: bool,
+    verify: str,
+    fallback: bool,
+    seed: bool,
+) -> Restore:
+    """Restore from the repository, performed."""
+    run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
+    remote = _remote(run, control, method, options, fallback)
+    restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
+    if seed:
+        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, opened)
+    await restore.perform()
+    return restore
+
+
+def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, opened: OpenTarget) -> None:
+    target = opened.sink.name if run.settings.seed_from_target and opened.sink.reads_back else None
+    if target is not None and not is_solid_state(target):
+        run.notice(f"{target} is not known to be an SSD: what memory does not hold is not given from it")
+        target = None
+    go_on_giving(run, manifest, remote.givers, target=target)
 
 
 def _pinned(store: Repository, ref: ImageRef, directory: Path) -> PinnedManifest:
@@ -241,7 +295,7 @@ async def _from_cache(
     run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
     local = LocalSource(store)
     async with ControlClient(run.settings) as control:
-        remote = _remote(run, control, method, options, fallback)
+        remote = _remote(run, control, method, options, fallback, cache=store)
         restore = _restore(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
         try:
             await restore.perform()
@@ -274,7 +328,15 @@ def _restore(
         raise
 
 
-def _remote(run: Run, control: ControlClient, method: Method, options: str, fallback: bool) -> RemoteSource:
+def _remote(
+    run: Run,
+    control: ControlClient,
+    method: Method,
+    options: str,
+    fallback: bool,
+    *,
+    cache: Repository | None = None,
+) -> RemoteSource:
     settings = run.settings
     return RemoteSource(
         control,
@@ -286,4 +348,5 @@ def _remote(run: Run, control: ControlClient, method: Method, options: str, fall
         state_dir=settings.state_path,
         on_event=run.event,
         early=early.hand_over(),
+        cache=cache,
     )

@@ -73,6 +73,8 @@ class Restore:
             run, self.figures, total_bytes=self._raw_total, chunks=manifest.chunk_count, remote=remote
         )
         self.brake: Mapping[str, float] = {}
+        self.on_fetched: Callable[[], None] = lambda: None
+        """Called when nothing more is fetched, before what was written is on stable storage."""
 
     async def perform(self) -> None:
         """Return when the target holds the image on stable storage, read back as asked."""
@@ -125,6 +127,7 @@ class Restore:
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
         self._ticker.progress()
+        self.on_fetched()
         await in_thread(lambda _: self._target.begin())
         if self._target.discard_refused:
             self._run.notice(f"{self._sink.name} cannot discard; free space was left as it was")

@@ -40,6 +40,7 @@ class Run:
 
     settings: ClientSettings
     reporter: Reporter
+    options: Options = field(default_factory=Options)
     began: float = field(default_factory=time.monotonic)
     """`time.monotonic` of the start."""
     resume_hint: str | None = None
@@ -80,7 +81,7 @@ def execute(options: Options, main: Callable[[Run], Coroutine[Any, Any, Mapping[
         settings = load_settings(options.config, repo=options.repo, interface=options.interface)
         if not options.json and sys.stderr.isatty():
             reporter = _bar()
-        run = Run(settings=settings, reporter=reporter)
+        run = Run(settings=settings, reporter=reporter, options=options)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             done = runner.run(_guarded(main(run), caught))
         reporter.event("done", done)

@@ -14,6 +14,7 @@ from client.commands.options import (
     ImageArgument,
     MethodOption,
     ProtocolOption,
+    SeedOption,
     TargetArgument,
     Verify,
     VerifyOption,
@@ -39,6 +40,7 @@ def command(
     method: MethodOption = None,
     options: ProtocolOption = "",
     fallback: FallbackOption = True,
+    seed: SeedOption = None,
     cache: CacheOption = None,
     verify: VerifyOption = Verify.none,
     discard: DiscardOption = False,
@@ -65,6 +67,7 @@ def command(
                 discard=discard,
                 verify=verify,
                 fallback=fallback,
+                seed=run.settings.seed if seed is None else seed,
             )
 
     execute(given, main)

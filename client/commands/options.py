@@ -15,6 +15,7 @@ __all__ = [
     "ImageArgument",
     "MethodOption",
     "ProtocolOption",
+    "SeedOption",
     "TargetArgument",
     "Verify",
     "VerifyOption",
@@ -54,6 +55,13 @@ CacheOption = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]
 FallbackOption = Annotated[
     bool,
     typer.Option("--fallback/--no-fallback", help="Take another transport when the method's own does not work."),
+]
+SeedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--seed/--no-seed",
+        help="Go on giving to others in the background, as the TORRENT method's option string says, or do not.",
+    ),
 ]
 DiscardOption = Annotated[bool, typer.Option("--discard", help="Give free space of the image back to the device.")]
 VerifyOption = Annotated[

@@ -7,7 +7,14 @@ from typing import Any
 
 import typer
 
-from client.commands.options import CacheOption, FallbackOption, ImageArgument, MethodOption, ProtocolOption
+from client.commands.options import (
+    CacheOption,
+    FallbackOption,
+    ImageArgument,
+    MethodOption,
+    ProtocolOption,
+    SeedOption,
+)
 from client.run import Options, Run, execute
 from core.ids import ImageRef
 
@@ -28,6 +35,7 @@ def command(
     method: MethodOption = None,
     options: ProtocolOption = "",
     fallback: FallbackOption = True,
+    seed: SeedOption = None,
     cache: CacheOption = None,
 ) -> None:
     """Update; see HELP."""
@@ -42,7 +50,14 @@ def command(
             from client.deployment import update_cache
 
             return await update_cache(
-                run, control, info, method=method, options=options, cache=cache, fallback=fallback
+                run,
+                control,
+                info,
+                method=method,
+                options=options,
+                cache=cache,
+                fallback=fallback,
+                seed=run.settings.seed if seed is None else seed,
             )
 
     execute(given, main)

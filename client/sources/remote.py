@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ from core.errors import (
 from core.ids import ChunkIndex, SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
-from images.stores import Encoding
+from images.stores import ChunkReader, Encoding
 from transports import registry
-from transports.base import ClientContext, ClientTransport, Delivery, Incoming, Offer, Sharing
+from transports.base import ClientContext, ClientTransport, Delivery, Incoming, Offer, Seeding, Sharing
 from transports.control import OfferBody, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
 
@@ -60,7 +60,9 @@ class RemoteSource:
         state_dir: Path | None,
         on_event: Callable[[str, Mapping[str, Any]], None],
         early: EarlySession | None = None,
+        cache: ChunkReader | None = None,
     ) -> None:
+        """`cache` is what transports that share may give from; it stays open as long as this is used."""
         self._control = control
         self._early = early
         self._method = method
@@ -71,6 +73,7 @@ class RemoteSource:
             state_dir=state_dir,
             on_event=on_event,
             take_early=lambda transport: None if early is None else early.take_listening(transport),
+            cache=cache,
         )
         self._on_event = on_event
         self._session: SessionOpened | None = None
@@ -90,6 +93,11 @@ class RemoteSource:
         transport = self._transports.get(self._current or "")
         state = getattr(transport, "state", None)
         return state() if callable(state) else {}
+
+    @property
+    def givers(self) -> Sequence[Seeding]:
+        """The transports used that can go on giving when this session is over."""
+        return [transport for transport in self._transports.values() if isinstance(transport, Seeding)]
 
     def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
         """A chunk of the session is good, whoever brought it: transports that share may pass it on."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from client.seeders import running_seeders, seeders_folder, stop
 from core.ids import Digest, ImageRef
 from images.repository import Repository
 from images.signing import SigningKey
@@ -141,8 +142,15 @@ class Room:
                 pass
         return False
 
+    def end_seeders(self) -> None:
+        """End what commands left in the background."""
+        folder = seeders_folder(self.state)
+        for note in running_seeders(folder):
+            stop(folder, note)
+
     def close(self) -> None:
         """End everything."""
+        self.end_seeders()
         for client in self._clients:
             if client.poll() is None:
                 client.kill()
@@ -218,7 +226,8 @@ def _shared_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 
 @pytest.fixture
-def room(_shared_room: Room, tmp_path: Path) -> Room:
+def room(_shared_room: Room, tmp_path: Path) -> Iterator[Room]:
     """A room that others of the same file use too; journals are this test's own."""
     _shared_room.state = tmp_path / "state"
-    return _shared_room
+    yield _shared_room
+    _shared_room.end_seeders()

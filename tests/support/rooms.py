@@ -179,7 +179,7 @@ class Room:
         log = self.folder / f"{host}.{self._count}.log"
         config = self.folder / f"{host}.toml"
         text = self._settings.read_text()
-        config.write_text(f'state_dir = "{self.folder / host}"\n' + text)
+        config.write_text(f'state_dir = "{self.folder / host}"\nseed = false\n' + text)
         url = repo or f"https://{self.rig.topology.address('server')}:{PORT}"
         before = ["--interface", interface] if interface else []
         to = self.target(host) if target is None else target

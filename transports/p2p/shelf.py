@@ -44,7 +44,7 @@ class Shelf:
         self._awaited: deque[int] = deque()
         self._named: dict[Digest, list[int]] | None = None
         self.lost = 0
-        """Chunks the CACHE turned out not to hold any more."""
+        """Chunks that turned out not to be held any more."""
         self.on_news: Callable[[list[int]], None] = lambda chunks: None
         """Told what is held since."""
         self.on_gone: Callable[[list[int]], None] = lambda chunks: None
@@ -57,12 +57,11 @@ class Shelf:
 
     def look_up(self) -> None:
         """Find what the CACHE and the ring hold already. Blocks on the disk."""
-        self._held[self.ring.chunks()] = True
-        if self._cache is None:
-            return
         for start in range(0, self.manifest.chunk_count, LOOK_UP_AT_ONCE):
-            stop = min(start + LOOK_UP_AT_ONCE, self.manifest.chunk_count)
-            self._held[start:stop] |= np.array(self._in_cache(list(range(start, stop))), dtype=np.bool_)
+            chunks = range(start, min(start + LOOK_UP_AT_ONCE, self.manifest.chunk_count))
+            in_ring = self.ring.contains([self.manifest.digest(ChunkIndex(chunk)) for chunk in chunks])
+            self._held[start : chunks.stop] |= np.array(in_ring, dtype=np.bool_)
+            self._held[start : chunks.stop] |= np.array(self._in_cache(chunks), dtype=np.bool_)
 
     def recheck(self) -> list[int]:
         """Look again for what the ring let go of before the CACHE had it on disk, and return what is held again.
@@ -106,9 +105,9 @@ class Shelf:
 
     def locate(self, digest: Digest) -> StoredChunk:
         """See ChunkReader."""
-        if self._cache is None or self.ring.contains([digest])[0]:
-            return self.ring.locate(digest)
         try:
+            if self._cache is None or self.ring.contains([digest])[0]:
+                return self.ring.locate(digest)
             return self._cache.locate(digest)
         except OgcastError:
             self._let_go(digest)
@@ -132,7 +131,9 @@ class Shelf:
             return [False] * len(chunks)
 
     def _handle_dropped(self, chunks: list[int]) -> None:
-        """The ring let go of these; what the CACHE holds can still be given."""
+        """The ring let go of these, and of all that are the same; what the CACHE holds can still be given."""
+        same = {other for chunk in chunks for other in self._named_by(self.manifest.digest(ChunkIndex(chunk)))}
+        chunks = sorted(chunk for chunk in same if self._held[chunk])
         gone = [chunk for chunk, still in zip(chunks, self._in_cache(chunks), strict=True) if not still]
         if gone:
             self._held[gone] = False
@@ -141,13 +142,17 @@ class Shelf:
             self.on_gone(gone)
 
     def _let_go(self, digest: Digest) -> None:
-        """The CACHE has not got what it had."""
-        if self._named is None:
-            self._named = {}
-            for chunk in range(self.manifest.chunk_count):
-                self._named.setdefault(self.manifest.digest(ChunkIndex(chunk)), []).append(chunk)
-        gone = [chunk for chunk in self._named.get(digest, ()) if self._held[chunk]]
+        """What was held turned out not to be there."""
+        gone = [chunk for chunk in self._named_by(digest) if self._held[chunk]]
         if gone:
             self._held[gone] = False
             self.lost += len(gone)
             self.on_gone(gone)
+
+    def _named_by(self, digest: Digest) -> Sequence[int]:
+        """Every chunk of the image that has this digest."""
+        if self._named is None:
+            self._named = {}
+            for chunk in range(self.manifest.chunk_count):
+                self._named.setdefault(self.manifest.digest(ChunkIndex(chunk)), []).append(chunk)
+        return self._named.get(digest, ())

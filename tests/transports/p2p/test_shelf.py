@@ -7,7 +7,9 @@ import pytest
 from core.errors import ChunkError
 from core.ids import ChunkIndex
 from images.codec import encode
-from images.manifest import Manifest
+from images.digest import digest_of
+from images.extents import Extents
+from images.manifest import FileSystem, Manifest, encode_manifest, parse_manifest
 from images.stores import Encoding
 from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
 from transports.member.proto.maps import unpack_wants
@@ -101,3 +103,42 @@ def test_a_cache_that_cannot_be_read_costs_what_it_held_and_nothing_else() -> No
             shelf.add(ChunkIndex(chunk), b"x" * CHUNK_BYTES, Encoding.RAW)
         assert [chunk for chunk in range(10) if shelf.holds(chunk)] == [1]
         shelf.close()
+
+
+def _twins() -> Manifest:
+    """Chunks 0 and 2 are the same."""
+    manifest, store, raws = sample_image(chunks=4)
+    store.close()
+    digests = [digest_of(raw) for raw in (raws[0], raws[1], raws[0], raws[3])]
+    return parse_manifest(
+        encode_manifest(
+            name="twins",
+            version=1,
+            created="2024-01-01T00:00:00Z",
+            tool="test",
+            source="raw",
+            size=manifest.size,
+            chunk_size=manifest.chunk_size,
+            block_size=512,
+            sector_size=512,
+            fs=FileSystem(type="", label="", uuid=""),
+            extents=Extents.all_data(manifest.size),
+            digests=digests,
+        )
+    )
+
+
+def test_chunks_that_are_the_same_are_held_and_lost_together() -> None:
+    manifest = _twins()
+    shelf = Shelf(manifest, ring=_tiny_ring(manifest))
+    gone: list[int] = []
+    shelf.on_gone = gone.extend
+    for chunk in (0, 2):
+        shelf.add(ChunkIndex(chunk), b"x" * CHUNK_BYTES, Encoding.RAW)
+    heir = Shelf(manifest, ring=shelf.ring)
+    heir.look_up()
+    assert [chunk for chunk in range(4) if heir.holds(chunk)] == [0, 2]
+    shelf.ring.on_dropped = shelf._handle_dropped
+    shelf.add(ChunkIndex(1), b"y" * CHUNK_BYTES, Encoding.RAW)
+    assert gone == [0, 2]
+    shelf.close()

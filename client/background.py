@@ -1,0 +1,149 @@
+"""Seeding in the background: a process of its own, started by a command that is about to end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.config import config_path
+from client.run import Run
+from client.seeders import find_seeder, seeders_folder
+from core.errors import LocalError, OgcastError
+from images.manifest import Manifest
+from transports.base import Seeding
+
+__all__ = ["DETACHED", "Heritage", "go_on_giving", "lower_priority", "start_seeder"]
+
+DETACHED = "--detached"
+"""The option that tells `ogcast seed` that it is the background process."""
+NICENESS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heritage:
+    """What the new process gives: the CACHE, or memory and perhaps a target."""
+
+    cache: Path | None = None
+    inherited: bytes = b""
+    descriptors: Sequence[int] = ()
+    target: str | None = None
+
+
+def go_on_giving(
+    run: Run, manifest: Manifest, givers: Sequence[Seeding], *, cache: Path | None = None, target: str | None = None
+) -> None:
+    """Start a seeder for what a transport of this command shared, as its option string says, and return at once.
+
+    `cache` is where the image is now; without it the new process takes over what is in memory. Whatever goes wrong is
+    told as a warning: the command has done what it was asked.
+    """
+    for giver in givers:
+        options = giver.afterwards()
+        if not options:
+            continue
+        try:
+            if cache is not None:
+                heritage = Heritage(cache=cache)
+            else:
+                inherited, descriptors = giver.hand_over()
+                heritage = Heritage(inherited=inherited, descriptors=descriptors, target=target)
+            start_seeder(run, manifest, options, heritage)
+        except (OgcastError, OSError) as error:
+            run.warning(f"{manifest.ref} is not given to others from now on: {error}")
+        return
+
+
+def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage) -> int:
+    """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already.
+
+    LocalError if it cannot be started.
+    """
+    folder = seeders_folder(run.settings.state_path)
+    log = folder / f"{manifest.ref}.log"
+    running = find_seeder(folder, manifest.ref, manifest.root)
+    if running is not None:
+        pid, message = running.pid, f"process {running.pid} gives {manifest.ref} to others already"
+    else:
+        pid = _start(run, manifest, options, heritage, folder, log)
+        message = f"process {pid} gives {manifest.ref} to others from now on ({options}); `ogcast seed --stop` ends it"
+    run.event(
+        "seeding",
+        {
+            "image": str(manifest.ref),
+            "pid": pid,
+            "options": options,
+            "already": running is not None,
+            "log": str(log),
+            "message": message,
+        },
+    )
+    return pid
+
+
+def lower_priority() -> None:
+    """Let the others of this machine go first."""
+    os.nice(NICENESS)
+
+
+def _start(run: Run, manifest: Manifest, options: str, heritage: Heritage, folder: Path, log: Path) -> int:
+    mode, _, seconds = options.partition(":")
+    words = [sys.executable, "-P", "-m", "client"]
+    words += ["--config", str(config_path(run.options.config).absolute()), "--repo", run.settings.base_url]
+    words += ["--interface", run.settings.interface] if run.settings.interface else []
+    words += ["--json", "seed", str(manifest.ref), "--mode", mode, *(["--seconds", seconds] if seconds else [])]
+    words += ["--cache", str(heritage.cache.absolute())] if heritage.cache is not None else []
+    words += ["--target", os.path.abspath(heritage.target)] if heritage.target is not None else []
+    words += [DETACHED, str(log)]
+    kept = list(heritage.descriptors)
+    handed = -1
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if heritage.cache is None:
+            handed = _memory(heritage.inherited)
+            kept.append(handed)
+            words += ["--inherit", str(handed)]
+        for descriptor in kept:
+            os.set_inheritable(descriptor, True)
+        written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        return os.posix_spawn(
+            words[0],
+            words,
+            _environment(run),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), written, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+    except OSError as error:
+        raise LocalError(f"no background process can be started: {error.strerror or error}") from error
+    finally:
+        for descriptor in kept:
+            os.set_inheritable(descriptor, False)
+        if handed >= 0:
+            os.close(handed)
+
+
+def _memory(data: bytes) -> int:
+    """A descriptor that reads `data` from its beginning."""
+    descriptor = os.memfd_create("ogcast-heritage")
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """Of this installation or checkout, whatever directory the process runs in."""
+    root = str(Path(__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OGCAST_STATE_DIR": str(run.settings.state_path.absolute()),
+    }
