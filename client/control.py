@@ -87,9 +87,9 @@ class ControlClient:
             await self._http.close()
             self._http = None
 
-    async def image(self, ref: ImageRef) -> ImageInfo:
-        """One image version. NotFoundError with the server's hint."""
-        return _decoded(await self._request("GET", f"/images/{ref}"), ImageInfo)
+    async def image(self, ref: ImageRef, *, patient: bool = True) -> ImageInfo:
+        """One image version. NotFoundError with the server's hint. Not `patient`: asked once."""
+        return _decoded(await self._request("GET", f"/images/{ref}", patient=patient), ImageInfo)
 
     async def manifest(self, ref: ImageRef) -> bytes:
         """The signed manifest file, not yet checked."""

@@ -39,6 +39,9 @@ from transports.methods import parse_method
 
 __all__ = ["RemoteSource"]
 
+ANSWERS_WITHIN_S = 2.0
+LANE_REST_S = 10.0
+"""A lane that cannot be reached while the repository answers is tried again after so long."""
 REFUSALS_MAX = 3
 """Sessions in a row that a transport may end without one chunk before it is given up."""
 
@@ -139,6 +142,15 @@ class RemoteSource:
             if self._refusals > REFUSALS_MAX:
                 self._give_up(offer.transport, error)
             raise ConnectionFailedError(str(error), hint=error.hint) from error
+        except ConnectionFailedError as error:
+            others = [name for name in self._known(session) if name != offer.transport]
+            if (
+                len(want) == before
+                and self._paths.poll_choice(others, time.monotonic())
+                and await self._answers(manifest)
+            ):
+                self._handle_path_error(offer.transport, PathError(str(error), again_after_s=LANE_REST_S))
+            raise
         except ProtocolError as error:
             self._give_up(offer.transport, error)
             raise ConnectionFailedError(f"{offer.transport} ended: {error}", hint=error.hint) from error
@@ -199,6 +211,14 @@ class RemoteSource:
                     hint="the repository was replaced meanwhile; run the command again",
                 )
         return self._session
+
+    async def _answers(self, manifest: Manifest) -> bool:
+        """Whether the repository is there, so that it is only a lane that does not work."""
+        with contextlib.suppress(OgcastError, TimeoutError):
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await self._control.image(manifest.ref, patient=False)
+                return True
+        return False
 
     def _known(self, session: SessionOpened) -> list[str]:
         return [offer.transport for offer in session.offers if registry.knows(offer.transport)]

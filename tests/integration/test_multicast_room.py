@@ -12,7 +12,7 @@ import pytest
 from bench.lab import shell
 from bench.lab.plan import Step
 from bench.lab.topology import Link, room
-from tests.support.rooms import room_of
+from tests.support.rooms import PORT, Room, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -51,18 +51,28 @@ def test_where_groups_are_blocked_data_flows_by_unicast(tmp_path: Path) -> None:
         repod.stop()
 
 
+def firewall(lab: Room, host: str, rule: str, *, hook: str = "output") -> None:
+    """A rule on the host itself."""
+    rules = ["table inet firewall {", "chain one {", f"type filter hook {hook} priority 0;", rule, "}", "}"]
+    shell.perform([Step(words=tuple(lab.rig.command(host, ["nft", "-f", "-"])), stdin="\n".join(rules) + "\n")])
+
+
+@pytest.mark.parametrize("how", ["drop", "reject with tcp reset"])
+def test_a_client_whose_lane_is_dropped_takes_the_next_transport(tmp_path: Path, how: str) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        firewall(lab, "c1", f"tcp dport {PORT + 2} {how}")
+        client = lab.client("c1")
+        assert "8719" in client.until("transport-resting")["message"]
+        assert client.done()["bytes_by_source"].keys() == {"repository"}
+        lab.check("c1")
+        repod.stop()
+
+
 def test_a_client_whose_reports_are_dropped_goes_on_by_other_means(tmp_path: Path) -> None:
     with room_of(room(2, rate_bits_per_s=RATE, loss=0.02), tmp_path, image_bytes=16 << 20) as lab:
         repod = lab.serve()
-        rules = [
-            "table inet firewall {",
-            "chain out {",
-            "type filter hook output priority 0;",
-            f"ip daddr {lab.rig.topology.address('server')} udp dport 1-65535 drop",
-            "}",
-            "}",
-        ]
-        shell.perform([Step(words=tuple(lab.rig.command("c1", ["nft", "-f", "-"])), stdin="\n".join(rules) + "\n")])
+        firewall(lab, "c1", f"ip daddr {lab.rig.topology.address('server')} udp dport 1-65535 drop")
         clients = [lab.client("c1"), lab.client("c2")]
         assert clients[1].done()["bytes_by_source"].keys() == {"multicast"}
         assert "reports" in clients[0].until("transport-resting")["message"]

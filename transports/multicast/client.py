@@ -34,7 +34,8 @@ from transports.multicast.wants import flags_of
 
 __all__ = ["MulticastClient"]
 
-CONNECT_S = 5.0
+CONNECT_S = 2.0
+"""Long enough for one lost packet, short enough for data to flow by other means within 3 s."""
 REPORT_INTERVAL_S = 0.1
 """Until the sender says how often it wants to hear."""
 

@@ -20,6 +20,7 @@ from core.errors import (
     ProtocolError,
     TransferError,
 )
+from core.ids import ImageRef
 from core.wantmap import WantMap
 from images.extents import Extents
 from images.manifest import Manifest, parse_manifest
@@ -44,6 +45,13 @@ class Control:
         self.reported: list[str] = []
         self.gone = False
         self.error: OgcastError | None = None
+        self.asked = 0
+
+    async def image(self, ref: ImageRef, *, patient: bool = True) -> None:
+        assert not patient
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
 
     async def open_session(self, request: SessionRequest) -> SessionOpened:
         self.opened.append(request)
@@ -178,6 +186,37 @@ async def test_a_broken_path_keeps_its_session(make: Make, manifest: Manifest) -
         with pytest.raises(ConnectionFailedError):
             await _fetch(source, manifest)
     assert len(control.opened) == 1
+
+
+async def test_a_lane_that_cannot_be_reached_is_left_while_the_repository_answers(
+    make: Make, manifest: Manifest
+) -> None:
+    """A firewall that knows the port of the control API and of unicast, and not that of the method."""
+    source, control, events = make(first=ConnectionFailedError("no answer from port 8719"), second=None)
+    with pytest.raises(ConnectionFailedError):
+        await _fetch(source, manifest)
+    assert await _fetch(source, manifest) == "second"
+    assert events[1] == ("transport-resting", {"transport": "first", "message": "no answer from port 8719"})
+    assert len(control.opened) == control.asked == 1
+
+
+async def test_where_the_repository_does_not_answer_no_lane_is_blamed(make: Make, manifest: Manifest) -> None:
+    source, control, events = make(first=ConnectionFailedError("cut"), second=None)
+    control.error = ConnectionFailedError("away")
+    for _ in range(4):
+        with pytest.raises(ConnectionFailedError):
+            await _fetch(source, manifest)
+    assert source.path == "first"
+    assert [name for name, _ in events] == ["transport"]
+
+
+async def test_without_fallback_a_lane_is_tried_again(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(fallback=False, first=ConnectionFailedError("no answer"), second=None)
+    for _ in range(3):
+        with pytest.raises(ConnectionFailedError):
+            await _fetch(source, manifest)
+    assert source.path == "first"
+    assert control.asked == 0
 
 
 async def test_without_a_known_transport_the_error_names_what_there_is(make: Make, manifest: Manifest) -> None:
