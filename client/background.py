@@ -13,7 +13,6 @@ from client.run import Run
 from client.seeders import find_seeder, seeders_folder
 from core.errors import LocalError, OgcastError
 from images.manifest import Manifest
-from transports.base import Seeding
 
 __all__ = ["DETACHED", "Heritage", "go_on_giving", "lower_priority", "start_seeder"]
 
@@ -32,34 +31,24 @@ class Heritage:
     target: str | None = None
 
 
-def go_on_giving(
-    run: Run, manifest: Manifest, givers: Sequence[Seeding], *, cache: Path | None = None, target: str | None = None
-) -> None:
-    """Start a seeder for what a transport of this command shared, as its option string says, and return at once.
+def go_on_giving(run: Run, manifest: Manifest, options: str | None, heritage: Heritage) -> None:
+    """Start a seeder at the end of a command and return at once; `options` None: nothing is to be given.
 
-    `cache` is where the image is now; without it the new process takes over what is in memory. Whatever goes wrong is
-    told as a warning: the command has done what it was asked.
+    Whatever goes wrong is told as a warning: the command has done what it was asked.
     """
-    for giver in givers:
-        options = giver.afterwards()
-        if not options:
-            continue
-        try:
-            if cache is not None:
-                heritage = Heritage(cache=cache)
-            else:
-                inherited, descriptors = giver.hand_over()
-                heritage = Heritage(inherited=inherited, descriptors=descriptors, target=target)
-            start_seeder(run, manifest, options, heritage)
-        except (OgcastError, OSError) as error:
-            run.warning(f"{manifest.ref} is not given to others from now on: {error}")
+    if options is None:
         return
+    try:
+        start_seeder(run, manifest, options, heritage)
+    except (OgcastError, OSError) as error:
+        run.warning(f"{manifest.ref} is not given to others from now on: {error}")
 
 
 def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage) -> int:
     """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already.
 
-    LocalError if it cannot be started.
+    `options` is an option string of the transport, empty for what the repository says. A process that gives the CACHE
+    waits until the image is there. LocalError if it cannot be started.
     """
     folder = seeders_folder(run.settings.state_path)
     log = folder / f"{manifest.ref}.log"
@@ -68,7 +57,8 @@ def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage)
         pid, message = running.pid, f"process {running.pid} gives {manifest.ref} to others already"
     else:
         pid = _start(run, manifest, options, heritage, folder, log)
-        message = f"process {pid} gives {manifest.ref} to others from now on ({options}); `ogcast seed --stop` ends it"
+        how = options or "as the repository says"
+        message = f"process {pid} gives {manifest.ref} to others from now on ({how}); `ogcast seed --stop` ends it"
     run.event(
         "seeding",
         {
@@ -89,11 +79,10 @@ def lower_priority() -> None:
 
 
 def _start(run: Run, manifest: Manifest, options: str, heritage: Heritage, folder: Path, log: Path) -> int:
-    mode, _, seconds = options.partition(":")
     words = [sys.executable, "-P", "-m", "client"]
     words += ["--config", str(config_path(run.options.config).absolute()), "--repo", run.settings.base_url]
     words += ["--interface", run.settings.interface] if run.settings.interface else []
-    words += ["--json", "seed", str(manifest.ref), "--mode", mode, *(["--seconds", seconds] if seconds else [])]
+    words += ["--json", "seed", str(manifest.ref), "--options", options]
     words += ["--cache", str(heritage.cache.absolute())] if heritage.cache is not None else []
     words += ["--target", os.path.abspath(heritage.target)] if heritage.target is not None else []
     words += [DETACHED, str(log)]

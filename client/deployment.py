@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from client import early
-from client.background import go_on_giving
+from client.background import Heritage, go_on_giving
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.manifests import checked_manifest
@@ -234,9 +234,11 @@ async def _update(
     run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
     remote = _remote(run, control, method, options, fallback, cache=store)
     update = Update(run, store, directory, manifest, info, remote)
-    await update.perform()
     if seed:
-        go_on_giving(run, manifest, remote.givers, cache=directory)
+        update.on_fetched = lambda: go_on_giving(
+            run, manifest, _after(remote, method, options), Heritage(cache=directory)
+        )
+    await update.perform()
     if update.mended:
         run.notice(f"{update.mended} damaged chunks of the CACHE were fetched again")
     return update
@@ -270,7 +272,21 @@ def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, opened
     if target is not None and not is_solid_state(target):
         run.notice(f"{target} is not known to be an SSD: what memory does not hold is not given from it")
         target = None
-    go_on_giving(run, manifest, remote.givers, target=target)
+    giver = next((giver for giver in remote.givers if giver.afterwards() is not None), None)
+    if giver is not None:
+        inherited, descriptors = giver.hand_over()
+        heritage = Heritage(inherited=inherited, descriptors=descriptors, target=target)
+        go_on_giving(run, manifest, giver.afterwards(), heritage)
+
+
+def _after(remote: RemoteSource, method: Method, options: str) -> str | None:
+    """The option string of what gives when the CACHE is whole: as the session had it; without a session, because
+    nothing was lacking, as the command says."""
+    for giver in remote.givers:
+        return giver.afterwards()
+    mode = options.partition(":")[0].strip().lower()
+    gives = not remote.path and mode != "leecher" and registry.by_protocol(method.protocol).capabilities.seeds
+    return options.strip() if gives else None
 
 
 def _pinned(store: Repository, ref: ImageRef, directory: Path) -> PinnedManifest:

@@ -74,7 +74,7 @@ class Restore:
         )
         self.brake: Mapping[str, float] = {}
         self.on_fetched: Callable[[], None] = lambda: None
-        """Called when nothing more is fetched, before what was written is on stable storage."""
+        """Called when all is fetched, before what was written is on stable storage."""
 
     async def perform(self) -> None:
         """Return when the target holds the image on stable storage, read back as asked."""

@@ -33,6 +33,7 @@ from core.errors import (
     OgcastError,
     ProtocolError,
     TransferError,
+    UsageError,
 )
 from core.ids import ChunkIndex, ImageRef, SessionId
 from images.manifest import Manifest
@@ -42,7 +43,7 @@ from transports import registry
 from transports.base import ClientContext, Giving, Offer, Seeding
 from transports.control import SessionOpened, SessionRequest
 
-__all__ = ["UNREACHABLE_LIMIT_S", "Seeder", "seed_from_cache", "seed_from_memory"]
+__all__ = ["IMAGE_WAIT_S", "UNREACHABLE_LIMIT_S", "Seeder", "Wish", "seed_from_cache", "seed_from_memory"]
 
 UNREACHABLE_LIMIT_S = 3600.0
 """How long a seeder waits for a repository that does not answer: longer than a machine is being replaced."""
@@ -52,23 +53,53 @@ LOOK_EVERY_S = 1.0
 """How often it is looked whether the image is still in the CACHE."""
 TELL_EVERY_S = 30.0
 GOOD_BYE_S = 5.0
+IMAGE_WAIT_S = 60.0
+"""What a command may take from the last chunk until the image is in the CACHE: one fsync."""
+IMAGE_LOOK_EVERY_S = 0.05
+LEECHER = "leecher"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How an image is to be given."""
+
+    mode: str = ""
+    """seeder, peer, or empty: as the repository says."""
+    seconds: int | None = None
+    """How long at most; None: as the repository says, and a seeder without end."""
+
+    @classmethod
+    def parse(cls, options: str) -> Wish:
+        """Of an option string, OpenGnsys' `mode[:seconds]`. UsageError if it is none."""
+        mode, _, seconds = options.strip().partition(":")
+        if seconds and not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10):
+            raise UsageError(f"seconds {seconds[:32]!a} of {options[:64]!a}", hint="a number, such as peer:60")
+        return cls(mode=mode.lower(), seconds=int(seconds) if seconds else None)
+
+    @property
+    def options(self) -> str:
+        """The option string that says so."""
+        return self.mode if self.seconds is None else f"{self.mode}:{self.seconds}"
 
 
 async def seed_from_cache(
-    run: Run, ref: ImageRef, *, mode: str, seconds: int | None, cache: Path | None, log: str = ""
+    run: Run, ref: ImageRef, wish: Wish, *, cache: Path | None, wait_s: float = 0.0, log: str = ""
 ) -> Mapping[str, Any]:
-    """Give what the CACHE holds of an image, until the end of `Seeder.perform`."""
+    """Give what the CACHE holds of an image, until the end of `Seeder.perform`.
+
+    `wait_s` is how long to wait for the image: a command that fills the CACHE starts its seeder while it does.
+    """
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=False) as store:
-        with asked_of(directory), store.pin(ref) as pinned:
-            manifest = checked_manifest(pinned.data, public_key=run.settings.public_key, asked=ref)
+        with asked_of(directory):
+            data = await _manifest(store, ref, wait_s=wait_s)
+        manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
         if find_seeder(seeders_folder(run.settings.state_path), manifest.ref, manifest.root) is None:
             await in_thread(lambda _: _forget_damaged(run, store, manifest))
         seeder = Seeder(
             run=run,
             manifest=manifest,
-            mode=mode,
-            seconds=seconds,
+            wish=wish,
             chunks=store,
             holds=str(directory),
             log=log,
@@ -80,9 +111,8 @@ async def seed_from_cache(
 async def seed_from_memory(
     run: Run,
     ref: ImageRef,
+    wish: Wish,
     *,
-    mode: str,
-    seconds: int | None,
     inherited: bytes,
     target: str | None,
     log: str = "",
@@ -96,8 +126,7 @@ async def seed_from_memory(
         seeder = Seeder(
             run=run,
             manifest=manifest,
-            mode=mode,
-            seconds=seconds,
+            wish=wish,
             chunks=reader,
             inherited=inherited,
             holds=target or "memory",
@@ -115,10 +144,7 @@ class Seeder:
 
     run: Run
     manifest: Manifest
-    mode: str
-    """seeder or peer."""
-    seconds: int | None
-    """How long at most; None: as the repository says for `mode`."""
+    wish: Wish
     chunks: ChunkReader | None
     inherited: bytes = b""
     """What a Seeding handed over."""
@@ -213,10 +239,12 @@ class Seeder:
                     await control.close_session(opened.session)
 
     async def _until_over(self, giving: Giving) -> str:
-        if not self._entered:
-            self._entered = True
-            if self.seconds is None and giving.seconds is not None:
-                self.seconds = math.ceil(giving.seconds)
+        self._entered = True
+        mode = str(giving.state()["mode"])
+        if mode == LEECHER:
+            return "a leecher gives nothing"
+        if self.wish.seconds is None and giving.seconds is not None:
+            self.wish = Wish(mode=mode, seconds=math.ceil(giving.seconds))
         self._tell(giving)
         before = Counter(self._given)
         waiting = asyncio.ensure_future(giving.wait())
@@ -240,20 +268,20 @@ class Seeder:
     async def _over(self) -> str | None:
         left = self._left_s()
         if left is not None and left <= 0:
-            return f"{self.seconds} s are over"
+            return f"{self.wish.seconds} s are over"
         return await in_thread(lambda _: self.over())
 
     def _left_s(self) -> float | None:
         """Seconds that are left; None without end. A seeder of 0 seconds has none."""
-        if self.seconds is None or (self.mode == "seeder" and not self.seconds):
+        wish = self.wish
+        if wish.seconds is None or (wish.mode == "seeder" and not wish.seconds):
             return None
-        return max(0.0, self._began + self.seconds - time.monotonic())
+        return max(0.0, self._began + wish.seconds - time.monotonic())
 
     def _options(self) -> str:
+        """The wish, with the seconds that are left of it."""
         left = self._left_s()
-        if left is not None:
-            return f"{self.mode}:{math.ceil(left)}"
-        return self.mode if self.seconds is None else f"{self.mode}:0"
+        return self.wish.options if left is None else Wish(mode=self.wish.mode, seconds=math.ceil(left)).options
 
     def _client(self, transport: str) -> Seeding:
         if transport not in self._clients:
@@ -298,6 +326,19 @@ class Seeder:
             "seconds": round(seconds, 3),
             "summary": f"gave {chunks} chunks, {human_bytes(given)}, of {self.manifest.ref}; {reason}",
         }
+
+
+async def _manifest(store: Repository, ref: ImageRef, *, wait_s: float) -> bytes:
+    """The manifest file of an image of the CACHE, when it is there."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            with store.pin(ref) as pinned:
+                return pinned.data
+        except NotFoundError:
+            if time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(IMAGE_LOOK_EVERY_S)
 
 
 def _protocol() -> str:

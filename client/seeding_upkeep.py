@@ -13,6 +13,7 @@ from client.cache import asked_of, find_cache, open_cache
 from client.manifests import checked_manifest
 from client.run import Run, in_thread
 from client.seeders import SeederNote, running_seeders, seeders_folder, stop
+from client.seeding import Wish
 from core.ids import ImageRef
 
 __all__ = ["list_seeders", "seed_in_background", "stop_seeders"]
@@ -54,20 +55,17 @@ async def stop_seeders(run: Run, name: str | None) -> Mapping[str, Any]:
     }
 
 
-def seed_in_background(
-    run: Run, ref: ImageRef, *, mode: str, seconds: int | None, cache: Path | None
-) -> Mapping[str, Any]:
+def seed_in_background(run: Run, ref: ImageRef, wish: Wish, *, cache: Path | None) -> Mapping[str, Any]:
     """Start a seeder of what the CACHE holds. NotFoundError if that is nothing."""
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=False) as store, asked_of(directory), store.pin(ref) as pinned:
         manifest = checked_manifest(pinned.data, public_key=run.settings.public_key, asked=ref)
-    options = mode if seconds is None else f"{mode}:{seconds}"
-    pid = start_seeder(run, manifest, options, Heritage(cache=directory))
+    pid = start_seeder(run, manifest, wish.options, Heritage(cache=directory))
     return {
         "command": "seed",
         "image": str(manifest.ref),
         "pid": pid,
-        "options": options,
+        "options": wish.options,
         "summary": f"{manifest.ref} is given to others by process {pid}",
     }
 

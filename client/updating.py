@@ -8,7 +8,7 @@ import os
 import random
 import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ class Update:
         """Damaged chunks found in the CACHE and fetched again."""
         self._brake: Mapping[str, float] = {}
         self._seconds = 0.0
+        self.on_fetched: Callable[[], None] = lambda: None
+        """Called when the CACHE lacks nothing, before all of it is on stable storage and the image can be seen."""
         self._ticker: Ticker | None = None
 
     async def perform(self) -> None:
@@ -81,10 +83,12 @@ class Update:
                 target = CacheTarget(writer, manifest)
                 try:
                     await self._fetch(want, target, self._ticker)
-                finally:
+                except BaseException:
                     # what arrived stays good, whatever ended the transfer
                     with contextlib.suppress(OgcastError):
                         await in_thread(lambda _: writer.flush())
+                    raise
+            self.on_fetched()
             await in_thread(lambda _: writer.flush())
             await in_thread(lambda _: self._store.adopt(manifest.encode()))
 

@@ -205,6 +205,8 @@ class ClientContext:
     on_event: Callable[[str, Mapping[str, Any]], None]
     cache: ChunkReader | None = None
     """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
+    lingers: bool = False
+    """`Sharing.leave` will be called: until then a transport may go on giving when it has delivered everything."""
     take_early: Callable[[str], Any] = field(default=lambda transport: None)
     """What `Listen` of a transport, by name, has made in this session; whoever takes it owns it. None without."""
 
@@ -280,6 +282,9 @@ class Sharing(Protocol):
     def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
         """A chunk of the session was verified. `frame` is valid during the call only: what is to be kept is copied."""
 
+    async def leave(self) -> None:
+        """Give nothing any more; the session is over. Harmless when repeated, or when there is nothing to leave."""
+
 
 class Giving(Protocol):
     """One membership that only gives."""
@@ -303,8 +308,8 @@ class Seeding(Protocol):
     """A ClientTransport that can give without fetching. The process that gives may be another than the one that
     fetched: what only the memory of that one holds goes over as `hand_over` says."""
 
-    def afterwards(self) -> str:
-        """The option string with which giving should go on after the sessions of this transport; empty: not at all."""
+    def afterwards(self) -> str | None:
+        """The option string with which giving should go on after the sessions of this transport; None: not at all."""
 
     def hand_over(self) -> tuple[bytes, Sequence[int]]:
         """What `give` takes as `inherited`, and the descriptors that the other process must have under these numbers.

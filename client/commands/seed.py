@@ -43,7 +43,7 @@ def command(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Image: name, or name@version.")] = None,
     mode: Annotated[
-        Mode, typer.Option("--mode", help="seeder: until it is stopped. peer: until nobody lacks anything.")
+        Mode, typer.Option("--mode", help="seeder: until it is stopped. peer: until nobody lacks anything any more.")
     ] = Mode.seeder,
     seconds: Annotated[
         int | None,
@@ -56,6 +56,7 @@ def command(
         bool, typer.Option("--background", help="Return at once; a process of its own gives.")
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End the process that gives NAME, or all of them.")] = False,
+    options: Annotated[str | None, typer.Option("--options", hidden=True)] = None,
     detached: Annotated[Path | None, typer.Option("--detached", hidden=True)] = None,
     inherit: Annotated[int | None, typer.Option("--inherit", hidden=True)] = None,
     target: Annotated[str | None, typer.Option("--target", hidden=True)] = None,
@@ -68,18 +69,19 @@ def command(
     async def main(run: Run) -> Mapping[str, Any]:
         from client import seeding, seeding_upkeep
 
+        wish = seeding.Wish(mode=mode, seconds=seconds) if options is None else seeding.Wish.parse(options)
+
         if stop:
             return await seeding_upkeep.stop_seeders(run, name)
         if name is None:
             return seeding_upkeep.list_seeders(run)
         ref = ImageRef.parse(name)
         if inherit is not None:
-            return await seeding.seed_from_memory(
-                run, ref, mode=mode, seconds=seconds, inherited=inherited, target=target, log=log
-            )
+            return await seeding.seed_from_memory(run, ref, wish, inherited=inherited, target=target, log=log)
         if background:
-            return seeding_upkeep.seed_in_background(run, ref, mode=mode, seconds=seconds, cache=cache)
-        return await seeding.seed_from_cache(run, ref, mode=mode, seconds=seconds, cache=cache, log=log)
+            return seeding_upkeep.seed_in_background(run, ref, wish, cache=cache)
+        wait_s = 0.0 if detached is None else seeding.IMAGE_WAIT_S
+        return await seeding.seed_from_cache(run, ref, wish, cache=cache, wait_s=wait_s, log=log)
 
     if stop and background:
         raise UsageError("--stop and --background at once", hint="say one of them")

@@ -77,6 +77,7 @@ class RemoteSource:
             on_event=on_event,
             take_early=lambda transport: None if early is None else early.take_listening(transport),
             cache=cache,
+            lingers=True,
         )
         self._on_event = on_event
         self._session: SessionOpened | None = None
@@ -173,7 +174,10 @@ class RemoteSource:
         return max(0.5, min(session.report_every_s, 30.0))
 
     async def close(self, report: SessionReport | None) -> None:
-        """Send the last report and end the session; an unreachable repository lets it expire."""
+        """Leave what is shared, send the last report and end the session; an unreachable repository lets it expire."""
+        for transport in self._transports.values():
+            if isinstance(transport, Sharing):
+                await transport.leave()
         session, self._session = self._session, None
         if session is None:
             return

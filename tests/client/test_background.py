@@ -149,3 +149,15 @@ def test_the_configuration_may_say_no_and_the_command_yes(
 ) -> None:
     monkeypatch.setenv("OGCAST_SEED", "false")
     assert len(_seeding(_update(room, tmp_path / "cache-a", *flag))) == seeders
+
+
+@pytest.mark.parametrize(("options", "seeders"), [("seeder", 1), ("", 1), ("leecher", 0)])
+def test_a_cache_that_lacks_nothing_is_given_as_well(room: Room, tmp_path: Path, options: str, seeders: int) -> None:
+    cache = tmp_path / "cache-a"
+    assert room.ogcast("update-cache", "room1", "--method", "UNICAST-CACHE", "--cache", cache).code == 0
+    ended = _update(room, cache, "--options", options)
+    assert ended.last["chunks_fetched"] == 0
+    told = _seeding(ended)
+    assert len(told) == seeders
+    for event in told:
+        _gives(room, event)

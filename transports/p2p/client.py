@@ -50,6 +50,7 @@ class SwarmClient:
         self._incoming: SwarmIncoming | None = None
         self._shelf: Shelf | None = None
         self._offer: SwarmOffer | None = None
+        self._lingering: tuple[Membership, PeerServer] | None = None
 
     def state(self) -> Mapping[str, Any]:
         """How the swarm goes, for events and reports; empty without one."""
@@ -59,6 +60,14 @@ class SwarmClient:
         """See Sharing."""
         if self._shelf is not None:
             self._shelf.add(chunk, frame, encoding)
+
+    async def leave(self) -> None:
+        """See Sharing."""
+        lingering, self._lingering = self._lingering, None
+        if lingering is not None:
+            membership, server = lingering
+            await membership.close()
+            await server.close()
 
     def fetch(
         self, offer: Offer, *, session_id: SessionId, key: bytes, manifest: Manifest, want: WantMap, arena: Arena
@@ -72,6 +81,7 @@ class SwarmClient:
     ) -> AsyncIterator[SwarmIncoming]:
         if arena.slot_bytes < min(manifest.chunk_size, manifest.size):
             raise UsageError(f"slots of {arena.slot_bytes} bytes for chunks of {manifest.chunk_size}")
+        await self.leave()
         shelf = await self._open_shelf(manifest, self._context.cache)
         self._offer = offer
         serves = offer.mode != "leecher"
@@ -130,18 +140,25 @@ class SwarmClient:
         finally:
             if self._incoming is incoming:
                 self._incoming = None
-            await incoming.close()
-            await membership.close()
-            if server is not None:
-                await server.close()
+            if server is not None and not want and self._context.lingers:
+                # What this client took last is with nobody else yet.
+                await incoming.retire()
+                giving = SwarmGiving(offer, shelf, server, on_event=self._context.on_event, traffic=incoming.traffic)
+                giving.take_over(membership)
+                self._lingering = (membership, server)
+            else:
+                await incoming.close()
+                await membership.close()
+                if server is not None:
+                    await server.close()
 
     # ------------------------------------------------------------------ Seeding
 
-    def afterwards(self) -> str:
+    def afterwards(self) -> str | None:
         """See Seeding."""
         offer = self._offer
         if offer is None or offer.mode == "leecher" or (offer.mode == "peer" and not offer.seconds):
-            return ""
+            return None
         return f"{offer.mode}:{offer.seconds}"
 
     def hand_over(self) -> tuple[bytes, Sequence[int]]:

@@ -50,14 +50,16 @@ class SwarmGiving:
         server: PeerServer,
         *,
         on_event: Callable[[str, Mapping[str, Any]], None],
+        traffic: Traffic | None = None,
     ) -> None:
+        """`traffic` is what came in the membership before, if it did not begin with this."""
         self._offer = offer
         self._shelf = shelf
         self._server = server
         self._on_event = on_event
         self._membership: Membership | None = None
         self._loop = asyncio.get_running_loop()
-        self._traffic = Traffic(now=self._loop.time())
+        self._traffic = traffic or Traffic(now=self._loop.time())
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self.banned_peers = 0
 
@@ -65,6 +67,12 @@ class SwarmGiving:
         """It is entered: hear and tell from now on."""
         self._membership = membership
         membership.begin()
+        membership.send(Done())
+
+    def take_over(self, membership: Membership) -> None:
+        """The membership was somebody's who lacks nothing any more."""
+        self._membership = membership
+        membership.hand_to(self)
         membership.send(Done())
 
     # ------------------------------------------------------------------ Giving

@@ -150,14 +150,23 @@ class SwarmIncoming:
             self._ban([source])
         self._exchange.change()
 
-    async def close(self) -> None:
-        """Leave the swarm; every slot that no delivery holds goes back."""
+    @property
+    def traffic(self) -> Traffic:
+        """What came in this membership."""
+        return self._traffic
+
+    async def retire(self) -> None:
+        """Ask nobody any more; every slot that no delivery holds goes back. The membership lasts."""
         self._left = True
         self._wake()
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         await self._exchange.close()
+
+    async def close(self) -> None:
+        """Leave the swarm."""
+        await self.retire()
         if self._membership is not None:
             await self._membership.close(None if len(self._want) else Done())
 

@@ -121,6 +121,10 @@ class Membership:
         """Hear and tell from now on."""
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._tell_health())]
 
+    def hand_to(self, owner: MemberHost) -> None:
+        """Somebody else is told from now on, and answers for this membership."""
+        self._owner = owner
+
     def note_have(self, chunk: int, *, at_once: bool = False) -> None:
         """A chunk was verified; repod hears of it soon, or at once if the next assignment waits for it."""
         self._have.append(chunk)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.arena import Arena
-from core.ids import ChunkIndex
+from core.ids import ChunkIndex, SessionId
 from core.wantmap import WantMap
 from images.stores import ChunkReader
 from tests.support.swarms import KEY, Room, running
-from transports.base import ClientContext
+from transports.base import ClientContext, Offer
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p.client import SwarmClient
 from transports.p2p.giving import SwarmGiving
@@ -23,9 +23,16 @@ pytestmark = pytest.mark.asyncio
 WAIT_S = 20.0
 
 
-def _client() -> SwarmClient:
+def _client(*, cache: ChunkReader | None = None, lingers: bool = False) -> SwarmClient:
     return SwarmClient(
-        ClientContext(repository_host="127.0.0.1", interface=None, state_dir=None, on_event=lambda name, fields: None)
+        ClientContext(
+            repository_host="127.0.0.1",
+            interface=None,
+            state_dir=None,
+            on_event=lambda name, fields: None,
+            cache=cache,
+            lingers=lingers,
+        )
     )
 
 
@@ -41,10 +48,15 @@ async def _giving(
 
 
 async def _fetch(room: Room, client: SwarmClient, *, options: str = "") -> dict[str, int]:
-    """Chunks by source."""
+    """Chunks by source, in a session of its own."""
     session, offer = room.open(options=options)
-    count = room.manifest.chunk_count
-    want = WantMap(count)
+    sources = await _take(room, client, session, offer)
+    room.server.close_session(session, "done")
+    return sources
+
+
+async def _take(room: Room, client: SwarmClient, session: SessionId, offer: Offer) -> dict[str, int]:
+    want = WantMap(room.manifest.chunk_count)
     sources: dict[str, int] = {}
     arena = Arena(slot_bytes=CHUNK_BYTES + 65536, slots=4)
     async with (
@@ -57,7 +69,6 @@ async def _fetch(room: Room, client: SwarmClient, *, options: str = "") -> dict[
             client.verified(delivery.chunk, delivery.frame, delivery.encoding)
             incoming.accept(delivery)
             delivery.release()
-    room.server.close_session(session, "done")
     return sources
 
 
@@ -98,17 +109,17 @@ async def test_what_one_process_has_in_memory_is_given_on_by_another() -> None:
         inherited, descriptors = first.hand_over()
         assert descriptors
         second = _client()
-        async with _giving(room, second, options=first.afterwards(), chunks=None, inherited=inherited) as (giving, _):
+        async with _giving(room, second, options="peer:60", chunks=None, inherited=inherited) as (giving, _):
             assert giving.state()["held_chunks"] == 12
             sources = await _fetch(room, _client())
             assert [name.split()[0] for name in sources] == ["peer"]
 
 
-@pytest.mark.parametrize(("options", "after"), [("leecher", ""), ("peer:0", ""), ("seeder", "seeder:0")])
-async def test_the_option_string_says_what_comes_after_a_session(options: str, after: str) -> None:
+@pytest.mark.parametrize(("options", "after"), [("leecher", None), ("peer:0", None), ("seeder", "seeder:0")])
+async def test_the_option_string_says_what_comes_after_a_session(options: str, after: str | None) -> None:
     async with running(chunks=2) as room:
         client = _client()
-        assert client.afterwards() == ""
+        assert client.afterwards() is None
         await _fetch(room, client, options=options)
         assert client.afterwards() == after
 
@@ -117,14 +128,7 @@ async def test_what_a_session_finds_in_the_cache_is_asked_for_at_once() -> None:
     """A client that lacks one chunk gives all the others from the CACHE while it waits."""
     async with running(chunks=6) as room:
         manifest = room.manifest
-        half = _client()
-        half._context = ClientContext(
-            repository_host="127.0.0.1",
-            interface=None,
-            state_dir=None,
-            on_event=lambda name, fields: None,
-            cache=room.store,
-        )
+        half = _client(cache=room.store)
         session, offer = room.open()
         want = WantMap(manifest.chunk_count, full=False)
         want.add(ChunkIndex(5))
@@ -139,3 +143,26 @@ async def test_what_a_session_finds_in_the_cache_is_asked_for_at_once() -> None:
             assert half.state()["bytes_up"] > 0
             held.release()
             assert incoming
+
+
+async def test_who_has_everything_gives_on_until_the_session_is_over() -> None:
+    """What a client took last from the origin is with nobody else yet: it stays, where its owner lets it."""
+    async with running(chunks=12) as room:
+        stays = _client(lingers=True)
+        session, offer = room.open()
+        await _take(room, stays, session, offer)
+        sources = await _fetch(room, _client())
+        assert [name.split()[0] for name in sources] == ["peer"]
+        await stays.leave()
+        await stays.leave()
+        assert (await _fetch(room, _client())).keys() == {"repository"}
+
+
+async def test_who_lingers_can_fetch_again() -> None:
+    async with running(chunks=6) as room:
+        client = _client(lingers=True)
+        for _ in range(2):
+            session, offer = room.open()
+            assert sum((await _take(room, client, session, offer)).values()) == 6
+        await client.leave()
+        assert room.server.counters()["clients"] == 0
