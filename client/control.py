@@ -1,6 +1,6 @@
 """Client of the control API `/v1` (docs/wire-control.md).
 
-The certificate of client.toml is the only trust anchor (client/pinning.py). Requests that may be repeated are repeated
+The certificate of client.toml is the only trust anchor (core/pinning.py). Requests that may be repeated are repeated
 a bounded number of times.
 """
 
@@ -11,15 +11,15 @@ import datetime
 import random
 import time
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 import core.errors
 from client.config import ClientSettings
 from client.http import aiohttp
-from client.pinning import pinned_context
 from client.proto.retry import RetryPolicy
+from core.connecting import BESIDE_S, repeated
 from core.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -29,7 +29,7 @@ from core.errors import (
     ProtocolError,
 )
 from core.ids import ImageRef
-from core.pinning import pin_error
+from core.pinning import pin_error, pinned_context
 from transports.control import (
     API_PREFIX,
     CaptureCommitted,
@@ -73,7 +73,7 @@ class ControlClient:
 
     async def __aenter__(self) -> ControlClient:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=pinned_context(self._settings.certificate), limit=4),
+            connector=_Connector(ssl=pinned_context(self._settings.certificate), limit=4),
             headers={"Authorization": f"Bearer {self._settings.token}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S),
             trust_env=False,
@@ -181,6 +181,16 @@ class ControlClient:
                 f"cannot reach the repository {self._settings.base_url}: {_reason(error)}",
                 hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
             ) from error
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tries every address several times, side by side (core/connecting.py)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(happy_eyeballs_delay=BESIDE_S, **options)
+
+    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[Any]:
+        return repeated(await super()._resolve_host(host, port, traces))
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -26,8 +26,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from client.config import ClientSettings, load_settings
-from client.pinning import pinned_context
+from core.connecting import connect_blocking
 from core.errors import OgcastError
+from core.pinning import pinned_context
 from transports import registry
 from transports.base import Early
 from transports.control import API_PREFIX, SessionOpened, SessionRequest
@@ -162,9 +163,11 @@ class EarlySession:
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
         parts = urlsplit(self._settings.base_url)
-        connection = HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=TIMEOUT_S, context=pinned_context(self._settings.certificate)
-        )
+        host, port = parts.hostname or "", parts.port or 0
+        context = pinned_context(self._settings.certificate)
+        connection = HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        plain = connect_blocking(host, port, timeout_s=TIMEOUT_S)
+        connection.sock = context.wrap_socket(plain, server_hostname=host)
         headers = {"Authorization": f"Bearer {self._settings.token}", "Content-Type": "application/json"}
         with contextlib.closing(connection):
             connection.request(method, f"{API_PREFIX}{path}", body=body, headers=headers)

@@ -1,4 +1,4 @@
-"""What is wrong with a pinned certificate, told so that the right thing is mended: pin, certificate, or a clock."""
+"""The one certificate that is trusted, that of a configuration, and what is wrong when it is refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,31 @@ import ssl
 
 from core.errors import AuthenticationError
 
-__all__ = ["pin_error"]
+__all__ = ["pin_error", "pinned_context"]
 
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+def pinned_context(pem: str) -> ssl.SSLContext:
+    """A context that accepts the certificate `pem` alone, whatever host it is for. AuthenticationError if it is none.
+
+    The host name is not checked: a repository's address changes, its certificate does not.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    # the pinned certificate is an anchor itself, whether or not it may sign others
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cadata=pem)
+    except ssl.SSLError as error:
+        raise AuthenticationError(
+            f"the certificate of the configuration cannot be read: {error.reason or error}",
+            hint="copy client.toml anew from the repository",
+        ) from error
+    return context
 
 
 def pin_error(error: BaseException, url: str, *, now: datetime.datetime) -> AuthenticationError | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import http.client
 import json
-import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from core.config import parse_toml
 from core.errors import AuthenticationError, ConnectionFailedError, ProtocolError, UsageError
-from core.pinning import pin_error
+from core.pinning import pin_error, pinned_context
 from transports.control import API_PREFIX
 
 __all__ = ["ask"]
@@ -34,10 +33,7 @@ def ask(settings: Path, path: str, *, url: str | None = None) -> Any:
     parts = urlsplit(str(base))
     if parts.scheme != "https" or parts.hostname is None:
         raise UsageError(f"url {base!a} is not of the form https://HOST:PORT")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # the certificate is pinned
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(cadata=str(certificate))
+    context = pinned_context(str(certificate))
     connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_S, context=context)
     try:
         connection.request("GET", f"{API_PREFIX}{path}", headers={"Authorization": f"Bearer {token}"})

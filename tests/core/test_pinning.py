@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import AuthenticationError
-from core.pinning import pin_error
+from core.pinning import pin_error, pinned_context
 from repod.certificate import Certificate, make_certificate, server_context
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -19,9 +19,7 @@ def handshake(folder: Path, served: Certificate, pinned: Certificate) -> Excepti
     """What the client says when it is shown `served` and knows `pinned`; both ends in memory."""
     (folder / "crt").write_bytes(served.certificate)
     (folder / "key").write_bytes(served.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(cadata=pinned.certificate.decode())
+    context = pinned_context(pinned.certificate.decode())
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = context.wrap_bio(to_client, to_server)
     server = server_context(folder / "crt", folder / "key").wrap_bio(to_server, to_client, server_side=True)
@@ -66,3 +64,9 @@ def test_the_right_one_is_taken_and_other_errors_are_not_ours(tmp_path: Path) ->
     assert handshake(tmp_path, made, made) is None
     for error in (ConnectionResetError(), ssl.SSLError("protocol"), TimeoutError()):
         assert pin_error(error, "https://h:1", now=NOW) is None
+
+
+def test_what_is_no_certificate_is_said_to_be_none() -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        pinned_context("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    assert "client.toml" in str(caught.value.hint)

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from core.arena import Arena
+from core.connecting import connect
 from core.errors import ConnectionFailedError, LocalError, PathError
 from core.ids import SessionId
 from core.wantmap import WantMap
@@ -82,7 +83,7 @@ class MulticastClient:
         host = offer.host or self._context.repository_host
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(host, offer.port)
+                reader, writer = await asyncio.open_connection(sock=await connect(host, offer.port))
         except TimeoutError as error:
             raise ConnectionFailedError(
                 f"no answer from {host} port {offer.port} within {CONNECT_S:g} s", hint="is a firewall in between?"

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
+from core.connecting import connect
 from core.errors import ConnectionFailedError, ProtocolError
 from core.netif import bind_to_interface
 from transports.base import Offer
@@ -37,7 +38,7 @@ async def dial(host: str, port: int, make: Callable[[], P], *, interface: str | 
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if not interface:
-                _, protocol = await loop.create_connection(make, host, port)
+                _, protocol = await loop.create_connection(make, sock=await connect(host, port))
             else:
                 connected = await _connect_through(interface, host, port)
                 _, protocol = await loop.create_connection(make, sock=connected)

@@ -1,0 +1,94 @@
+"""The first packet of a connection may be lost: the second attempt does not wait for its repetition."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.connecting import ATTEMPTS, connect, connect_blocking, repeated
+from tests.support.netns import namespaces_usable, run_apart
+
+lossy = pytest.mark.skipif(
+    not namespaces_usable() or shutil.which("nft") is None, reason="needs network namespaces and nft to lose packets"
+)
+RULES = """
+table inet loss {
+    chain input {
+        type filter hook input priority 0;
+        tcp flags syn / syn,ack numgen inc mod %d < %d drop
+    }
+}
+"""
+REPEATED_AFTER_S = 1.0
+"""When the kernel sends a lost first packet again."""
+
+
+def connect_by_loop(host: str, port: int) -> socket.socket:
+    async def work() -> socket.socket:
+        async with asyncio.timeout(5):
+            return await connect(host, port)
+
+    return asyncio.run(work())
+
+
+def connect_at_once(host: str, port: int) -> socket.socket:
+    return connect_blocking(host, port, timeout_s=5)
+
+
+WAYS = pytest.mark.parametrize("way", [connect_by_loop, connect_at_once])
+
+
+@WAYS
+def test_it_connects_and_leaves_one_connection(way: Callable[[str, int], socket.socket]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, way("127.0.0.1", server.getsockname()[1]) as made:
+        other, address = server.accept()
+        with other:
+            assert address == made.getsockname()
+            server.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+
+
+@WAYS
+def test_nobody_there_is_an_error_at_once(way: Callable[[str, int], socket.socket]) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            way("127.0.0.1", nobody.getsockname()[1])
+
+
+def test_no_answer_is_a_timeout_and_leaves_no_socket() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        first = [socket.create_connection(address) for _ in range(1)]
+        try:
+            with pytest.raises(TimeoutError):
+                connect_blocking(*address, timeout_s=0.5)
+        finally:
+            for each in first:
+                each.close()
+
+
+@pytest.mark.root
+@lossy
+@WAYS
+def test_the_loss_of_a_first_packet_does_not_cost_a_second(way: Callable[[str, int], socket.socket]) -> None:
+    def work() -> float:
+        rules = RULES % (ATTEMPTS, ATTEMPTS - 1)
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            before = time.monotonic()
+            with way("127.0.0.1", server.getsockname()[1]):
+                return time.monotonic() - before
+
+    assert run_apart(work) < REPEATED_AFTER_S
+
+
+def test_addresses_take_turns() -> None:
+    assert repeated(["a", "b"]) == ["a", "b"] * ATTEMPTS
