@@ -227,7 +227,7 @@ class Reception:
         """When `handle_timer` or `poll_report` has something to do."""
         if not self._lacking:
             return self._clock.due_at(lacking=False)
-        return min(self._clock.due_at(lacking=bool(self._assemblies) or self._idle), self._silence.due_at())
+        return min(self._clock.due_at(lacking=bool(self._assemblies) or self._passed_over), self._silence.due_at())
 
     def handle_timer(self, now: float) -> None:
         """Call when `poll_timer` is reached; earlier is harmless."""
@@ -240,7 +240,7 @@ class Reception:
 
     def poll_report(self, now: float) -> bytes | None:
         """The datagram to send to the sender, if it is time."""
-        lacking = self._lacking > 0 and (bool(self._assemblies) or self._idle)
+        lacking = self._lacking > 0 and (bool(self._assemblies) or self._passed_over)
         if now < self._clock.due_at(lacking=lacking):
             return None
         chunks, blocks, deficits, more = self._lacks(now)
@@ -275,6 +275,12 @@ class Reception:
         """The last that came said that nothing more will."""
         status = self._status
         return status is not None and StatusFlags.IDLE in status.flags and status.sequence >= self._tracker.highest
+
+    @property
+    def _passed_over(self) -> bool:
+        """What is wanted and not arriving will not come unasked: the sender rests, or is busy with repairs alone."""
+        status = self._status
+        return self._idle or (status is not None and status.chunks_wanted == 0 and StatusFlags.IDLE not in status.flags)
 
     def _handle_status(self, status: Status, now: float) -> None:
         if self._status is not None and status.sequence < self._status.sequence:
@@ -362,7 +368,7 @@ class Reception:
             blocks.append(where.astype(np.int64))
             deficits.append(lacks[where].astype(np.int64))
             count += len(where)
-        if self._idle and self._slots and count < MAX_REPORT_ENTRIES:
+        if self._passed_over and self._slots and count < MAX_REPORT_ENTRIES:
             # Only as much as there is memory for: asking for more would have it sent in vain.
             whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)].astype(np.int64)
             chunks.append(whole)

@@ -76,13 +76,15 @@ class Wire:
         self.now += 0.001
         return self.reception.handle_packets(headers.select(keep), self.now)
 
-    def status(self, flags: StatusFlags = StatusFlags.NONE, *, members: int = 1, trip_ms: int = 1) -> None:
+    def status(
+        self, flags: StatusFlags = StatusFlags.NONE, *, members: int = 1, trip_ms: int = 1, wanted: int = 0
+    ) -> None:
         packet = Status(
             cast_id=7,
             sequence=self.sequence,
             time_us=int(self.now * 1e6),
             pace_bytes_per_s=1000,
-            chunks_wanted=0,
+            chunks_wanted=wanted,
             repairs_pending=0,
             report_interval_ms=100,
             round_trip_ms=trip_ms,
@@ -217,6 +219,19 @@ def test_data_after_an_idle_status_ends_the_rest() -> None:
     wire.send(0, range(10))
     told = wire.report(1.0)
     assert told is None or (1, WHOLE_CHUNK, 0) not in told[1]
+
+
+def test_a_chunk_passed_over_is_asked_for_while_others_are_repaired() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.send(0, range(400), lost=(7,))
+    wire.status(wanted=3)
+    told = wire.report(wire.now + 1)
+    assert told is not None
+    assert (1, WHOLE_CHUNK, 0) not in told[1]
+    wire.status(wanted=0)
+    told = wire.report(wire.now + 2)
+    assert told is not None
+    assert (1, WHOLE_CHUNK, 0) in told[1]
 
 
 def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
