@@ -10,10 +10,10 @@ import msgspec
 
 from client.background import Heritage, start_seeder
 from client.cache import asked_of, find_cache, open_cache
+from client.giving import Wish
 from client.manifests import checked_manifest
 from client.run import Run, in_thread
 from client.seeders import SeederNote, running_seeders, seeders_folder, stop
-from client.seeding import Wish
 from core.ids import ImageRef
 
 __all__ = ["list_seeders", "seed_in_background", "stop_seeders"]

@@ -109,7 +109,8 @@ class SessionOpened(msgspec.Struct, kw_only=True, frozen=True):
 class SessionReport(msgspec.Struct, kw_only=True, frozen=True):
     """POST /v1/sessions/{id}/reports: where a client stands. The last one has `state` done or failed."""
 
-    state: Annotated[str, msgspec.Meta(pattern="^(checking|transferring|verifying|done|failed)$")]
+    state: Annotated[str, msgspec.Meta(pattern="^(checking|transferring|verifying|giving|done|failed)$")]
+    """`giving`: it lacks nothing and gives to others."""
     have: Annotated[int, msgspec.Meta(ge=0)]
     """Chunks verified and written."""
     bytes_received: Annotated[int, msgspec.Meta(ge=0)] = 0

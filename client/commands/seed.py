@@ -67,16 +67,16 @@ def command(
     inherited = b"" if inherit is None else _read(inherit)
 
     async def main(run: Run) -> Mapping[str, Any]:
-        from client import seeding, seeding_upkeep
+        from client import giving, seeding, seeding_upkeep
 
-        wish = seeding.Wish(mode=mode, seconds=seconds) if options is None else seeding.Wish.parse(options)
+        wish = giving.Wish(mode=mode, seconds=seconds) if options is None else giving.Wish.parse(options)
 
         if stop:
             return await seeding_upkeep.stop_seeders(run, name)
         if name is None:
             return seeding_upkeep.list_seeders(run)
         ref = ImageRef.parse(name)
-        if inherit is not None:
+        if inherit is not None or target is not None:
             return await seeding.seed_from_memory(run, ref, wish, inherited=inherited, target=target, log=log)
         if background:
             return seeding_upkeep.seed_in_background(run, ref, wish, cache=cache)

@@ -51,6 +51,8 @@ def _row(session: Mapping[str, Any], median: float) -> tuple[str, ...]:
     by = str(report.get("transport") or session.get("method", ""))
     if by == "multicast" and cast.get("lane") not in (None, "multicast"):
         by = f"multicast ({cast['lane']})"
+    if report.get("state") == "giving":
+        by = f"{by} (gives)"
     return (
         str(session.get("host") or session.get("address") or "?"),
         str(session.get("image", "")),

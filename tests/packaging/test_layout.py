@@ -22,6 +22,7 @@ WITHOUT_TEST = {
     "client/updating.py": "puts tested parts together; tests/client/commands/test_update_cache.py runs it",
     "client/upkeep.py": "puts tested parts together; tests/client/commands/test_cache.py runs it",
     "client/capturing.py": "puts tested parts together; tests/client/commands/test_capture.py runs it",
+    "client/giving.py": "puts tested parts together; tests/client/commands/test_seed.py runs it",
     "client/seeding.py": "puts tested parts together; tests/client/commands/test_seed.py runs it",
     "client/seeding_upkeep.py": "puts tested parts together; tests/client/commands/test_seed.py runs it",
     "transports/multicast/proto/burst.py": "data handed to the shell; test_cast.py looks at all of it",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client.conftest import PATIENCE_S, Room
+from images.extents import Kind
+from tests.client.conftest import PATIENCE_S, ROOT, Room
 
 
 class Giver:
@@ -168,3 +171,65 @@ def test_a_repository_without_peers_is_an_error_at_once(own_room: Room, tmp_path
     assert own_room.ogcast("update-cache", "room1", "--method", "UNICAST-CACHE", "--cache", cache).code == 0
     own_room.stop()
     assert own_room.ogcast("seed", "room1", "--cache", cache).code == 23
+
+
+def test_the_operator_sees_who_gives(room: Room, cache: Path) -> None:
+    giver = Giver(room, "room1", "--cache", cache)
+    giver.tells("seeding")
+    words = [sys.executable, "-m", "repod", "sessions", str(room.root), "--url", room.url]
+    deadline = time.monotonic() + PATIENCE_S
+    while "(gives)" not in (shown := subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout):
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.1)
+    giver.process.terminate()
+    giver.ended()
+
+
+def test_a_target_is_given_but_what_changed_on_it_is_not(room: Room, tmp_path: Path) -> None:
+    target = tmp_path / "a.img"
+    assert room.ogcast("restore", "room1", target, "--method", "UNICAST-DIRECT").code == 0
+    where = next(extent for extent in room.image.extents if extent.kind is Kind.DATA).start
+    with target.open("r+b") as file:
+        file.seek(where)
+        byte = file.read(1)
+        file.seek(where)
+        file.write(bytes([byte[0] ^ 1]))
+    giver = Giver(room, "room1", "--target", target)
+    assert giver.tells("seeding")["held_chunks"] > 0
+    copy = tmp_path / "b.img"
+    taken = room.ogcast("restore", "room1", copy, "--method", "TORRENT-DIRECT", "--no-seed", "--verify", "full")
+    assert taken.code == 0, taken.errors
+    assert taken.last["bad_chunks"] == 0
+    assert _from_peers(taken.last) > 0
+    assert 0 < taken.last["chunks_by_source"]["repository"] < taken.last["chunks_fetched"] / 2
+    giver.process.terminate()
+    giver.ended()
+
+
+def test_a_seeder_that_is_killed_in_the_middle_costs_nothing_but_time(own_room: Room, tmp_path: Path) -> None:
+    """Its upload is capped, so that there is a middle."""
+    settings = own_room.root / "repod.toml"
+    settings.write_text(settings.read_text() + "\n[transports.p2p]\nupload_mbit_per_s = 40.0\n")
+    cache = tmp_path / "cache-a"
+    assert own_room.ogcast("update-cache", "room1", "--method", "UNICAST-CACHE", "--cache", cache).code == 0
+    own_room.stop(signal.SIGTERM)
+    own_room.serve()
+    giver = Giver(own_room, "room1", "--cache", cache)
+    giver.tells("seeding")
+    words = ("update-cache", "room1", "--method", "TORRENT-CACHE", "--cache", tmp_path / "cache-b", "--no-seed")
+    taker = own_room.start(*words)
+    assert taker.stdout is not None
+    lines = []
+    for line in taker.stdout:
+        lines.append(json.loads(line))
+        if lines[-1]["event"] == "progress" and 0 < lines[-1]["chunks_done"] < lines[-1]["chunks"]:
+            break
+    assert lines[-1]["event"] == "progress", lines
+    giver.process.kill()
+    giver.ended()
+    lines += [json.loads(line) for line in taker.stdout]
+    assert taker.wait(PATIENCE_S) == 0
+    done = lines[-1]
+    assert (done["event"], done["bad_chunks"]) == ("done", 0)
+    assert _from_peers(done) > 0
+    assert done["chunks_by_source"]["repository"] > 0

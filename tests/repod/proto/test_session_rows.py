@@ -48,3 +48,10 @@ def test_a_client_nobody_hears_of_is_said_to_be_silent() -> None:
 
 def test_a_member_served_in_another_way_is_shown_so() -> None:
     assert session_rows([_session(lane="late")])[0][2] == "multicast (late)"
+
+
+def test_who_only_gives_is_shown_so() -> None:
+    giver = _session()
+    giver["report"] = {"state": "giving", "have": 100, "transport": "p2p"}
+    assert session_rows([giver])[0][2] == "p2p (gives)"
+    assert why(giver, median_rate=50e6) == ""
