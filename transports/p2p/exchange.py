@@ -84,7 +84,7 @@ class Exchange:
             try:
                 self._drain(lane, now)
             except ProtocolError as error:
-                machine.handle_eof(str(error))
+                lane.handle_violation(error)
         if lane.failed is not None or lane.closed:
             self._seen.pop(source, None)
             if lane.opened:

@@ -32,6 +32,7 @@ COUNTERS = (
     "member_lanes_opened",
     "member_lanes_refused",
     "peers_banned",
+    "peers_discredited",
     "peers_lost",
     "swarms_made",
 )

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.errors import OgcastError
+from core.errors import OgcastError, ProtocolError
 from transports.p2p.proto.credentials import lane_name
 from transports.p2p.proto.limits import MAX_NEIGHBOURS
 from transports.p2p.proto.messages import PeerAddress
@@ -19,7 +19,8 @@ from transports.unicast.proto.asking import AskingLane
 __all__ = ["Neighbourhood"]
 
 TRIES_MAX = 3
-"""Times in a row a neighbour is dialled in vain before it is given up, until repod names it again."""
+"""Times in a row a neighbour is dialled in vain, or hangs up without having given a chunk, before it is given up, until
+repod names it again. One that breaks the protocol is given up at once."""
 PAUSE_FIRST_S = 0.5
 PAUSE_LONGEST_S = 8.0
 
@@ -164,7 +165,9 @@ class Neighbourhood:
                 lane.close()
                 if self.lanes.get(source) is lane:
                     del self.lanes[source]
-            failures = 0 if lane.opened else failures + 1
+            failures = 0 if lane.chunks or (lane.opened and source == ORIGIN) else failures + 1
+            if isinstance(lane.failed, ProtocolError):
+                failures = TRIES_MAX
             if source != ORIGIN and failures >= TRIES_MAX:
                 self._on_lost(source, reason)
                 return

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, is_far, member_of
+from transports.p2p.proto.guests import Guests
 from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
 from transports.p2p.shelf import RECHECK_EVERY_S, Shelf
 from transports.unicast.lane import READ_BYTES, Lane
@@ -27,10 +28,6 @@ __all__ = ["PeerServer"]
 
 BACKLOG = 64
 ACCEPTS_AT_ONCE = 16
-LANES_MAX = 64
-"""Connections in all; further ones are refused and counted."""
-LANES_PER_ADDRESS_MAX = 32
-"""One peer needs one; several may sit behind one address."""
 TIMES = LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=30.0)
 ACCEPT_PAUSE_S = 1.0
 
@@ -50,7 +47,7 @@ class PeerServer:
         self._listen_key: bytes | None = None
         self._banned: set[int] = set()
         self._lanes: dict[int, Lane] = {}
-        self._addresses: Counter[str] = Counter()
+        self._guests = Guests()
         self._slots = UploadSlots(
             bytes_per_s=upload_bytes_per_s, far_bytes_per_s=upload_far_bytes_per_s, now=self._loop.time()
         )
@@ -144,7 +141,10 @@ class PeerServer:
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         sock.setblocking(False)
-        if len(self._lanes) >= LANES_MAX or self._addresses[address] >= LANES_PER_ADDRESS_MAX:
+        while (number := self._guests.make_room(address, self._loop.time())) is not None:
+            self.counts["strangers_dropped"] += 1
+            self._lanes[number].close("")
+        if not self._guests.has_room(address):
             self.counts["lanes_refused"] += 1
             text = encode_text("too many connections")
             with contextlib.suppress(OSError), sock:
@@ -154,7 +154,7 @@ class PeerServer:
         self._mark(sock)
         machine = ServerLane(find=self._find, nonce=os.urandom(32), times=TIMES, window_bytes=1, now=self._loop.time())
         self._numbers += 1
-        self._addresses[address] += 1
+        self._guests.handle_connected(self._numbers, address, self._loop.time())
         lane = Lane(sock, address, machine, self, self._numbers, self._scratch)
         self._lanes[self._numbers] = lane
         self._slots.join(self._numbers)
@@ -215,12 +215,15 @@ class PeerServer:
             if _asks_from_afar(lane):
                 self.counts["bytes_far"] += lane.bytes_sent
             self._slots.forget(lane.number, self._loop.time())
-            self._addresses[lane.address] -= 1
-            if not self._addresses[lane.address]:
-                del self._addresses[lane.address]
+            self._guests.handle_closed(lane.number)
             if lane.machine.reason is not None:
                 self.counts["lanes_broken"] += 1
             self._wake()
+        elif not lane.closed and (name := lane.machine.session_id) is not None:
+            before = self._guests.handle_proven(lane.number, name)
+            if before is not None and (older := self._lanes.get(before)) is not None:
+                self.counts["lanes_replaced"] += 1
+                self._loop.call_soon(older.end, Status.REPLACED, "a newer connection took the place")
 
     def ask_turn(self, lane: Lane) -> bool:
         """See LaneHost."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import cast
 
 from core.arena import Slot
-from core.errors import OgcastError
-from transports.unicast.proto.answers import Event
+from core.errors import OgcastError, ProtocolError
+from transports.unicast.proto.answers import Event, Received
 from transports.unicast.proto.asking import AskingLane
 
 __all__ = ["WAKE_BYTES", "SourceLane"]
@@ -36,7 +36,10 @@ class SourceLane(asyncio.BufferedProtocol):
         self._seen: tuple[object, ...] = ()
         self._socket: socket.socket | None = None
         self._wakes_for = 1
+        self._violation: ProtocolError | None = None
         self.closed = False
+        self.chunks = 0
+        """Chunks that came over it."""
         self.opened = False
         """Set by the owner when it has told the swarm of this source."""
         self.ended = asyncio.Event()
@@ -47,7 +50,11 @@ class SourceLane(asyncio.BufferedProtocol):
     @property
     def failed(self) -> OgcastError | None:
         """Why nothing more will come."""
-        return self.machine.failed
+        return self._violation or self.machine.failed
+
+    def handle_violation(self, error: ProtocolError) -> None:
+        """What came over this lane makes no sense, though the machine could not know: nothing more is taken of it."""
+        self._violation = self._violation or error
 
     def ask(self, chunk: int, slot: Slot | None) -> None:
         """Ask for a chunk, into `slot`, or into one that is spare here."""
@@ -65,7 +72,9 @@ class SourceLane(asyncio.BufferedProtocol):
 
     def poll_event(self) -> Event | None:
         """The next thing that happened."""
-        return self.machine.poll_event()
+        event = self.machine.poll_event()
+        self.chunks += isinstance(event, Received)
+        return event
 
     def flush(self) -> None:
         """Send what was asked."""

@@ -1,235 +1,303 @@
-"""A listening peer over real sockets: whom it lets in, what it sends, how fast, and how its packets are marked."""
+"""A listening peer gives what it holds to those repod vouches for, and nothing else to anybody."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import socket
-import time
-from collections.abc import AsyncIterator, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 import pytest
 
-from core.arena import Arena
+from core.errors import AuthenticationError, OgcastError
 from core.ids import ChunkIndex
-from images.codec import decode_into
-from images.manifest import Manifest
-from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
-from transports.member.proto.maps import unpack_wants
+from tests.support.visitors import Visitor
+from transports.conformance.sample import sample_image
+from transports.member.handshake import enter
+from transports.p2p import peer_server as peer_server_module
 from transports.p2p.peer_server import PeerServer
-from transports.p2p.proto.credentials import credential, lane_name
+from transports.p2p.proto.credentials import credential, lane_name, listen_key
+from transports.p2p.proto.guests import LANES_PER_ADDRESS_MAX, STRANGERS_MAX
 from transports.p2p.shelf import Shelf
-from transports.p2p.source_lane import SourceLane
-from transports.unicast.dial import dial
-from transports.unicast.proto.answers import Event, Gone, Held, News, Received, Refused
-from transports.unicast.proto.asking import AskingLane
+from transports.unicast.proto.frames import Op, Status
+from transports.unicast.proto.limits import MAX_QUEUED_CHUNKS, MAX_READ_CHUNKS
+from transports.unicast.proto.messages import Negotiate, pack_chunks, request, unpack_chunks
+from transports.unicast.proto.patience import LaneTimes
 
 pytestmark = pytest.mark.asyncio
 
-LISTEN_KEY = bytes(range(32))
+SECRET = bytes(range(32))
+ME = 7
+KEY = listen_key(SECRET, ME)
+CHUNKS = 40
 WAIT_S = 20.0
-SLOT_BYTES = CHUNK_BYTES + 65536
 
 
-E = TypeVar("E")
+class Home:
+    """A listening peer that holds the even chunks."""
 
+    def __init__(self, server: PeerServer, shelf: Shelf) -> None:
+        self.server = server
+        self.shelf = shelf
+        self.root = shelf.manifest.root
+        self.visitors: list[Visitor] = []
 
-class Asker:
-    """One other member, asking chunk by chunk."""
-
-    def __init__(self, manifest: Manifest, member: int, *, key: bytes | None = None) -> None:
-        self.manifest = manifest
-        self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self._arena = Arena(slot_bytes=SLOT_BYTES, slots=2)
-        machine = AskingLane(
-            session_id=lane_name(member),
-            key=key or credential(LISTEN_KEY, member),
-            nonce=os.urandom(32),
-            root=manifest.root,
-            chunks=manifest.chunk_count,
-            raw_length=manifest.raw_length,
-            wanted=lambda chunk: True,
-            slot_bytes=SLOT_BYTES,
-            stall_s=30.0,
-            now=asyncio.get_running_loop().time(),
-            other="a peer",
+    async def welcome(self, member: int, *, far: bool = False) -> Visitor:
+        """A neighbour comes in."""
+        visitor = await Visitor.known(
+            self.server.port, name=lane_name(member, far=far), key=credential(KEY, member, far=far), root=self.root
         )
-        self._opened = asyncio.Event()
-        self.lane = SourceLane(member, machine, self._step)
+        self.visitors.append(visitor)
+        return visitor
 
-    async def connect(self, port: int, host: str = "127.0.0.1") -> None:
-        """Until the image is open."""
-        await dial(host, port, lambda: self.lane)
+    async def until_lanes(self, count: int) -> None:
+        """So many connections are left."""
         async with asyncio.timeout(WAIT_S):
-            await self._opened.wait()
+            while self.server.lanes != count:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.02)
 
-    async def held(self) -> list[int]:
-        """What the peer says it has."""
-        self.lane.ask_map()
-        self.lane.flush()
-        event = await self.hear(Held)
-        return [int(chunk) for chunk in unpack_wants(event.packed, self.manifest.chunk_count).nonzero()[0]]
-
-    async def take(self, chunk: int) -> bytes | None:
-        """One chunk, decoded; None when the peer has not got it."""
-        slot = self._arena.try_acquire()
-        assert slot is not None
-        self.lane.ask(chunk, slot)
-        self.lane.flush()
-        while True:
-            async with asyncio.timeout(WAIT_S):
-                event = await self.events.get()
-            if isinstance(event, Refused):
-                while (spare := self.lane.machine.take_slot()) is not None:
-                    spare.release()
-                return None
-            if isinstance(event, Received):
-                raw = bytearray(self.manifest.raw_length(ChunkIndex(event.chunk)))
-                view = event.slot.view  # type: ignore[attr-defined]
-                decode_into(view[: event.length], event.encoding, memoryview(raw))
-                event.slot.release()
-                return bytes(raw)
-
-    async def hear(self, kind: type[E]) -> E:
-        """The next event of this kind."""
-        while True:
-            async with asyncio.timeout(WAIT_S):
-                event = await self.events.get()
-            if isinstance(event, kind):
-                return event
-
-    def _step(self, lane: SourceLane) -> None:
-        if lane.machine.opened or lane.machine.failed is not None:
-            self._opened.set()
-        while (event := lane.poll_event()) is not None:
-            self.events.put_nowait(event)
+    async def knock(self, name: str, key: bytes) -> None:
+        """Somebody tries to come in."""
+        visitor = await Visitor.connect(self.server.port)
+        self.visitors.append(visitor)
+        await enter(visitor.reader, visitor.writer, session_id=name, key=key)
 
 
 @contextlib.asynccontextmanager
-async def _serving(
-    *, chunks: int = 8, host: str = "127.0.0.1", **options: int
-) -> AsyncIterator[tuple[PeerServer, Shelf, SampleStore, list[bytes]]]:
-    manifest, store, raws = sample_image(chunks=chunks)
-    with store:
-        shelf = Shelf(manifest, cache=store)
-        shelf.look_up()
-        server = PeerServer(shelf, **options)
-        server.start(host)
-        server.admit(LISTEN_KEY)
-        try:
-            yield server, shelf, store, raws
-        finally:
-            await server.close()
-            shelf.close()
+async def home(**caps: int) -> AsyncIterator[Home]:
+    manifest, store, _ = sample_image(chunks=CHUNKS)
+    shelf = Shelf(manifest)
+    for number in range(0, CHUNKS, 2):
+        stored = store.locate(manifest.digest(ChunkIndex(number)))
+        shelf.add(ChunkIndex(number), os.pread(stored.fd, stored.length, stored.offset), stored.encoding)
+    server = PeerServer(shelf, **caps)
+    server.start("127.0.0.1")
+    server.admit(KEY)
+    made = Home(server, shelf)
+    try:
+        yield made
+    finally:
+        for visitor in made.visitors:
+            await visitor.close()
+        await server.close()
+        shelf.close()
+        store.close()
 
 
-async def test_what_the_cache_holds_is_given_byte_for_byte() -> None:
-    async with _serving() as (server, shelf, _, raws):
-        asker = Asker(shelf.manifest, 7)
-        await asker.connect(server.port)
-        assert await asker.held() == list(range(8))
-        assert [await asker.take(chunk) for chunk in range(8)] == raws
-        assert server.counts["chunks_sent"] == 8
-        asker.lane.close()
+async def test_it_gives_what_it_holds_and_says_so_of_the_rest() -> None:
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        visitor.read([0, 1], credits=2)
+        frames = {frame.header.subject: frame for frame in [await visitor.hear(Op.READ), await visitor.hear(Op.READ)]}
+        assert frames[1].header.status is Status.NOT_FOUND
+        assert frames[0].header.status is Status.OK
+        assert peer.server.counts["chunks_sent"] == 1
+        assert peer.server.bytes_far == 0
 
 
-async def test_who_has_no_credential_of_repod_gets_nothing() -> None:
-    async with _serving() as (server, shelf, _, _raws):
-        stranger = Asker(shelf.manifest, 7, key=credential(LISTEN_KEY, 8))
-        await stranger.connect(server.port)
-        assert stranger.lane.failed is not None
-        assert server.counts["bytes_sent"] == 0
-        stranger.lane.close()
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (lane_name(9), bytes(32)),
+        (lane_name(9), credential(KEY, 10)),
+        (lane_name(9), credential(KEY, 9, far=True)),
+        (lane_name(9, far=True), credential(KEY, 9)),
+        (lane_name(9), credential(listen_key(SECRET, 8), 9)),
+        (lane_name(9), credential(listen_key(bytes(32), ME), 9)),
+        (lane_name(9), KEY),
+        ("session-1", credential(KEY, 9)),
+        ("p0", credential(KEY, 9)),
+    ],
+    ids=[
+        "none",
+        "another's",
+        "far as near",
+        "near as far",
+        "of another peer",
+        "old swarm",
+        "listen key",
+        "no id",
+        "p0",
+    ],
+)
+async def test_who_has_another_credential_does_not_come_in(name: str, key: bytes) -> None:
+    async with home() as peer:
+        with pytest.raises(AuthenticationError):
+            await peer.knock(name, key)
 
 
-async def test_a_chunk_the_cache_lost_is_refused_told_to_all_and_the_lane_goes_on() -> None:
-    async with _serving() as (server, shelf, store, raws):
-        told: list[int] = []
-        server.on_gone = told.extend
-        asker, other = Asker(shelf.manifest, 7), Asker(shelf.manifest, 8)
-        await asker.connect(server.port)
-        await other.connect(server.port)
-        assert len(await other.held()) == 8
-        assert len(await asker.held()) == 8
-        store.lose(shelf.manifest.digest(ChunkIndex(3)))
-        assert await asker.take(3) is None
-        assert (await other.hear(Gone)).chunks == [3]
-        assert told == [3]
-        assert await asker.take(4) == raws[4]
-        for each in (asker, other):
-            each.lane.close()
+async def test_nobody_comes_in_before_repod_said_who_may_nor_after_a_ban() -> None:
+    async with home() as peer:
+        peer.server.ban([9])
+        with pytest.raises(AuthenticationError):
+            await peer.knock(lane_name(9), credential(KEY, 9))
+        inside = await peer.welcome(10)
+        peer.server.ban([10])
+        last = await inside.ended()
+        assert last is not None
+        assert (last.op, last.status) == (Op.LEASE_BREAK, Status.DENIED)
+        peer.server._listen_key = None
+        with pytest.raises(AuthenticationError):
+            await peer.knock(lane_name(11), credential(KEY, 11))
 
 
-async def test_what_reaches_the_disk_later_is_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.p2p.peer_server.RECHECK_EVERY_S", 0.02)
-    async with _serving() as (server, shelf, _, _raws):
-        asker = Asker(shelf.manifest, 7)
-        await asker.connect(server.port)
-        shelf._held[5] = False
-        shelf._awaited.append(5)
-        assert 5 not in await asker.held()
-        assert (await asker.hear(News)).chunks == [5]
-        asker.lane.close()
+async def test_requests_without_credits_are_not_answered_and_bounded() -> None:
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        visitor.read(range(0, CHUNKS, 2), credits=0)
+        visitor.say(Op.ECHO)
+        await visitor.hear(Op.ECHO)
+        assert peer.server.counts["chunks_sent"] == 0
+        visitor.say(Op.GRANT, credits=1)
+        assert (await visitor.hear(Op.READ)).header.subject == 0
+        for _ in range(MAX_QUEUED_CHUNKS // MAX_READ_CHUNKS + 1):
+            visitor.read([0] * MAX_READ_CHUNKS, credits=0)
+        last = await visitor.ended()
+        assert last is not None
+        assert (last.op, last.status) == (Op.LEASE_BREAK, Status.VIOLATION)
+        assert peer.server.counts["chunks_sent"] == 1
 
 
-async def test_a_capped_peer_sends_no_faster_than_its_cap() -> None:
-    rate = 1_000_000
-    async with _serving(chunks=12, upload_bytes_per_s=rate) as (server, shelf, _, raws):
-        askers = [Asker(shelf.manifest, member) for member in (7, 8)]
-        for asker in askers:
-            await asker.connect(server.port)
-        began = time.monotonic()
-
-        async def take_all(asker: Asker) -> list[bytes | None]:
-            return [await asker.take(chunk) for chunk in range(12)]
-
-        assert await asyncio.gather(*map(take_all, askers)) == [raws, raws]
-        took = time.monotonic() - began
-        # The last chunk may go out at the speed of the link, and so may what a quarter of a second allows.
-        assert took >= (server.counts["bytes_sent"] - CHUNK_BYTES) / rate - 0.25
-        assert server.counts["bytes_sent"] > rate / 2
-        for asker in askers:
-            asker.lane.close()
+async def test_credits_nobody_can_mean_end_the_lane() -> None:
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        for _ in range(10):
+            visitor.say(Op.GRANT, credits=0xFFFF)
+        last = await visitor.ended()
+        assert last is not None
+        assert last.status is Status.VIOLATION
 
 
-@pytest.mark.root
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_every_packet_of_a_peer_carries_its_class(host: str) -> None:
-    """Seen on the wire, not asked of the socket."""
-    with _sniffer() as sniffer:
-        async with _serving(host=host, dscp=8) as (server, shelf, _, raws):
-            port = server.port
-            asker = Asker(shelf.manifest, 7)
-            await asker.connect(port, host)
-            assert await asker.take(0) == raws[0]
-            asker.lane.close()
-        classes = _classes_from(sniffer, port)
-    assert classes
-    assert set(classes) == {8}
+async def test_another_version_of_the_image_is_not_here() -> None:
+    async with home() as peer:
+        older, store, _ = sample_image(chunks=CHUNKS, seed=2)
+        store.close()
+        visitor = await peer.welcome(9)
+        visitor.say(Op.OPEN, payload=older.root)
+        assert (await visitor.hear(Op.OPEN)).header.status is Status.NOT_FOUND
+        visitor.read([0], credits=1)
+        assert (await visitor.hear(Op.READ)).header.status is Status.OK
 
 
-@contextlib.contextmanager
-def _sniffer() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as sniffer:  # every protocol
-        sniffer.bind(("lo", 3))
-        sniffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        sniffer.setblocking(False)
-        yield sniffer
-
-
-def _classes_from(sniffer: socket.socket, port: int) -> list[int]:
-    """DSCP of each TCP packet that was sent from `port`."""
-    classes = []
-    while True:
-        try:
-            packet = sniffer.recv(65536)
-        except BlockingIOError:
-            return classes
-        if packet[0] >> 4 == 4:
-            header, protocol, mark = (packet[0] & 15) * 4, packet[9], packet[1]
+@pytest.mark.parametrize("kind", ["beyond", "map twice", "news", "capture", "rubbish"])
+async def test_what_makes_no_sense_ends_the_lane_and_nothing_else(kind: str) -> None:
+    async with home() as peer:
+        bad, good = await peer.welcome(9), await peer.welcome(10)
+        if kind == "beyond":
+            bad.read([CHUNKS], credits=1)
+        elif kind == "map twice":
+            bad.say(Op.MAP, subject=1)
+            bad.say(Op.MAP, subject=1)
+        elif kind == "news":
+            bad.say(Op.NEWS, payload=pack_chunks([0]), subject=1)
+        elif kind == "capture":
+            bad.say(Op.WRITE, payload=bytes(100))
         else:
-            header, protocol, mark = 40, packet[6], (packet[0] & 15) << 4 | packet[1] >> 4
-        if protocol == socket.IPPROTO_TCP and int.from_bytes(packet[header : header + 2], "big") == port:
-            classes.append(mark >> 2)
+            bad.writer.write(b"\xff" * 64)
+        last = await bad.ended()
+        assert last is not None
+        assert (last.op, last.status) == (Op.LEASE_BREAK, Status.VIOLATION)
+        await bad.close()
+        await peer.until_lanes(1)
+        good.read([2], credits=1)
+        assert (await good.hear(Op.READ)).header.status is Status.OK
+        assert peer.server.counts["lanes_broken"] == 1
+
+
+async def test_a_storm_of_five_hundred_is_bounded_and_a_neighbour_comes_in_soon() -> None:
+    async with home() as peer:
+        friend = await peer.welcome(9)
+        storm = await asyncio.gather(*(Visitor.connect(peer.server.port) for _ in range(500)))
+        peer.visitors += storm
+        assert peer.server.lanes <= min(STRANGERS_MAX, LANES_PER_ADDRESS_MAX) + 1
+        friend.read([0], credits=1)
+        assert (await friend.hear(Op.READ)).header.status is Status.OK
+        async with asyncio.timeout(WAIT_S):
+            while True:  # as a neighbour does: again after a pause, when it was refused
+                with contextlib.suppress(OgcastError, AssertionError):
+                    late = await peer.welcome(10)
+                    break
+                await asyncio.sleep(0.2)
+        late.read([2], credits=1)
+        assert (await late.hear(Op.READ)).header.status is Status.OK
+        assert peer.server.counts["lanes_refused"] > 0
+        assert peer.server.counts["strangers_dropped"] > 0
+
+
+async def test_who_drips_its_handshake_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_server_module, "TIMES", LaneTimes(handshake_s=0.3, idle_s=60.0, write_s=30.0))
+    async with home() as peer:
+        slow = await Visitor.connect(peer.server.port)
+        peer.visitors.append(slow)
+        slow.writer.write(request(Op.NEGOTIATE, message=1, payload=Negotiate(nonce=bytes(32)).encode())[:10])
+        last = await slow.ended()
+        assert last is not None
+        assert last.status is Status.TIMEOUT
+        await peer.until_lanes(0)
+
+
+async def test_a_half_open_connection_ends_when_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_server_module, "TIMES", LaneTimes(handshake_s=5.0, idle_s=0.4, write_s=30.0))
+    async with home() as peer:
+        gone = await peer.welcome(9)  # and never says anything again, not even goodbye
+        last = await gone.ended()
+        assert last is not None
+        assert last.status is Status.TIMEOUT
+        await peer.until_lanes(0)
+
+
+async def test_who_takes_nothing_is_dropped_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_server_module, "TIMES", LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=0.5))
+    async with home() as peer:
+        deaf, good = await peer.welcome(9), await peer.welcome(10)
+        deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(4):
+            deaf.read([0, 2, 4, 6, 8, 10, 12, 14] * 32, credits=256)
+        good.read([2], credits=1)
+        assert (await good.hear(Op.READ)).header.status is Status.OK
+        await peer.until_lanes(1)
+        good.say(Op.ECHO)
+        await good.hear(Op.ECHO)
+        assert peer.server.counts["lanes_broken"] == 1
+
+
+async def test_a_second_lane_of_a_member_takes_the_place_of_the_first() -> None:
+    async with home() as peer:
+        first = await peer.welcome(9)
+        second = await peer.welcome(9)
+        last = await first.ended()
+        assert last is not None
+        assert (last.op, last.status) == (Op.LEASE_BREAK, Status.REPLACED)
+        second.read([0], credits=1)
+        assert (await second.hear(Op.READ)).header.status is Status.OK
+        assert peer.server.counts["lanes_replaced"] == 1
+
+
+async def test_news_and_what_is_gone_is_told_after_the_map() -> None:
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        visitor.say(Op.MAP, subject=1)
+        await visitor.hear(Op.MAP)
+        peer.shelf.add(
+            ChunkIndex(1), b"anything", peer.shelf.ring.locate(peer.shelf.manifest.digest(ChunkIndex(0))).encoding
+        )
+        assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [1]
+
+
+async def test_what_goes_to_another_subnet_is_counted_and_held_back() -> None:
+    async with home(upload_far_bytes_per_s=4 << 20) as peer:
+        near, far = await peer.welcome(9), await peer.welcome(10, far=True)
+        wanted = list(range(0, CHUNKS, 2)) * 5
+        far.read(wanted, credits=len(wanted))
+        near.read([0], credits=1)
+        assert (await near.hear(Op.READ)).header.status is Status.OK
+        taken = 0
+        for _ in wanted:
+            frame = await far.next()
+            while frame is not None and frame.header.op is Op.WAIT:
+                frame = await far.next()
+            assert frame is not None
+            taken += len(frame.payload)
+        assert peer.server.bytes_far == taken
+        assert peer.server.counts["bytes_sent"] > taken
+        assert peer.server._slots.held_back > 0

@@ -216,6 +216,7 @@ class Directory:
         verdict = self._justice.handle_bad_chunk(accuser, message)
         if verdict is not None:
             self._ban(*verdict, now)
+        self._check_credit(self._members.get(message.peer), now)
         self._society.refill(accuser)
 
     def handle_lost(self, member_id: int, peer: int, reason: str, now: float) -> None:
@@ -228,6 +229,7 @@ class Directory:
         other.lost_by.add(member_id)
         self._notices.tell("peer_lost", other, said_by=member.session, reason=reason)
         self._society.refill(member)
+        self._check_credit(other, now)
 
     def handle_health(self, member_id: int, health: Health) -> None:
         """How a member is doing."""
@@ -352,6 +354,15 @@ class Directory:
         self._out.drop(member.id)
         self._fill(member.subnet, now)
         self._check_stop()
+
+    def _check_credit(self, member: Member | None, now: float) -> None:
+        """Who claims to hold what nobody gets from it must not keep it from those who wait for it."""
+        if member is not None and member.serves and self._society.is_forsaken(member):
+            member.discredited = True
+            self._scatters[member.subnet].discredit(member.id)
+            self.counts["peers_discredited"] += 1
+            self._notices.tell("peer_discredited", member, said_by=len(member.lost_by))
+            self._fill(member.subnet, now)
 
     def _check_stop(self) -> None:
         # Who comes complete when nobody lacks anything is there for those who come later: only a change is told.

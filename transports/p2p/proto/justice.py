@@ -54,6 +54,7 @@ class Justice:
             got=message.got.hex(),
             said_by=accuser.session,
         )
+        accused.lost_by.add(accuser.id)
         accuser.bridges.discard(accused.id)
         self._society.part(accuser, accused)
         alone = sum(1 for each in self._members.values() if each.here) <= 2

@@ -64,12 +64,14 @@ class Member:
     """Members of other subnets it may ask while repod cannot be reached."""
     health: Health | None = None
     lost_by: set[int] = field(default_factory=set)
-    """Neighbours it did not answer."""
+    """Neighbours it did not answer, or sent wrong chunks."""
+    discredited: bool = False
+    """Too many say so: nobody counts on what it says it holds."""
 
     @property
     def serves(self) -> bool:
         """What it has can be had from it."""
-        return self.here and self.port > 0 and self.mode != "leecher" and not self.banned
+        return self.here and self.port > 0 and self.mode != "leecher" and not self.banned and not self.discredited
 
     @property
     def lacks(self) -> bool:

@@ -53,6 +53,8 @@ class _Flow:
     mark_at: float = 0.0
     mark_bytes: int = 0
     waiting: bool = False
+    stuck_at: float = float("-inf")
+    """When it was last seen to owe only what was taken back."""
 
 
 class Requests:
@@ -109,6 +111,7 @@ class Requests:
             flow.chunk_s = took if not flow.chunk_s else _KEEP * flow.chunk_s + (1 - _KEEP) * took
             flow.last_at = now
             flow.waiting = False
+            flow.stuck_at = float("-inf")
             flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
         return request
 
@@ -165,6 +168,19 @@ class Requests:
                     flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
                     break
                 found.append((request, not flow.waiting))
+        return found
+
+    def stuck(self, now: float) -> list[int]:
+        """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again."""
+        found: list[int] = []
+        for source, flow in self._flows.items():
+            if source == ORIGIN or flow.waiting or not flow.requests:
+                continue
+            limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+            if all(request.cancelled for request in flow.requests.values()) and now >= flow.stuck_at + limit:
+                if flow.stuck_at > float("-inf"):
+                    found.append(source)
+                flow.stuck_at = now
         return found
 
     def _unlist(self, request: Request) -> None:

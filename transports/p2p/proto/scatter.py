@@ -129,15 +129,13 @@ class Scatter:
         for chunk in taker.open:
             del self._under_way[chunk]
             self._set_free(chunk)
-        if taker.counted:
-            held = taker.member.held.flags()
-            self._holders -= held
-            freed = held & (self._holders == 0)
-            freed[list(self._under_way)] = False
-            freed[list(self._damaged)] = False
-            self._free |= freed
-            if freed.any():
-                self._cursor = min(self._cursor, int(freed.argmax()))
+        self._uncount(taker)
+
+    def discredit(self, member_id: int) -> None:
+        """What a member says it holds counts no more; it may still take chunks itself."""
+        taker = self._takers.get(member_id)
+        if taker is not None:
+            self._uncount(taker)
 
     def handle_have(self, member: Member, chunks: Iterable[int], now: float) -> bool:
         """A member verified chunks it did not hold before. True if one of them was under way to it."""
@@ -217,6 +215,19 @@ class Scatter:
         return late
 
     # ------------------------------------------------------------------ inside
+
+    def _uncount(self, taker: Taker) -> None:
+        if not taker.counted:
+            return
+        taker.counted = False
+        held = taker.member.held.flags()
+        self._holders -= held
+        freed = held & (self._holders == 0)
+        freed[list(self._under_way)] = False
+        freed[list(self._damaged)] = False
+        self._free |= freed
+        if freed.any():
+            self._cursor = min(self._cursor, int(freed.argmax()))
 
     def _next_taker(self, now: float, passed: set[int]) -> Taker | None:
         able = [taker for taker in self._takers.values() if taker.member.lacks]

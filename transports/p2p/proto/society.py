@@ -76,6 +76,16 @@ class Society:
                 self._out.forget(asking.id, asked.id)
         return True
 
+    def is_forsaken(self, member: Member) -> bool:
+        """Enough members say that it does not give what it holds: LOST_BY of them, or all of its subnet that lack
+        something."""
+        lacking = [
+            other.id
+            for other in self._members.values()
+            if other.subnet == member.subnet and other is not member and other.lacks
+        ]
+        return len(member.lost_by) >= LOST_BY or (bool(lacking) and member.lost_by.issuperset(lacking))
+
     def remove(self, member: Member, *, banned: bool) -> None:
         """A member is gone, or banned: nobody asks it or serves it any more."""
         graph = self._graphs[member.subnet]

@@ -236,6 +236,7 @@ class Swarm:
                 self.picker.set_phase(request.chunk, Phase.FREE)
         if not self.has_origin:
             self._assigned.handle_no_origin(now)
+        blamed.update(self.requests.stuck(now))
         for peer in blamed:
             if self.standing.blame(peer, now):
                 self._slow.append(peer)

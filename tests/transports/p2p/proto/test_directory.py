@@ -311,6 +311,24 @@ def test_who_is_lost_is_replaced() -> None:
     assert swarm.directory.counts["peers_lost"] == 1
 
 
+def test_a_forged_announcement_keeps_nobody_waiting_when_all_who_lack_say_so() -> None:
+    swarm = Swarm()
+    forger = swarm.join("forger", held=range(CHUNKS))
+    one, two = swarm.join("one"), swarm.join("two")
+    assert swarm.assigned(one) == swarm.assigned(two) == []
+    swarm.directory.handle_lost(one, forger, "does not answer", swarm.now)
+    swarm.run()
+    assert swarm.assigned(one) == []
+    swarm.directory.handle_lost(two, forger, "does not answer", swarm.now)
+    swarm.run()
+    assert swarm.assigned(one)
+    assert swarm.assigned(two)
+    assert swarm.directory.counts["peers_discredited"] == 1
+    assert "peer_discredited" in {name for name, _ in swarm.events}
+    late = swarm.join("late")
+    assert forger not in swarm.met(late)
+
+
 def test_peers_may_go_when_nobody_lacks_anything_and_seeders_stay() -> None:
     swarm = Swarm(chunks=2)
     one, two, seeder = swarm.join("a"), swarm.join("b"), swarm.join("c", mode="seeder", held=[0, 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.requests import ORIGIN, Requests
+from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, Requests
 
 
 def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
@@ -49,3 +49,22 @@ def test_a_source_that_leaves_gives_back_what_it_owed() -> None:
     assert [request.chunk for request in requests.leave(1)] == [6]
     assert requests.count == 0
     assert requests.chunks() == []
+
+
+def test_who_neither_sends_nor_drops_what_was_taken_back_is_named_again_and_again() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    request = requests.add(1, 5, 0.0)
+    assert requests.stuck(100.0) == []  # it may still come
+    request.cancelled = True
+    assert requests.stuck(100.0) == []
+    limit = 4 * FIRST_EXPECTED_S
+    assert requests.stuck(100.0 + limit / 2) == []
+    assert requests.stuck(100.0 + limit) == [1]
+    assert requests.stuck(100.0 + limit) == []
+    requests.handle_waiting(1, True)
+    assert requests.stuck(100.0 + 2 * limit) == []
+    requests.handle_waiting(1, False)
+    assert requests.stuck(100.0 + 2 * limit) == [1]
+    requests.arrived(1, 5, 200.0)
+    assert requests.stuck(300.0) == []

@@ -218,6 +218,21 @@ def test_what_is_needed_is_assigned_whoever_is_said_to_have_it() -> None:
     assert len(scatter.open_of(2)) == NEED_AHEAD_MAX
 
 
+def test_what_only_the_discredited_say_they_have_is_fetched() -> None:
+    liar, other = _member(1, held=range(CHUNKS)), _member(2)
+    scatter = _scatter(liar, other)
+    assert _given(scatter) == {}
+    liar.discredited = True
+    scatter.discredit(1)
+    scatter.discredit(1)
+    assert 2 in _given(scatter)
+    assert scatter.holders(5) == 0
+    _take(scatter, other, 0)
+    assert scatter.holders(0) == 1
+    scatter.remove(1)
+    assert scatter.holders(0) == 1
+
+
 def test_a_chunk_the_origin_cannot_read_is_left_out_for_good() -> None:
     one = _member(1, held=[1])
     scatter = _scatter(one)

@@ -167,3 +167,19 @@ def test_who_lost_a_neighbour_gets_another() -> None:
     met = room.told()[poor.id]
     assert met
     assert not before & {peer.id for peer in met}
+
+
+def test_who_gives_nothing_to_anybody_who_waits_is_forsaken() -> None:
+    room = SocietyRoom()
+    liar, one, two = room.add(1), room.add(2), room.add(3)
+    far = room.add(4, "y")
+    assert not room.society.is_forsaken(liar)
+    liar.lost_by = {one.id}
+    assert not room.society.is_forsaken(liar)
+    two.wanted = ChunkSet.of(4)
+    assert room.society.is_forsaken(liar)  # the other lacks nothing, and one of elsewhere does not ask
+    one.wanted = ChunkSet.of(4)
+    assert not room.society.is_forsaken(liar)
+    liar.lost_by = set(range(50, 50 + LOST_BY))
+    assert room.society.is_forsaken(liar)
+    assert not room.society.is_forsaken(far)
