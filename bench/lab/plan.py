@@ -46,7 +46,7 @@ run of ten seconds do not change a figure."""
 BUCKET_MIN_BYTES = 16_384
 PORT_QUEUE_BYTES = 512 * 1024
 """Buffer of a switch port towards a host: what does not fit is dropped, as in a switch."""
-HOST_QUEUE_BYTES = 4 * 1024 * 1024
+HOST_QUEUE_BYTES = 16 * 1024 * 1024
 """Queue of a host's interface; a socket's send buffer is full before, so that a sender waits and nothing is lost."""
 LOSS_GRAIN = 1_000_000
 ROUTES = ("224.0.0.0/4",)

@@ -69,6 +69,44 @@ def test_a_client_whose_lane_is_dropped_takes_the_next_transport(tmp_path: Path,
         repod.stop()
 
 
+@pytest.mark.parametrize(("ip", "mode"), [(4, "ssm"), (6, "ssm"), (6, "asm")])
+def test_a_firewall_on_the_client_is_told_from_one_on_the_way(tmp_path: Path, ip: int, mode: str) -> None:
+    groups = "ip daddr 224.0.0.0/4" if ip == 4 else "ip6 daddr ff00::/8"
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, ip=ip, mode=mode) as lab:
+        repod = lab.serve()
+        firewall(lab, "c1", f"{groups} udp dport 1-65535 drop", hook="input")
+        lab.rig.block_multicast("c2")
+        own, foreign = lab.client("c1"), lab.client("c2")
+        assert "a firewall here" in own.until("transport-given-up")["message"]
+        assert ("MLD" if ip == 6 else "IGMP") in foreign.until("transport-given-up")["message"]
+        for client in (own, foreign):
+            client.done()
+        repod.stop()
+
+
+@pytest.mark.parametrize(("ttl", "reason"), [(1, "TTL of 1"), (8, "no router forwards")])
+def test_another_subnet_is_told_for_groups_of_ipv6_too(tmp_path: Path, ttl: int, reason: str) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE, subnets=2), tmp_path, ip=6, ttl=ttl) as lab:
+        repod = lab.serve()
+        client = lab.client("c2")
+        assert reason in client.until("transport-given-up")["message"]
+        client.done()
+        repod.stop()
+
+
+def test_a_repository_that_may_not_send_says_so_to_its_operator(tmp_path: Path) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=48 << 20) as lab:
+        lab.rig.set_link("c1", Link(rate_bits_per_s=20e6))
+        repod = lab.serve()
+        firewall(lab, "server", "ip daddr 224.0.0.0/4 udp dport 1-65535 drop")
+        client = lab.client("c1")
+        client.until("transport-given-up")
+        assert "a firewall on this machine refuses it" in lab.sessions()
+        client.process.terminate()
+        client.process.wait()
+        repod.stop()
+
+
 def test_a_client_whose_reports_are_dropped_goes_on_by_other_means(tmp_path: Path) -> None:
     with room_of(room(2, rate_bits_per_s=RATE, loss=0.02), tmp_path, image_bytes=16 << 20) as lab:
         repod = lab.serve()
@@ -274,8 +312,7 @@ def test_the_operator_sees_who_is_slow_and_why(tmp_path: Path) -> None:
             client.until("multicast-probe")
         deadline = time.monotonic() + 10
         while True:
-            words = ("sessions", lab.repository, "--url", f"https://{lab.rig.topology.address('server')}:8717")
-            table = lab.repod_command(*words, host="server")
+            table = lab.sessions()
             if "loses packets" in table or "are lost" in table:
                 break
             assert time.monotonic() < deadline, table

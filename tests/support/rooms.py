@@ -152,6 +152,11 @@ class Room:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def sessions(self) -> str:
+        """What `repod sessions` shows."""
+        url = f"https://{self.rig.topology.address('server')}:{PORT}"
+        return self.repod_command("sessions", self.repository, "--url", url, host="server")
+
     def serve(self, host: str = "server", *, repository: Path | None = None, port: int = PORT, **env: str) -> Repod:
         """Start `repod serve` on a host."""
         self._count += 1

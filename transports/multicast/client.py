@@ -62,10 +62,9 @@ class MulticastClient:
     async def _fetch(
         self, offer: CastOffer, session_id: SessionId, key: bytes, want: WantMap, arena: Arena
     ) -> AsyncIterator[MulticastIncoming]:
-        multicast_before = multicast_packets()
         lane = await self._connect(offer, session_id, key)
         try:
-            incoming = self._join(offer, lane, key, want, arena, multicast_before)
+            incoming = self._join(offer, lane, key, want, arena)
         except LocalError as error:
             # What is wrong is on this machine, but a transport that does not need the group may still work.
             await lane.close()
@@ -100,9 +99,7 @@ class MulticastClient:
             raise
         return lane
 
-    def _join(
-        self, offer: CastOffer, lane: MemberLane, key: bytes, want: WantMap, arena: Arena, multicast_before: int
-    ) -> MulticastIncoming:
+    def _join(self, offer: CastOffer, lane: MemberLane, key: bytes, want: WantMap, arena: Arena) -> MulticastIncoming:
         """Socket and machine of one membership. Raises LocalError."""
         interface = self._interface(offer)
         group = Group(
@@ -135,7 +132,7 @@ class MulticastClient:
             want=want,
             arena=arena,
             on_event=self._context.on_event,
-            multicast_before=multicast_before,
+            multicast_before=multicast_packets(interface=interface.name, ipv6=":" in group.address),
         )
 
     def _early(self, group: Group, interface: Interface) -> GroupReceiver | None:

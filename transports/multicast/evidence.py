@@ -39,9 +39,15 @@ def interface_towards(address: str) -> str | None:
     return None
 
 
-def multicast_packets() -> int:
-    """Multicast packets this host (or namespace) has taken in so far, before any filter of its own looked at them."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
+def multicast_packets(*, interface: str = "", ipv6: bool = False) -> int:
+    """Multicast packets this host (or namespace) has taken in so far, before any filter of its own looked at them.
+
+    Those of IPv6 are counted for each interface, those of IPv4 for all together.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError, KeyError):
+        if ipv6:
+            table = (_PROC / "dev_snmp6" / interface).read_text(encoding="ascii")
+            return int(dict(line.split() for line in table.splitlines())["Ip6InMcastPkts"])
         lines = [line.split() for line in (_PROC / "netstat").read_text(encoding="ascii").splitlines()]
         names, values = (words for words in lines if words and words[0] == "IpExt:")
         return int(values[names.index("InMcastPkts")])
@@ -78,7 +84,7 @@ def gather(
         route_interface=interface_towards(source),
         reverse_path_filter=_number(Path(f"/proc/sys/net/ipv4/conf/{interface}/rp_filter")),
         igmp_version=_igmp_version(interface),
-        multicast_packets=max(0, multicast_packets() - multicast_before),
+        multicast_packets=max(0, multicast_packets(interface=interface, ipv6=":" in group) - multicast_before),
         foreign_packets=forged,
         probes_sent=probes_sent,
         probes_received=probes_received,
@@ -86,12 +92,27 @@ def gather(
 
 
 def _same_subnet(interface: str, address: str | None, source: str) -> bool:
-    if address is None or ":" in source:
+    if address is None:
         return True
+    if ":" in source:
+        return _same_subnet6(interface, ipaddress.IPv6Address(source))
     with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         answer = fcntl.ioctl(probe.fileno(), _SIOCGIFNETMASK, struct.pack("16s24x", interface.encode()[:15]))
         mask = socket.inet_ntoa(answer[20:24])
         return ipaddress.ip_address(source) in ipaddress.ip_network(f"{address}/{mask}", strict=False)
+    return True
+
+
+def _same_subnet6(interface: str, source: ipaddress.IPv6Address) -> bool:
+    """From if_inet6: address, index, prefix length in hexadecimal, scope, flags, name."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = (_PROC / "if_inet6").read_text(encoding="ascii").splitlines()
+        networks = [
+            ipaddress.IPv6Network((int(words[0], 16), int(words[2], 16)), strict=False)
+            for words in (line.split() for line in lines)
+            if len(words) == 6 and words[5] == interface
+        ]
+        return not networks or any(source in network for network in networks)
     return True
 
 

@@ -116,6 +116,7 @@ class MulticastIncoming:
         )
         self._health_at = 0.0
         self._waiting = ""
+        self._waiting_news: object = None
 
     def begin(self) -> None:
         """Join: from now on things arrive."""
@@ -259,7 +260,9 @@ class MulticastIncoming:
     def _hear_waiting(self, message: Waiting) -> None:
         self._membership.handle_waiting(time.monotonic())
         self._waiting = message.text
-        self._on_event("waiting", {"transport": SOURCE, "message": f"the cast has not begun: {self._waiting}"})
+        if message.news != self._waiting_news:
+            self._waiting_news = message.news
+            self._on_event("waiting", {"transport": SOURCE, "message": f"the cast has not begun: {self._waiting}"})
 
     def _hear_change(self, message: LaneChange) -> None:
         if message.lane == "unicast":

@@ -61,6 +61,8 @@ class MulticastServer:
         self._counts: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._epochs: Counter[bytes] = Counter()
+        self._troubles: dict[bytes, str] = {}
+        """Why the network takes no packets of a cast now, by root of the image."""
         self._port = 0
 
     # ------------------------------------------------------------------ repod's side
@@ -119,6 +121,10 @@ class MulticastServer:
         if casting is not None and not casting.sender.running:
             self._retire(session.manifest.root, "its thread ended")
             casting = None
+        elif casting is not None and not casting.seats and (options.start or not self._settings.start.at_once):
+            # It only lingers. Another room comes, whose start is to be waited for, and whose wishes are others.
+            self._retire(session.manifest.root, "another room begins")
+            casting = None
         if casting is None:
             casting = self._casts[session.manifest.root] = self._make(session, options)
         seat = casting.seat(session, options)
@@ -145,7 +151,10 @@ class MulticastServer:
     def session_state(self, session_id: SessionId) -> Mapping[str, Any]:
         """See ServerTransport."""
         casting, seat = self._seats.get(session_id, (None, None))
-        return {} if casting is None or seat is None else casting.state(seat)
+        if casting is None or seat is None:
+            return {}
+        trouble = self._troubles.get(seat.session.manifest.root)
+        return {**casting.state(seat), **({"reason": trouble} if trouble else {})}
 
     def counters(self) -> Mapping[str, float]:
         """See ServerTransport."""
@@ -202,13 +211,14 @@ class MulticastServer:
 
     def _retire(self, root: bytes, reason: str, *, retry: bool = True) -> None:
         casting = self._casts.pop(root)
+        self._troubles.pop(root, None)
+        self._groups.release(casting.endpoint)
         for session_id in casting.seats:
             self._seats.pop(session_id, None)
         self._later(self._end(casting, reason, retry=retry))
 
     async def _end(self, casting: Casting, reason: str, *, retry: bool) -> None:
         await casting.close(reason, retry=retry)
-        self._groups.release(casting.endpoint)
         self._ended.update(_totals(casting))
         self._context.on_event("cast_ended", {"cast": casting.cast_id, "reason": reason})
 
@@ -222,7 +232,7 @@ class MulticastServer:
                 if not casting.seats and now - casting.empty_since >= self._settings.linger_s:
                     self._retire(root, "nobody needs it any more")
                 elif not casting.sender.running or casting.cast.exhausted:
-                    self._retire(root, "its thread ended" if casting.cast.exhausted else "its numbers are used up")
+                    self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
                 else:
                     with contextlib.suppress(BusyError):  # the thread has just ended: the next tick retires it
                         await casting.tick()
@@ -241,7 +251,11 @@ class MulticastServer:
             if casting is not None:
                 casting.handle_verdict(Verdict(**fields))
             return
-        if name == "chunk_unreadable":
+        if name == "sending_failed":
+            self._troubles[root] = str(fields["reason"])
+        elif name == "sending_again":
+            self._troubles.pop(root, None)
+        elif name == "chunk_unreadable":
             if fields["chunk"] < 0:
                 return
             if casting is not None:

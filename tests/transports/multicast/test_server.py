@@ -103,6 +103,40 @@ async def test_the_option_string_is_a_wish_and_a_mistake_in_it_an_error() -> Non
     more.close()
 
 
+async def test_a_cast_that_only_lingers_makes_way_for_another_room_and_its_wishes() -> None:
+    manifest, store, _ = sample_image()
+    wish = "9002:full-duplex:239.194.17.36:{}M:{}:60"
+    async with running() as server:
+        first = server.open_session(_session(manifest, store, "s1", wish.format(70, 0))).parameters
+        server.close_session(SessionId("s1"), "done")
+        second = server.open_session(_session(manifest, store, "s2", wish.format(20, 5))).parameters
+        assert second["cast"] != first["cast"] or second["epoch"] != first["epoch"]
+        assert (second["group"], second["group_port"]) == ("239.194.17.36", 9002)
+        # while somebody is there, what others wish changes nothing
+        third = server.open_session(_session(manifest, store, "s3", wish.format(50, 0))).parameters
+        assert (third["cast"], third["epoch"]) == (second["cast"], second["epoch"])
+        other, more, _ = sample_image(seed=2)
+        taken = server.open_session(_session(other, more, "s4", wish.format(20, 5))).parameters
+        assert (taken["group"], taken["group_port"]) != ("239.194.17.36", 9002)  # the first's end released nothing
+    store.close()
+    more.close()
+
+
+async def test_where_rooms_are_waited_for_a_lingering_cast_is_not_taken_for_begun() -> None:
+    manifest, store, _ = sample_image()
+    async with running(start_clients=2) as server:
+        first = server.open_session(_session(manifest, store, "s1")).parameters
+        assert server.open_session(_session(manifest, store, "s2")).parameters["epoch"] == first["epoch"]
+        for name in ("s1", "s2"):
+            server.close_session(SessionId(name), "done")
+        assert server.open_session(_session(manifest, store, "s3")).parameters["epoch"] == first["epoch"] + 1
+    async with running() as server:
+        first = server.open_session(_session(manifest, store, "s1")).parameters
+        server.close_session(SessionId("s1"), "done")
+        assert server.open_session(_session(manifest, store, "s2")).parameters["epoch"] == first["epoch"]
+    store.close()
+
+
 async def test_limits_are_refusals_that_are_counted() -> None:
     manifest, store, _ = sample_image()
     other, more, _ = sample_image(seed=2)

@@ -33,7 +33,7 @@ class Evidence:
     igmp_version: int = 3
     """What the kernel speaks on the interface; below 3 because it heard an old querier."""
     multicast_packets: int = 0
-    """Multicast packets that came to this machine (any interface) while the probes were awaited."""
+    """Multicast packets that came to this machine (of IPv4 on any interface) while the probes were awaited."""
     foreign_packets: int = 0
     """Packets to the group whose authenticator does not hold."""
     probes_sent: int = 16
@@ -123,12 +123,13 @@ def _other_subnet(found: Evidence) -> Reason | None:
 
 
 def _switch(found: Evidence) -> Reason:
+    protocol = "MLD" if ":" in found.group else "IGMP"
     return Reason(
         text=(
-            f"nothing of {found.group} comes in on {found.interface}: most likely a switch that snoops IGMP "
+            f"nothing of {found.group} comes in on {found.interface}: most likely a switch that snoops {protocol} "
             "without a querier, or a filter between here and the repository"
         ),
-        hint="turn an IGMP querier on in this network (or snooping off); check --interface on both sides",
+        hint=f"turn an {protocol} querier on in this network (or snooping off); check --interface on both sides",
     )
 
 

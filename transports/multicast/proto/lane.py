@@ -118,6 +118,11 @@ class Waiting(_Message, frozen=True, kw_only=True, array_like=True, tag="waiting
             parts.append(f"at most {self.starts_in_s:.0f} s more")
         return "; ".join(parts) or "waiting for its time"
 
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What is worth telling again when it changes: who is there, and every ten seconds how long it takes."""
+        return self.members, self.needed, None if self.starts_in_s is None else -(-self.starts_in_s // 10)
+
 
 class LaneChange(_Message, frozen=True, kw_only=True, array_like=True, tag="lane"):
     """Server: you are served in another way from now on: `multicast`, `late` or `unicast`, and why."""

@@ -105,7 +105,7 @@ class StartGate:
             parts.append(f"at most {left:.0f} s more")
         if policy.time_of_day_s is not None:
             minutes = int(policy.time_of_day_s) // 60
-            parts.append(f"or until {minutes // 60:02d}:{minutes % 60:02d}")
+            parts.append(f"{'or ' if parts else ''}until {minutes // 60:02d}:{minutes % 60:02d}")
         return "waiting: " + ", ".join(parts)
 
 

@@ -49,6 +49,13 @@ def test_a_time_of_day_opens_even_over_midnight() -> None:
     assert gate.poll_open(61, wall_s=60, members=1)
 
 
+def test_what_is_waited_for_is_said_in_words() -> None:
+    alone = StartGate(StartPolicy(time_of_day_s=81_000.0), wall_s=0)
+    assert alone.reason(0, members=2) == "waiting: until 22:30"
+    both = StartGate(StartPolicy(clients=3, time_of_day_s=81_000.0), wall_s=0)
+    assert both.reason(0, members=2) == "waiting: 2 of 3 clients, or until 22:30"
+
+
 def test_a_clock_set_back_does_not_open() -> None:
     gate = StartGate(StartPolicy(time_of_day_s=36_000.0), wall_s=40_000)
     assert not gate.poll_open(0, wall_s=30_000, members=1)
