@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from core.errors import UsageError
 from core.startup import settle, unwind
 
 __all__ = ["main"]
@@ -18,11 +19,18 @@ def main() -> None:
     from client.app import app
     from core.cli import run
 
-    code = run(app)
+    code = run(app, on_usage=_tell_usage if "--json" in sys.argv else None)
     if begun is not None:
         begun.close()
     unwind()
     sys.exit(code)
+
+
+def _tell_usage(error: UsageError) -> None:
+    """Programs read the reason where they read everything else."""
+    from client.events import JsonReporter, error_fields
+
+    JsonReporter().event("error", error_fields(error))
 
 
 if __name__ == "__main__":

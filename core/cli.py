@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -48,8 +49,12 @@ def debugging() -> bool:
     return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
 
 
-def run(app: typer.Typer, args: list[str] | None = None) -> int:
+def run(
+    app: typer.Typer, args: list[str] | None = None, *, on_usage: Callable[[UsageError], None] | None = None
+) -> int:
     """Run `app` and return the exit code; what went wrong is on standard error as `error: …` and `hint: …`.
+
+    `on_usage` hears of a command line that was wrong before any command began, and so could tell of it itself.
 
     Wrong usage ends with 1 (FORMAT of OpenGnsys), an OgcastError with its own code, an interruption with 130,
     anything unforeseen with 40.
@@ -66,7 +71,7 @@ def run(app: typer.Typer, args: list[str] | None = None) -> int:
     except BrokenPipeError:
         return _close_broken_pipe()
     except _CLICK_ERROR as error:
-        return _report_usage(error)
+        return _report_usage(error, on_usage)
     except BaseExceptionGroup as group:
         return _report(_first(group))
     except Exception as error:
@@ -92,7 +97,7 @@ def _report(error: BaseException) -> int:
     return OgcastError.exit_code
 
 
-def _report_usage(error: Exception) -> int:
+def _report_usage(error: Exception, on_usage: Callable[[UsageError], None] | None) -> int:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "the command"
     format_message = getattr(error, "format_message", error.__str__)
@@ -100,9 +105,13 @@ def _report_usage(error: Exception) -> int:
     # "no command given" comes with the whole help as its message, which is what the person needs
     if type(error).__name__ == "NoArgsIsHelpError":
         _say(message)
+        told = UsageError("no command given", hint=f"'{command} --help' shows them")
     else:
         hint = _misplaced(error, context) or f"'{command} --help' shows the options and examples"
-        _say(f"error: {message[:1].lower()}{message[1:]}", hint)
+        told = UsageError(f"{message[:1].lower()}{message[1:]}", hint=hint)
+        _say(f"error: {told}", told.hint)
+    if on_usage is not None:
+        on_usage(told)
     return UsageError.exit_code
 
 

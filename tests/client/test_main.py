@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+
+import pytest
 
 
 def test_the_module_runs_as_a_program() -> None:
@@ -14,3 +17,15 @@ def test_errors_become_a_line_a_hint_and_a_code() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["restore", "a"], "missing argument"), (["fly"], "no such command"), ([], "missing command")],
+)
+def test_a_wrong_command_line_is_an_event_too(arguments: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "client", "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    event = json.loads(done.stdout)
+    assert (done.returncode, event["event"], event["code"]) == (1, "error", 1)
+    assert words in event["message"]

@@ -50,3 +50,14 @@ def test_every_exit_code_is_documented() -> None:
     section = PAGE.partition("## Exit codes")[2].partition("\n## ")[0]
     listed = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE) for code in row.split(",")}
     assert listed == codes | {0, 130}
+
+
+def test_every_event_of_ogcast_is_documented() -> None:
+    page = (ROOT / "docs" / "client.md").read_text().partition("## Events of")[2]
+    rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \|", page, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    halves = [*(ROOT / "client").rglob("*.py"), *(ROOT / "transports").glob("*/client.py")]
+    halves += [*(ROOT / "transports").glob("*/incoming.py"), *(ROOT / "transports" / "p2p").glob("giving.py")]
+    told = {name for path in halves for name in re.findall(r"(?:\bevent|_event)\(\s*\"([a-z-]+)\"", path.read_text())}
+    assert len(told) > 15
+    assert told <= listed
