@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from core.config import Loaded, load, setting
+from core.config import Loaded, load, render, setting, toml_value
 from images.defaults import CHUNK_SIZE_DEFAULT, ZSTD_LEVEL_DEFAULT
 from repod.layout import Layout
+from transports.registry import settings_of, specs
 
-__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "Torrents", "load_settings"]
+__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "Torrents", "load_settings", "render_settings"]
 
 DEFAULT_PORT = 8717
 ENV_PREFIX = "REPOD_"
@@ -110,3 +112,19 @@ def load_settings(layout: Layout, *, flags: Mapping[str, object] | None = None) 
     """Settings of one repository. Raises UsageError naming file and key."""
     file: Path | None = layout.settings if layout.settings.exists() else None
     return load(Settings, file=file, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags)
+
+
+def render_settings(loaded: Loaded[Settings]) -> str:
+    """Every value and where it came from, those of the installed transports too, as TOML with comments."""
+    lines = [render(loaded).rstrip("\n")]
+    for name, spec in specs().items():
+        if (kind := settings_of(spec)) is None:
+            continue
+        given = loaded.value.transports.get(name, {})
+        defaults = {field.name: getattr(kind(), field.name) for field in dataclasses.fields(kind)}
+        keys = {"enabled": True} | defaults | dict(given)
+        lines += ["", f"[transports.{name}]"]
+        for key, value in keys.items():
+            origin = loaded.origins["transports"] if key in given else "default"
+            lines.append(f"{key} = {toml_value(value)}  # {origin}")
+    return "\n".join(lines) + "\n"

@@ -21,10 +21,15 @@ Examples:
   ogcast --config client.toml cache rm classroom@2
 """
 
+
+def _help(text: str, example: str) -> str:
+    return f"{text}\n\n\b\nExample:\n  ogcast --config client.toml {example}"
+
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=HELP)
 
 
-@app.command("ls", help="List the images of the CACHE.")
+@app.command("ls", help=_help("List the images of the CACHE.", "cache ls --cache /mnt/cache"))
 def list_images(context: typer.Context, cache: CacheOption = None) -> None:
     """List."""
     given: Options = context.obj
@@ -37,7 +42,9 @@ def list_images(context: typer.Context, cache: CacheOption = None) -> None:
     execute(given, main)
 
 
-@app.command("verify", help="Hash every chunk of the CACHE and name what is damaged.")
+@app.command(
+    "verify", help=_help("Hash every chunk of the CACHE and name what is damaged.", "cache verify classroom --mend")
+)
 def verify(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this image.")] = None,
@@ -55,7 +62,7 @@ def verify(
     execute(given, main)
 
 
-@app.command("rm", help="Take an image out of the CACHE; `gc` frees its room.")
+@app.command("rm", help=_help("Take an image out of the CACHE; `gc` frees its room.", "cache rm classroom@2"))
 def remove(context: typer.Context, name: ImageArgument, cache: CacheOption = None) -> None:
     """Remove."""
     given: Options = context.obj
@@ -68,7 +75,7 @@ def remove(context: typer.Context, name: ImageArgument, cache: CacheOption = Non
     execute(given, main)
 
 
-@app.command("gc", help="Free the room of chunks that no image of the CACHE uses.")
+@app.command("gc", help=_help("Free the room of chunks that no image of the CACHE uses.", "cache gc --dry-run"))
 def collect(
     context: typer.Context,
     cache: CacheOption = None,

@@ -23,7 +23,8 @@ __all__ = [
 
 
 METHOD_HELP = (
-    "PROTOCOL-DIRECT or PROTOCOL-CACHE: where the chunks go, or come from. "
+    "PROTOCOL-DIRECT or PROTOCOL-CACHE: where the chunks go, or come from; the protocol is UNICAST, MULTICAST or "
+    "TORRENT, or that of another installed transport. "
     "Default: UNICAST-DIRECT for restore, UNICAST-CACHE for update-cache and deploy."
 )
 CACHE_HELP = (

@@ -16,6 +16,11 @@ HELP = """Serve images of the repository to a subnet of their own, where groups 
 
 Fetches NAME… once, serves them on this machine with `repod serve`, and keeps them up to date. Clients of the subnet
 use STORE/client.toml, which this command writes; nothing else changes for them.
+
+\b
+Examples:
+  ogcast --config client.toml relay classroom --store /srv/relay
+  ogcast --config client.toml relay classroom win10 --store /srv/relay --serve-interface eth1
 """
 
 

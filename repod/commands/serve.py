@@ -36,16 +36,15 @@ def serve(
       repod serve /srv/images --host 10.0.0.5 --port 9000
       repod serve /srv/images --print-config
     """
-    from core.config import render
     from repod.layout import Layout
-    from repod.settings import load_settings
+    from repod.settings import load_settings, render_settings
 
     flags = {"host": host, "port": port, "interface": interface, "advertise": advertise, "log_level": log_level}
     layout = Layout(root)
     layout.check()
     loaded = load_settings(layout, flags=flags)
     if print_config:
-        typer.echo(render(loaded), nl=False)
+        typer.echo(render_settings(loaded), nl=False)
         return
 
     import asyncio

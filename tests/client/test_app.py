@@ -9,16 +9,20 @@ from client.app import app
 from core.cli import run
 
 
-@pytest.mark.parametrize("command", [[], ["restore"], ["update-cache"], ["deploy"], ["capture"]])
+@pytest.mark.parametrize("command", [[], ["restore"], ["update-cache"], ["deploy"], ["capture"], ["relay"]])
 def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, [*command, "--help"]) == 0
-    assert "Usage" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Usage" in said
+    assert "  ogcast --config client.toml " in said
 
 
 @pytest.mark.parametrize("verb", ["ls", "verify", "rm", "gc"])
 def test_every_cache_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, ["cache", verb, "--help"]) == 0
-    assert "Usage" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Usage" in said
+    assert f"  ogcast --config client.toml cache {verb}" in said
 
 
 @pytest.mark.parametrize("option", ["--json", "--config", "--repo"])

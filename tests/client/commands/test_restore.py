@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from client.app import app
+from client.sinks.file import FileSink
+from core.cli import run
 from core.ids import ImageRef
 from images.extents import Extents
 from images.repository import Repository
@@ -47,6 +50,34 @@ def test_zero_becomes_zero_and_skip_is_left_alone_in_an_old_file(room: Room, tmp
     before = _dirty(target, IMAGE_SIZE + MIB)
     assert room.ogcast("restore", "room1", target).code == 0
     assert target.read_bytes() == room.image.expected_on(before[:IMAGE_SIZE]) + before[IMAGE_SIZE:]
+
+
+@pytest.mark.parametrize("mode", ["sample", "full"])
+def test_what_does_not_read_back_is_an_error_and_is_written_again(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A disk that loses a write: one chunk is other bytes once everything was synced."""
+    with Repository.open(room.root) as repository, repository.writer(purpose="test") as writer:
+        image = make_image(writer, Extents.all_data(20 * 65536), name=f"lost-{mode}")
+        repository.publish(image.manifest, sign=room.key(), writer=writer)
+    target = tmp_path / "disk.img"
+    flush = FileSink.flush
+
+    def lose(sink: FileSink) -> None:
+        flush(sink)
+        with target.open("r+b") as file:
+            file.seek(7 * 65536 + 100)
+            file.write(b"lost")
+
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    monkeypatch.setattr(FileSink, "flush", lose)
+    command = ["restore", f"lost-{mode}", str(target), "--verify", mode]
+    assert run(app, ["--config", str(room.config), "--repo", room.url, "--json", *command]) == 53
+    monkeypatch.undo()
+    again = room.ogcast(*command)
+    assert again.code == 0, again.errors
+    assert again.last["chunks_fetched"] == 1
+    assert target.read_bytes() == image.content
 
 
 @pytest.mark.root

@@ -205,6 +205,16 @@ def test_print_config_shows_origins_and_starts_nothing(layout) -> None:
     assert "level = 7  # environment (REPOD_LEVEL)" in out
 
 
+def test_print_config_shows_the_tables_of_transports_too(layout) -> None:
+    layout.settings.write_text("[transports.unicast]\nlanes_at_once = 3\n[transports.p2p]\nenabled = false\n")
+    process = start(layout, "--print-config")
+    out, _ = process.communicate(timeout=20)
+    assert f"lanes_at_once = 3  # {layout.settings}" in out
+    shown = tomllib.loads(out)["transports"]
+    assert (shown["unicast"]["max_lanes"], shown["p2p"]["enabled"], shown["unicast"]["enabled"]) == (1024, False, True)
+    assert shown["multicast"]["mode"] == "ssm"
+
+
 def test_memory_stays_bounded_whatever_clients_ask(layout, publish) -> None:
     publish("win", bytes(65536) + b"x" * 3_000_000)
     with serving(layout, "--port", "0") as (process, match):
