@@ -15,8 +15,8 @@ __all__ = ["Certificate", "make_certificate", "server_context", "validity_troubl
 
 VALIDITY = datetime.timedelta(days=3650)
 """Long, because a pin is renewed by hand on every client; the pin, not the date, is what is trusted."""
-CLOCK_SKEW = datetime.timedelta(days=7)
-"""Netbooted clients often have a wrong clock."""
+VALID_FROM = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+"""Netbooted clients often have a wrong clock, and one without a battery begins at a date before every repository's."""
 EXPIRES_SOON = datetime.timedelta(days=60)
 """A new certificate has to reach every client: this long before the end repod begins to say so."""
 COMMON_NAME_MAX_CHARS = 64
@@ -58,7 +58,7 @@ def make_certificate(names: Sequence[str], *, now: datetime.datetime) -> Certifi
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_before(VALID_FROM)
         .not_valid_after(now + VALIDITY)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -35,13 +35,19 @@ def test_a_long_name_is_cut_in_the_common_name_only() -> None:
 
 @pytest.mark.parametrize(
     ("days", "told"),
-    [(-8, "valid from"), (-6, None), (0, None), (3580, None), (3600, "expires on"), (3651, "expired on")],
+    [(-366, None), (-9000, None), (0, None), (3580, None), (3600, "expires on"), (3651, "expired on")],
 )
 def test_dates_that_clients_will_mind_are_told(tmp_path, days: int, told: str | None) -> None:
     assert VALIDITY.days == 3650
     (tmp_path / "crt").write_bytes(make_certificate(["a"], now=NOW).certificate)
     found = validity_trouble(tmp_path / "crt", now=NOW + datetime.timedelta(days=days))
     assert found is None if told is None else told in (found or "")
+
+
+def test_a_certificate_from_elsewhere_that_begins_later_is_told(tmp_path) -> None:
+    (tmp_path / "crt").write_bytes(make_certificate(["a"], now=NOW).certificate)
+    early = datetime.datetime(1969, 12, 31, tzinfo=datetime.UTC)
+    assert "valid from" in (validity_trouble(tmp_path / "crt", now=early) or "")
 
 
 def test_dates_of_what_is_no_certificate_are_an_error(tmp_path) -> None:
