@@ -31,7 +31,9 @@ class Certificate:
     certificate: bytes
 
 
-def make_certificate(names: Sequence[str], *, now: datetime.datetime) -> Certificate:
+def make_certificate(
+    names: Sequence[str], *, now: datetime.datetime, valid_from: datetime.datetime = VALID_FROM
+) -> Certificate:
     """A P-256 key and a certificate for `names` (host names or addresses), the first being the common name.
 
     Raises UsageError for what is neither.
@@ -58,7 +60,7 @@ def make_certificate(names: Sequence[str], *, now: datetime.datetime) -> Certifi
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(VALID_FROM)
+        .not_valid_before(valid_from)
         .not_valid_after(now + VALIDITY)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -38,7 +38,8 @@ def handshake(folder: Path, served: Certificate, pinned: Certificate) -> Excepti
     [(-3700, "has expired by the clock of this machine", "new certificate"), (30, "is not valid yet", "set the clock")],
 )
 def test_dates_are_told_as_dates(tmp_path: Path, days: int, words: str, hint: str) -> None:
-    made = make_certificate(["h"], now=NOW + datetime.timedelta(days=days))
+    then = NOW + datetime.timedelta(days=days)
+    made = make_certificate(["h"], now=then, valid_from=then)
     error = handshake(tmp_path, made, made)
     assert error is not None
     told = pin_error(error, "https://h:1", now=NOW)
