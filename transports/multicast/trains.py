@@ -67,4 +67,6 @@ class TrainBuilder:
             original = symbols < len(rows)
             payload[mine[original]] = rows[symbols[original]]
             if not original.all():
-                payload[mine[~original]] = self._code.encode(rows, symbols[~original].tolist())
+                # round and round: where the parity ends, the same one may come twice in a train
+                parity, back = np.unique(symbols[~original], return_inverse=True)
+                payload[mine[~original]] = self._code.encode(rows, parity.tolist())[back]

@@ -74,6 +74,12 @@ def test_repairs_are_parity_and_originals_again(trains: TrainBuilder, frame: NDA
         assert row[HEADER_BYTES:-TAG_BYTES].tobytes() == expected.tobytes()
 
 
+def test_a_train_may_hold_a_parity_twice(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
+    train = rows_of(trains.build(burst([1, 1, 1], [255, 140, 255], first_row=None), frame))
+    payloads = [row[HEADER_BYTES:-TAG_BYTES].tobytes() for row in train]
+    assert payloads[0] == payloads[2] == CauchyCode().encode(frame[1 :: LAYOUT.blocks], [255])[0].tobytes()
+
+
 def test_control_packets_carry_their_tag(trains: TrainBuilder) -> None:
     probe = Probe(cast_id=7, sequence=9, number=1, left=3)
     packet = trains.control(Control(sequence=9, data=probe.encode()))

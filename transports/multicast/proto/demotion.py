@@ -32,6 +32,8 @@ FEW_PACKETS = 1000
 COMMON_LOSS = 0.06
 """Where even the best quarter loses this much the fault is one of all: the rate is to follow, and nobody is judged by
 what is repaired meanwhile, and for COST_S after it."""
+GRACE_S = 5.0
+"""Who joins misses something at first, all the more if it joins while its program still starts; that is not counted."""
 RETURN_S = 20.0
 EVERY_S = 0.1
 
@@ -53,12 +55,13 @@ class Demotion:
         self._next = now
         self._common_until = now
         self._since: dict[int, tuple[float, int, int]] = {}
+        self._excused_until: dict[int, float] = {}
         self._late_since: dict[int, float] = {}
         self._moved_at: dict[int, float] = {}
 
     def forget(self, member_id: int) -> None:
         """The member left."""
-        for table in (self._since, self._late_since, self._moved_at):
+        for table in (self._since, self._excused_until, self._late_since, self._moved_at):
             table.pop(member_id, None)
 
     def poll(self, members: Members, packets_sent: int, now: float) -> list[Verdict]:
@@ -96,6 +99,8 @@ class Demotion:
 
     def _cost(self, member: Member, packets_sent: int, now: float) -> float:
         """What share of the packets was for this member alone, since it is looked at."""
+        if now < self._excused_until.setdefault(member.id, now + GRACE_S):
+            self._since[member.id] = (now, packets_sent, member.sole_packets)
         _, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
         return (member.sole_packets - sole) / max(FEW_PACKETS, packets_sent - sent)
 
