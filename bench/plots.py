@@ -93,6 +93,14 @@ def _room(axes: Any, result: Result) -> None:
     axes.legend(frameon=False)
 
 
+def _bars(axes: Any, result: Result) -> None:
+    """One bar for each row with a ratio."""
+    rows = [row for row in result.rows if "ratio" in row.figures]
+    axes.bar([row.label.rpartition(": ")[2] for row in rows], _numbers(rows, "ratio"), 0.6)
+    axes.axhline(1, color="black", linestyle="--", linewidth=0.8)
+    axes.set_ylabel("seconds over what the wire needs")
+
+
 def _numbers(rows: Sequence[ResultRow], title: str) -> list[float]:
     values = [row.figures.get(title) for row in rows]
     return [float(value) if isinstance(value, int | float) else float("nan") for value in values]
@@ -103,5 +111,8 @@ PLOTS: dict[str, Callable[[Any, Result], None]] = {
     "multicast-wire": _wire,
     "multicast-room": _room,
     "multicast-gigabit": _room,
+    "p2p-room": _bars,
+    "p2p-gigabit": _bars,
+    "p2p-scale": _scale,
 }
 """What is drawn of which scenario."""

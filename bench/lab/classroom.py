@@ -151,12 +151,19 @@ class Classroom:
 
     @contextlib.contextmanager
     def open(
-        self, rig: Rig, *, multicast: Mapping[str, object], server: str = "server", advertise: str = ""
+        self,
+        rig: Rig,
+        *,
+        multicast: Mapping[str, object] | None = None,
+        server: str = "server",
+        advertise: str = "",
+        change: Callable[[str], str] = str,
     ) -> Iterator[Lesson]:
-        """`repod serve` in the host `server` while the block runs; `multicast` is the table of its settings, if any."""
-        table = "".join(f"{key} = {toml_value(value)}\n" for key, value in multicast.items())
+        """`repod serve` in the host `server` while the block runs; `multicast` is the table of its settings, if any;
+        `change` is given the text of its repod.toml and returns another."""
+        table = "".join(f"{key} = {toml_value(value)}\n" for key, value in (multicast or {}).items())
         settings = f"{self._settings}\n[transports.multicast]\n{table}" if table else self._settings
-        (self.site.repository / "repod.toml").write_text(settings)
+        (self.site.repository / "repod.toml").write_text(change(settings))
         options = ["--interface", INTERFACE, *(["--advertise", advertise] if advertise else [])]
         address = rig.topology.address(server)
         with self.site.serve(
@@ -178,6 +185,7 @@ class Lesson:
     _targets: dict[str, Path | None] = field(default_factory=dict)
     _pids: dict[str, int] = field(default_factory=dict)
     _on_start: Callable[[str, int], None] | None = None
+    _modules: Mapping[str, str] = field(default_factory=dict)
 
     def fetch(
         self,
@@ -190,6 +198,7 @@ class Lesson:
         plans: Sequence[tuple[float, Callable[[], object]]] = (),
         sample: Callable[[float], None] | None = None,
         on_start: Callable[[str, int], None] | None = None,
+        modules: Mapping[str, str] | None = None,
     ) -> Transfer:
         """Start `ogcast restore` in all `hosts` at once and wait for the last.
 
@@ -197,8 +206,9 @@ class Lesson:
         afterwards; without, nothing is kept.
         `targets` names other targets for some hosts. `plans` happen at their times; a client started by one (see
         `start`) belongs to the transfer. `on_start` is told host and process id of each client.
+        `modules` names what runs in place of `client` in some hosts.
         """
-        self._on_start = on_start
+        self._on_start, self._modules = on_start, modules or {}
         before, cpu = self.rig.counters(), tree_cpu_s(self.daemon.pid)
         if keep:
             late = [host.name for host in self.rig.topology.hosts if plans and host.name.startswith("c")]
@@ -222,6 +232,7 @@ class Lesson:
         place = target or (self._target(host) if keep else None)
         self._targets[host] = place
         words = self.room.site.ogcast(self.daemon, "restore", NAME, place or NOTHING, "--method", method)
+        words[words.index("-m") + 1] = self._modules.get(host, "client")
         config = words.index("--config") + 1
         words[config] = str(self._config(host, self.settings or Path(words[config])))
         with self._events(host).open("wb") as out, self._messages(host).open("wb") as err:

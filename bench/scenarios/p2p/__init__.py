@@ -1,0 +1,1 @@
+"""Scenarios of swarms: rooms of peers, on the rig and in virtual time."""

@@ -1,0 +1,58 @@
+"""Does the time of a swarm grow with its peers?"""
+
+from __future__ import annotations
+
+from bench.lab import shell
+from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.rig import Rig
+from bench.lab.swarming import METHOD, with_offload
+from bench.lab.topology import room
+from bench.lab.verdict import at_most, complaints, outcome, transfer_row
+from bench.limits import patience_s, seconds_on_wire
+from bench.scenario import Options, Outcome, Row, Scenario
+from bench.stats import summarise
+
+__all__ = ["SCENARIO"]
+
+MIB = 1 << 20
+COUNTS = (2, 4, 8, 16)
+RATE = 100e6
+FLAT = 1.10
+
+
+def run(options: Options) -> Outcome:
+    """One room after another. Clients verify and keep nothing: 16 targets would not fit in memory."""
+    rows: list[Row] = []
+    transfers: list[Transfer] = []
+    medians: list[float] = []
+    limit_s = seconds_on_wire(options.size, RATE)
+    with scratch(options.folder) as folder:
+        classroom = Classroom(folder, random_image(folder / "source.img", options.size))
+        for count in COUNTS if options.clients is None else (options.clients,):
+            hosts = [f"c{number + 1}" for number in range(count)]
+            with Rig(with_offload(room(count, rate_bits_per_s=RATE))) as rig, classroom.open(rig) as lesson:
+                ours = []
+                for number in range(options.runs):
+                    options.say(f"{count} peers, run {number + 1} of {options.runs}")
+                    one = lesson.fetch(hosts, method=METHOD, keep=False, timeout_s=patience_s(limit_s))
+                    ours.append(one)
+            transfers += ours
+            medians.append(summarise([one.seconds for one in ours]).median)
+            more = {"clients": float(count)}
+            rows.append(transfer_row(f"{count} peers", ours, image_bytes=options.size, limit_s=limit_s, more=more))
+    spread = max(medians) / min(medians)
+    flat = at_most(spread, FLAT, counts=not complaints(transfers))
+    rows.append(Row(label="slowest room over fastest", figures={"ratio": spread, **flat}))
+    material = f"{options.size // MIB} MiB that do not compress, to peers that verify and keep nothing"
+    return outcome(rows, material=material, transfers=transfers)
+
+
+SCENARIO = Scenario(
+    name="p2p-scale",
+    question="Does the time of a swarm grow with its peers: 2, 4, 8 and 16 at 100 Mbit/s?",
+    run=run,
+    size=256 * MIB,
+    runs=1,
+    goal="flat within 10 %",
+    missing=shell.missing,
+)
