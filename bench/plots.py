@@ -101,6 +101,23 @@ def _bars(axes: Any, result: Result) -> None:
     axes.set_ylabel("seconds over what the wire needs")
 
 
+def _curve(axes: Any, result: Result) -> None:
+    """Ratios over the number of peers; published ones of others as single points."""
+    rows = [row for row in result.rows if "peers" in row.figures and "come late" not in row.label]
+    ours = [row for row in rows if "published" not in row.label]
+    axes.plot(_numbers(ours, "peers"), _numbers(ours, "ratio"), marker="o", label="ogcast, virtual time")
+    for row in rows:
+        if row not in ours:
+            label = row.label.partition(":")[0]
+            axes.plot(_numbers([row], "peers"), _numbers([row], "ratio"), marker="x", linestyle="", label=label)
+    axes.axhline(1, color="black", linestyle="--", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("peers")
+    axes.set_ylabel("seconds over the bound")
+    axes.legend(frameon=False)
+
+
 def _numbers(rows: Sequence[ResultRow], title: str) -> list[float]:
     values = [row.figures.get(title) for row in rows]
     return [float(value) if isinstance(value, int | float) else float("nan") for value in values]
@@ -114,5 +131,6 @@ PLOTS: dict[str, Callable[[Any, Result], None]] = {
     "p2p-room": _bars,
     "p2p-gigabit": _bars,
     "p2p-scale": _scale,
+    "p2p-simnet": _curve,
 }
 """What is drawn of which scenario."""

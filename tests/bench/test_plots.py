@@ -36,6 +36,14 @@ RESULTS = [
             ResultRow(label="loss 1%: ogcast", figures={"ratio": 1.1}),
         ],
     ),
+    _result("p2p-room", [ResultRow(label="8 clients: ogcast", figures={"ratio": 1.1})]),
+    _result(
+        "p2p-simnet",
+        [
+            ResultRow(label="10 peers in 10 subnets", figures={"peers": 10.0, "ratio": 1.1}),
+            ResultRow(label="EZIO, published: x", figures={"peers": 32.0, "ratio": 2.7}),
+        ],
+    ),
     _result("other", []),
 ]
 
@@ -46,7 +54,7 @@ def test_every_picture_belongs_to_a_scenario() -> None:
 
 def test_the_same_result_gives_the_same_picture(tmp_path: Path) -> None:
     made = make_plots(RESULTS, tmp_path / "a")
-    assert set(made) == {"multicast-scale", "multicast-wire", "multicast-room"}
+    assert set(made) == {"multicast-scale", "multicast-wire", "multicast-room", "p2p-room", "p2p-simnet"}
     again = make_plots(RESULTS, tmp_path / "b")
     for name, path in made.items():
         assert path.read_bytes().startswith(b"<?xml")
