@@ -34,6 +34,7 @@ WITHOUT_TEST = {
     "transports/p2p/membership.py": "the lane's shell; tests/contract/test_p2p.py runs it against the real server",
     "transports/p2p/neighbourhood.py": "connections; tests/contract/test_p2p.py makes and breaks them",
     "transports/p2p/source_lane.py": "a socket around a tested machine; tests/contract/test_p2p.py runs it",
+    "transports/p2p/proto/asking.py": "data handed to the shell; test_swarm.py looks at all of it",
     "bench/simnet/swarm/ground.py": "an interface; test_campus.py runs peers on what implements it",
     "bench/scenarios/": "measurements are run, not tested; test_scenario.py loads each",
     "bench/__main__.py": "argument handling around tested parts",

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Asking", "SwarmFigures", "coin"]
-
-
-def coin(seed: int, peer: int, chunk: int) -> bool:
-    """Heads or tails, always the same for the same three: half of those who wait for one holder go to the next."""
-    return bool(((seed * 0x9E3779B1) ^ (peer * 0x85EBCA6B) ^ (chunk * 0xC2B2AE35)) >> 16 & 1)
+__all__ = ["Asking", "SwarmFigures"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

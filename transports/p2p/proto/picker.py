@@ -102,8 +102,15 @@ class Picker:
 
     def free(self) -> list[int]:
         """Chunks of the window that are free and wanted, in rising order."""
+        return self.lacking(())
+
+    def lacking(self, peers: Iterable[int]) -> list[int]:
+        """Those of them that none of `peers` holds."""
         chunks = self.window()
-        return [chunk for chunk in chunks[self._phases[chunks] == _FREE].tolist() if chunk in self._want]
+        chunks = chunks[self._phases[chunks] == _FREE]
+        for peer in peers:
+            chunks = chunks[~self._holders.held_of(peer, chunks)]
+        return [chunk for chunk in chunks.tolist() if chunk in self._want]
 
     def _refresh(self) -> None:
         """The next wanted chunks that are not in hand yet."""

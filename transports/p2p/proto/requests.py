@@ -144,6 +144,19 @@ class Requests:
         if flow is not None:
             flow.waiting = waiting
 
+    def is_waiting(self, source: int) -> bool:
+        """It said that this peer waits for its turn."""
+        return self._flows[source].waiting
+
+    def of_neighbours(self) -> list[Request]:
+        """What was asked of anybody but the origin and not taken back."""
+        return [
+            each
+            for requests in self._chunks.values()
+            for each in requests
+            if each.source != ORIGIN and not each.cancelled
+        ]
+
     def is_late(self, request: Request, now: float) -> bool:
         """It takes so much longer than expected that asking somebody else as well makes sense."""
         place = list(self._flows[request.source].requests).index(request.chunk) + 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from transports.p2p.proto.crowd import TAKING
 from transports.p2p.proto.limits import ASSIGNED_AHEAD
 from transports.p2p.proto.member import Member
 
@@ -23,8 +24,10 @@ SUBNET_AHEAD = 16
 MEMBER_AHEAD_MAX = 8
 NEED_AHEAD_MAX = 16
 """Chunks a member may be getting when what it needs is to be had from nobody else."""
-ROTATE_CHUNKS = 4
+ROTATE_CHUNKS = 1
 """Who took so many more than somebody who has none under way lets that one in."""
+SLOW_TIMES = 3.0
+"""Who took so many times as long as the others takes only what nobody else can."""
 PATIENCE_LEAST_S = 4.0
 PATIENCE_TIMES = 4.0
 """A chunk that takes so many times what chunks take is given to another."""
@@ -47,6 +50,8 @@ class Taker:
     """Chunks under way to it, and since when."""
     served: int = 0
     """Chunks it took."""
+    took_s: float = 0.0
+    """What the last of them took."""
     ahead: int = ASSIGNED_AHEAD
     """Chunks it may have under way; grows as they arrive."""
     strikes: int = 0
@@ -234,17 +239,20 @@ class Scatter:
         # What a member takes that serves nobody is lost to the others: it takes only when nobody else does.
         able = [taker for taker in able if taker.member.serves] or able
         active = sum(1 for taker in able if taker.open)
-        ahead = max(ASSIGNED_AHEAD, -(-SUBNET_AHEAD // max(1, min(len(able), self._streams))))
+        if len(able) > self._streams:
+            streams, ahead = min(self._streams, TAKING), 1
+        else:
+            streams, ahead = self._streams, max(ASSIGNED_AHEAD, -(-SUBNET_AHEAD // max(1, len(able))))
         waiting = [taker for taker in able if not taker.open and taker.rests_until <= now]
         least = min((taker.served for taker in waiting if taker.member.id not in passed), default=None)
-        full = active >= self._streams
+        full = active >= streams
         best: Taker | None = None
         for taker in able:
             if taker.member.id in passed or taker.rests_until > now or len(taker.open) >= min(ahead, taker.ahead):
                 continue
             if full and (not taker.open or (least is not None and taker.served >= least + ROTATE_CHUNKS)):
                 continue
-            if best is None or _rank(taker) < _rank(best):
+            if best is None or self._rank(taker) < self._rank(best):
                 best = taker
         return best
 
@@ -283,6 +291,7 @@ class Scatter:
 
     def _learn(self, taker: Taker, took_s: float) -> None:
         taker.served += 1
+        taker.took_s = took_s
         taker.strikes = 0
         taker.ahead = min(taker.ahead + 1, MEMBER_AHEAD_MAX)
         self._expected_s = (
@@ -294,6 +303,6 @@ class Scatter:
         taker.ahead = 1
         taker.rests_until = now + min(REST_MAX_S, REST_FIRST_S * 2.0 ** (min(taker.strikes, 8) - 1))
 
-
-def _rank(taker: Taker) -> tuple[int, int, int]:
-    return len(taker.open), taker.served, taker.member.order
+    def _rank(self, taker: Taker) -> tuple[bool, int, int, int]:
+        slow = self._expected_s is not None and taker.took_s > SLOW_TIMES * self._expected_s
+        return slow, len(taker.open), taker.served, taker.member.order

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from transports.p2p.proto.allowance import Allowance
+from transports.p2p.proto.crowd import SENDING
 
-__all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "UploadSlots"]
+__all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "TELL_AGAIN_S", "UploadSlots"]
 
 SLOTS = 10
-TELL_AFTER_S = 0.5
-"""A receiver that waits for so long is told its place, so that it does not think this peer dead."""
+TELL_AFTER_S = 0.05
+"""A receiver that waits for so long is told its place, so that it asks somebody who has nothing to do …"""
+TELL_AGAIN_S = 0.5
+"""… and told again this often when that changed, so that it does not think this peer dead."""
 
 BURST_S = 0.25
 """What a capped peer that was quiet may send at once, in seconds of its rate, before the chunk that goes beyond."""
@@ -43,13 +46,14 @@ class UploadSlots:
         """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
         cap."""
         self.slots = slots
-        """Receivers at a time."""
+        """Receivers at a time; where more are connected, SENDING at most."""
         self._cap = _Cap(bytes_per_s, now) if bytes_per_s else None
         self._far_cap = _Cap(far_bytes_per_s, now) if far_bytes_per_s else None
         self._far: set[int] = set()
         self._active: dict[int, bool] = {}
         self._waiting: dict[int, float] = {}
-        self._told: dict[int, int] = {}
+        self._told: dict[int, tuple[int, float]] = {}
+        """Place in the queue, and when that was said."""
         self._served: Counter[int] = Counter()
         self._granted: deque[int] = deque()
         self.waited = 0
@@ -70,7 +74,7 @@ class UploadSlots:
     @property
     def opens_at(self) -> float | None:
         """When `handle_timer` lends what the cap holds back; None when nobody waits for that."""
-        if len(self._active) >= self.slots:
+        if len(self._active) >= self._places:
             return None
         opening = [
             max(cap.closed_until for cap in caps)
@@ -78,6 +82,10 @@ class UploadSlots:
             if (caps := self._caps_of(lane)) and not any(self._is_unspent(cap) for cap in caps)
         ]
         return min(opening, default=None)
+
+    @property
+    def _places(self) -> int:
+        return self.slots if len(self._served) <= self.slots else min(self.slots, SENDING)
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""
@@ -141,8 +149,9 @@ class UploadSlots:
         """(lane, place in the queue) of those to be told."""
         notices: list[tuple[int, int]] = []
         for place, lane in enumerate(self._order(), start=1):
-            if now >= self._waiting[lane] + TELL_AFTER_S and self._told.get(lane) != place:
-                self._told[lane] = place
+            before, told_at = self._told.get(lane, (0, now - TELL_AGAIN_S))
+            if now >= self._waiting[lane] + TELL_AFTER_S and before != place and now >= told_at + TELL_AGAIN_S:
+                self._told[lane] = (place, now)
                 notices.append((lane, place))
         return notices
 
@@ -162,7 +171,7 @@ class UploadSlots:
         return all(now >= cap.closed_until and not self._is_unspent(cap) for cap in self._caps_of(lane))
 
     def _grant(self, now: float) -> None:
-        while self._waiting and len(self._active) < self.slots:
+        while self._waiting and len(self._active) < self._places:
             able = [lane for lane in self._waiting if self._may_begin(lane, now)]
             if not able:
                 return

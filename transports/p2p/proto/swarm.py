@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.wantmap import WantMap
-from transports.p2p.proto.asking import Asking, SwarmFigures, coin
+from transports.p2p.proto.asking import Asking, SwarmFigures
 from transports.p2p.proto.assignments import Assignments
+from transports.p2p.proto.crowd import CROWD, QUEUED, RECEIVING
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
@@ -33,6 +34,8 @@ ORIGIN_SLOTS = 2
 DUPLICATE_SHARE = 0.02
 """Of the image's chunks: what may be asked for twice."""
 DUPLICATES_LEAST = 2
+MOVE_AFTER_S = 0.1
+"""A request that waits for so long is taken back when somebody who has nothing to do holds the chunk as well."""
 REJECTIONS_MAX = 3
 """Times a chunk of the origin may turn out wrong before it is given up."""
 
@@ -57,7 +60,6 @@ class Swarm:
         self._rejections: dict[int, int] = {}
         self._lost: dict[int, str] = {}
         self._cancels: deque[Asking] = deque()
-        self._moved: set[int] = set()
         self._needs = Needs()
         self._slow: deque[int] = deque()
         self._spares_left = max(DUPLICATES_LEAST, int(DUPLICATE_SHARE * len(want)))
@@ -172,6 +174,7 @@ class Swarm:
     def handle_arrived(self, source: int, chunk: int, now: float) -> bool:
         """A whole chunk is there. False: nobody needs it any more."""
         self.requests.arrived(source, chunk, now)
+        self._needs.handle_arrival(now - self._arrival)
         self._arrival = now
         if self.picker.phase(chunk) >= Phase.HELD or chunk not in self._want:
             self.figures.duplicates += 1
@@ -300,14 +303,28 @@ class Swarm:
 
     def _ask_neighbour(self, now: float) -> Asking | None:
         """The neighbour with the least under way first: every uplink of the room is to be busy."""
+        if len(self.holders.peers) > CROWD and not self._has_room():
+            return None
         able = [peer for peer in self._able(now) if self.requests.under_way(peer) < PIPELINE]
         self._rng.shuffle(able)
-        able.sort(key=self.requests.under_way)
+        able.sort(key=lambda peer: (self.requests.under_way(peer), self.requests.is_waiting(peer)))
         for peer in able:
+            if self.requests.is_waiting(peer) and self.requests.under_way(peer):
+                continue  # what is asked of it waits already
             chunk = self.picker.choose(peer)
             if chunk is not None:
                 return Asking(source=peer, chunk=chunk)
         return self._ask_again(able, now)
+
+    def _has_room(self) -> bool:
+        """In a crowd little comes at a time, and then nothing waits for its turn elsewhere."""
+        requests = self.requests.of_neighbours()
+        waiting = [each for each in requests if not each.begun]
+        if len(requests) - len(waiting) < RECEIVING:
+            return len(waiting) < QUEUED
+        for each in waiting:
+            self._cancel(each)
+        return False
 
     def _able(self, now: float) -> list[int]:
         return [
@@ -333,9 +350,8 @@ class Swarm:
                 self._spares_left -= 1
                 self.figures.spares += 1
                 return Asking(source=peer, chunk=chunk)
-            if not asked.begun and chunk not in self._moved and coin(self._seed, peer, chunk):
+            if not asked.begun and now >= asked.asked_at + MOVE_AFTER_S:
                 self.figures.moved += 1
-                self._moved.add(chunk)
                 self._cancel(asked)
         return None
 
@@ -365,9 +381,6 @@ class Swarm:
         """What the scatter has passed and nobody has; when nothing comes at all, the next few whatever they are."""
         starving = not self.requests.count and not self._held and now >= self._arrival + NEED_AFTER_S
         able = self._able(now)
-        free = [
-            chunk
-            for chunk in self.picker.free()
-            if chunk not in self._assigned and not any(self.holders.holds(peer, chunk) for peer in able)
-        ]
-        self._needs.handle_lacking([chunk for chunk in free if starving or chunk < self.holders.frontier], now)
+        lacking = [chunk for chunk in self.picker.lacking(able) if chunk not in self._assigned]
+        lacking = lacking if starving else [chunk for chunk in lacking if chunk < self.holders.frontier]
+        self._needs.handle_lacking(lacking, now, starving=starving)

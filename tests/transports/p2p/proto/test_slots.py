@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from transports.p2p.proto.slots import BURST_S, UploadSlots
+from transports.p2p.proto.slots import BURST_S, TELL_AGAIN_S, UploadSlots
 
 CHUNK = 1_000_000
 
@@ -61,9 +61,21 @@ def test_who_waits_long_is_told_once() -> None:
     assert slots.ask(1, 0.0)
     slots.spend(1, 1, 0.0)
     assert not slots.ask(2, 0.0)
-    assert slots.poll_notices(0.1) == []
+    assert slots.poll_notices(0.01) == []
     assert slots.poll_notices(1.0) == [(2, 1)]
-    assert slots.poll_notices(1.1) == []
+    assert slots.poll_notices(2.0) == []
+
+
+def test_a_place_that_changes_is_not_told_with_every_chunk() -> None:
+    slots = UploadSlots(1)
+    for lane in (1, 2, 3):
+        slots.join(lane)
+        slots.ask(lane, 0.0)
+    assert slots.poll_notices(0.1) == [(2, 1), (3, 2)]
+    slots.leave(1, 0.1)
+    slots.spend(2, 1, 0.1)
+    assert slots.poll_notices(0.2) == []
+    assert slots.poll_notices(0.1 + TELL_AGAIN_S) == [(3, 1)]
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 12])

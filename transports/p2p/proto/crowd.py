@@ -1,0 +1,22 @@
+"""How a swarm behaves in which not everybody can be sent to at once.
+
+While a chunk is sent to ten receivers, all of them have it after ten times as long, and pass on nothing meanwhile. In
+a small room that costs little and keeps every link busy. In a crowd fewer chunks are under way, so that each is there
+sooner; but not one at a time, because who sends to one only sends nothing while that one is busy with others.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CROWD", "QUEUED", "RECEIVING", "SENDING", "TAKING"]
+
+CROWD = 10
+"""With more neighbours than this a peer is in a crowd."""
+SENDING = 4
+"""Receivers in a crowd that a peer sends to at a time."""
+RECEIVING = 4
+"""Chunks that come to a peer in a crowd at a time; what waits elsewhere is taken back then."""
+QUEUED = 3
+"""Requests of a peer in a crowd that wait for their turn."""
+TAKING = 5
+"""Chunks under way from the origin to a crowded subnet, one a member: one more than RECEIVING, because the origin is
+then one sender among five at each of them."""
