@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 
 from core.errors import UsageError
-from core.startup import settle, unwind
+from core.startup import DETACHED, settle, step_back, unwind
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if DETACHED in sys.argv:
+        step_back()
     settle()
     from client import early
 

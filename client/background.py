@@ -12,13 +12,10 @@ from client.config import config_path
 from client.run import Run
 from client.seeders import find_seeder, seeders_folder
 from core.errors import LocalError, OgcastError
+from core.startup import DETACHED
 from images.manifest import Manifest
 
-__all__ = ["DETACHED", "Heritage", "go_on_giving", "lower_priority", "start_seeder"]
-
-DETACHED = "--detached"
-"""The option that tells `ogcast seed` that it is the background process."""
-NICENESS = 5
+__all__ = ["Heritage", "go_on_giving", "start_seeder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +68,6 @@ def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage)
         },
     )
     return pid
-
-
-def lower_priority() -> None:
-    """Let the others of this machine go first."""
-    os.nice(NICENESS)
 
 
 def _start(run: Run, manifest: Manifest, options: str, heritage: Heritage, folder: Path, log: Path) -> int:

@@ -13,6 +13,7 @@ from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.manifests import checked_manifest
 from client.preflight import OpenTarget, open_target
+from client.proven import ProvenChunks
 from client.readback import VerifyMode
 from client.restoring import Restore, needs_of
 from client.run import Run
@@ -24,6 +25,7 @@ from core.errors import NoCacheError, OgcastError, UsageError
 from core.ids import ImageRef
 from images.manifest import Manifest
 from images.repository import PinnedManifest, Repository
+from images.stores import ChunkReader
 from transports import registry
 from transports.control import ImageInfo
 from transports.methods import Method, Target, parse_method
@@ -232,7 +234,7 @@ async def _update(
     seed: bool,
 ) -> Update:
     run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
-    remote = _remote(run, control, method, options, fallback, cache=store)
+    remote = _remote(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
     update = Update(run, store, directory, manifest, info, remote)
     if seed:
         update.on_fetched = lambda: go_on_giving(
@@ -311,7 +313,7 @@ async def _from_cache(
     run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
     local = LocalSource(store)
     async with ControlClient(run.settings) as control:
-        remote = _remote(run, control, method, options, fallback, cache=store)
+        remote = _remote(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
         restore = _restore(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
         try:
             await restore.perform()
@@ -351,7 +353,7 @@ def _remote(
     options: str,
     fallback: bool,
     *,
-    cache: Repository | None = None,
+    cache: ChunkReader | None = None,
 ) -> RemoteSource:
     settings = run.settings
     return RemoteSource(

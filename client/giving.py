@@ -31,6 +31,7 @@ from core.errors import (
     UsageError,
 )
 from core.ids import SessionId
+from core.startup import step_up
 from images.manifest import Manifest
 from images.stores import ChunkReader
 from transports import registry
@@ -87,6 +88,7 @@ class Seeder:
     holds: str
     """Where the chunks are, for people."""
     log: str = ""
+    """Its log file, if it is in the background: its start had the lowest priority then."""
     over: Callable[[], str | None] = lambda: None
     """Why there is nothing to give any more, if that is so. Blocks on the disk."""
     _began: float = field(default_factory=time.monotonic)
@@ -175,6 +177,8 @@ class Seeder:
                     await control.close_session(opened.session)
 
     async def _until_over(self, giving: Giving, reporter: _Reporter) -> str:
+        if self.log and not self._entered:
+            step_up()
         self._entered = True
         mode = str(giving.state()["mode"])
         if mode == LEECHER:

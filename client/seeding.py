@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,11 @@ from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.giving import Seeder, Wish
 from client.manifests import checked_manifest
-from client.run import Run, in_thread
-from client.seeders import find_seeder, seeders_folder
+from client.proven import ProvenChunks
+from client.run import Run
 from client.target_reader import TargetReader
-from client.updating import damaged_chunks
 from core.errors import NotFoundError, OgcastError
-from core.ids import ChunkIndex, ImageRef
+from core.ids import Digest, ImageRef
 from images.manifest import Manifest
 from images.repository import Repository
 
@@ -41,13 +39,12 @@ async def seed_from_cache(
         with asked_of(directory):
             data = await _manifest(store, ref, wait_s=wait_s)
         manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
-        if find_seeder(seeders_folder(run.settings.state_path), manifest.ref, manifest.root) is None:
-            await in_thread(lambda _: _forget_damaged(run, store, manifest))
+        proven = ProvenChunks(store, manifest, on_damaged=lambda digest: _tell_damaged(run, manifest, digest))
         seeder = Seeder(
             run=run,
             manifest=manifest,
             wish=wish,
-            chunks=store,
+            chunks=proven,
             holds=str(directory),
             log=log,
             over=lambda: _removed(store, manifest.ref, directory),
@@ -98,12 +95,11 @@ async def _manifest(store: Repository, ref: ImageRef, *, wait_s: float) -> bytes
         await asyncio.sleep(IMAGE_LOOK_EVERY_S)
 
 
-def _forget_damaged(run: Run, store: Repository, manifest: Manifest) -> None:
-    """A chunk that is damaged here would have this machine banned: a sample is hashed, all once one is damaged."""
-    held = [chunk for chunk, place in store.places(manifest) if place is not None]
-    if damaged := damaged_chunks(store, manifest, held, rng=random.Random()):
-        store.forget([manifest.digest(ChunkIndex(chunk)) for chunk in damaged])
-        run.warning(f"{len(damaged)} chunks of {manifest.ref} are damaged in the CACHE and not given")
+def _tell_damaged(run: Run, manifest: Manifest, digest: Digest) -> None:
+    run.warning(
+        f"chunk {digest.hex()[:16]}… of {manifest.ref} is damaged in the CACHE and not given; "
+        "`ogcast cache verify --mend` fetches it again"
+    )
 
 
 def _removed(store: Repository, ref: ImageRef, directory: Path) -> str | None:

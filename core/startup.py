@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 
-__all__ = ["COLLECT_EVERY", "settle", "unwind"]
+__all__ = ["COLLECT_EVERY", "DETACHED", "settle", "step_back", "step_up", "unwind"]
+
+DETACHED = "--detached"
+"""The option by which a process knows that it was started in the background."""
+NICENESS = 5
 
 COLLECT_EVERY = 50_000
 """Objects between two looks for garbage in cycles. The interpreter's 700 make it look hundreds of times while modules
@@ -17,6 +22,19 @@ def settle() -> None:
     gc.set_threshold(COLLECT_EVERY)
     # NumPy's algebra is not used here, but its threads would start and spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def step_back() -> None:
+    """Run only where nobody else wants to: for the start of a process that nobody waits for. Call before `settle`."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def step_up() -> None:
+    """The start is over: take part, but let others of this machine go first."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.nice(NICENESS)
 
 
 def unwind() -> None:

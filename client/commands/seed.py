@@ -86,9 +86,6 @@ def command(
     if stop and background:
         raise UsageError("--stop and --background at once", hint="say one of them")
     if detached is not None:
-        from client.background import lower_priority
-
-        lower_priority()
         os.chdir("/")  # keeps no file system from being unmounted but the CACHE
     execute(given, main)
 

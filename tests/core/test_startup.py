@@ -30,3 +30,16 @@ def test_garbage_is_sought_seldom_and_no_thread_of_algebra_starts() -> None:
 
 def test_what_the_environment_says_of_algebra_stays() -> None:
     assert _run(OPENBLAS_NUM_THREADS="2")[1] == "2"
+
+
+def test_a_process_in_the_background_starts_behind_all_others_and_then_takes_part() -> None:
+    script = """
+import os
+from core.startup import step_back, step_up
+step_back()
+print(os.sched_getscheduler(0) == os.SCHED_IDLE)
+step_up()
+print(os.sched_getscheduler(0) == os.SCHED_OTHER, os.nice(0) > 0)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["True"] * 3

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from images.extents import Kind
-from tests.client.conftest import PATIENCE_S, ROOT, Room
+from tests.client.conftest import PATIENCE_S, ROOT, Room, damage_chunk, digests_of
 
 
 class Giver:
@@ -171,6 +171,22 @@ def test_a_repository_without_peers_is_an_error_at_once(own_room: Room, tmp_path
     assert own_room.ogcast("update-cache", "room1", "--method", "UNICAST-CACHE", "--cache", cache).code == 0
     own_room.stop()
     assert own_room.ogcast("seed", "room1", "--cache", cache).code == 23
+
+
+def test_a_damaged_chunk_is_never_given(room: Room, cache: Path, tmp_path: Path) -> None:
+    damage_chunk(cache, digests_of(cache)[3])
+    started = room.ogcast("seed", "room1", "--background", "--cache", cache)
+    assert started.code == 0, started.errors
+    deadline = time.monotonic() + PATIENCE_S
+    log = Path(next(event["log"] for event in started.events if event["event"] == "seeding"))
+    while '"event":"seeding"' not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+    done = _takes(room, tmp_path / "cache-b")
+    assert done["bad_chunks"] == 0
+    assert done["chunks_by_source"]["repository"] == 1
+    assert _from_peers(done) == done["chunks_fetched"] - 1
+    assert "is damaged in the CACHE" in log.read_text()
 
 
 def test_the_operator_sees_who_gives(room: Room, cache: Path) -> None:
