@@ -32,9 +32,11 @@ def step_back() -> None:
 
 def step_up() -> None:
     """The start is over: take part, but let others of this machine go first."""
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-        os.nice(NICENESS)
+    # Every thread: one that stayed behind would keep the interpreter's lock while it waits for a processor.
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, int(thread), NICENESS)
 
 
 def unwind() -> None:
