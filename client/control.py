@@ -37,6 +37,7 @@ from transports.control import (
     CaptureRequest,
     ErrorBody,
     ImageInfo,
+    SessionAdvice,
     SessionOpened,
     SessionReport,
     SessionRequest,
@@ -99,9 +100,10 @@ class ControlClient:
         """Open a session; one whose answer was lost expires by itself, so repeating is harmless."""
         return _decoded(await self._request("POST", "/sessions", body=request), SessionOpened)
 
-    async def report(self, session: str, report: SessionReport) -> None:
+    async def report(self, session: str, report: SessionReport) -> SessionAdvice:
         """Say where this client stands. NotFoundError when the session is gone. Not repeated: the next one comes."""
-        await self._request("POST", f"/sessions/{session}/reports", body=report, patient=False)
+        answer = await self._request("POST", f"/sessions/{session}/reports", body=report, patient=False)
+        return _decoded(answer, SessionAdvice) if answer else SessionAdvice()  # an older repository says nothing
 
     async def close_session(self, session: str) -> None:
         """End a session."""

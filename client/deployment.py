@@ -28,7 +28,7 @@ from images.repository import PinnedManifest, Repository
 from images.stores import ChunkReader
 from transports import registry
 from transports.control import ImageInfo
-from transports.methods import Method, Target, parse_method
+from transports.methods import AUTO, Method, Target, parse_method
 
 __all__ = ["deploy", "restore_direct", "restore_from_cache", "update_cache"]
 
@@ -199,10 +199,16 @@ async def deploy(
 
 
 def chosen_method(text: str | None, default: Target) -> Method:
-    """The method meant by --method; without it, the protocol that works everywhere, to `default`."""
+    """The method meant by --method; without it, the protocol that works everywhere, to `default`.
+
+    AUTO without a target means that of the command.
+    """
+    if text is not None and text.strip().upper() == AUTO:
+        return Method(protocol=AUTO, target=default)
     if text is not None:
         method = parse_method(text)
-        registry.by_protocol(method.protocol)
+        if not method.chooses:
+            registry.by_protocol(method.protocol)
         return method
     known = list(registry.specs().values())
     spec = next((spec for spec in known if spec.capabilities.fallback), known[0])
@@ -361,6 +367,7 @@ def _remote(
         method=str(method),
         options=options,
         fallback=fallback,
+        cached=method.target is Target.CACHE,
         interface=settings.interface,
         repository_host=settings.host,
         state_dir=settings.state_path,

@@ -134,6 +134,8 @@ def sentence(name: str, fields: Mapping[str, Any]) -> str | None:
             return f"warning: transport {fields['transport']} given up: {fields['message']}"
         case "transport-resting":
             return f"warning: transport {fields['transport']} rests: {fields['message']}"
+        case "picked":
+            return f"notice: {fields['message']}"
         case "transport":
             if not fields["before"] and not fields["message"]:
                 return None

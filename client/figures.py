@@ -28,6 +28,8 @@ class Figures:
     reconnects: int = 0
     duplicates: int = 0
     """Deliveries nobody wanted any more."""
+    duplicate_bytes: int = 0
+    """Their stored bytes."""
 
     @property
     def bytes_received(self) -> int:

@@ -214,6 +214,8 @@ class Restore:
             "bytes_written": figures.bytes_written,
             "bad_chunks": figures.bad_chunks,
             "reconnects": figures.reconnects,
+            "duplicates": figures.duplicates + (self._remote.duplicate_chunks if self._remote else 0),
+            "duplicate_bytes": figures.duplicate_bytes + (self._remote.duplicate_bytes if self._remote else 0),
             "verified": self._verify.value if self._sink.reads_back else VerifyMode.NONE.value,
             "seconds": round(seconds, 3),
             "rate_bytes_per_s": round(done / seconds) if seconds > 0 else 0,

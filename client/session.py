@@ -165,6 +165,7 @@ class Session:
         chunk = delivery.chunk
         if chunk not in self._want or chunk in self._in_hand:
             self._figures.duplicates += 1
+            self._figures.duplicate_bytes += len(delivery.frame)
             incoming.accept(delivery)
             delivery.release()
             return

@@ -71,6 +71,7 @@ class Ticker:
             bad_chunks=figures.bad_chunks,
             transport=self._remote.path if self._remote is not None else "",
             message=message[:1024],
+            picked=self._remote.picked[:256] if self._remote is not None else "",
         )
 
     def counter(self, state: str, total_bytes: int) -> Callable[[int], None]:

@@ -162,6 +162,8 @@ class Update:
             "bytes_written": figures.bytes_written,
             "bad_chunks": figures.bad_chunks,
             "reconnects": figures.reconnects,
+            "duplicates": figures.duplicates + self._remote.duplicate_chunks,
+            "duplicate_bytes": figures.duplicate_bytes + self._remote.duplicate_bytes,
             "seconds": round(seconds, 3),
             "rate_bytes_per_s": round(figures.raw_bytes / seconds) if seconds > 0 else 0,
             "brake": max(self._brake, key=lambda stage: self._brake[stage]) if figures.raw_bytes else None,

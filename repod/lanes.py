@@ -82,12 +82,13 @@ class Lanes:
         lanes, self._lanes = self._lanes, []
         await asyncio.gather(*(lane.server.stop(grace_s=LAST_SEND_S) for lane in lanes))
 
-    def open_session(self, session: ServedSession, *, first: str) -> tuple[list[OfferBody], dict[str, str]]:
-        """Offers of `first`, then of those to fall back to; and who refused, with the reason.
+    def open_session(self, session: ServedSession, *, first: str | None) -> tuple[list[OfferBody], dict[str, str]]:
+        """Offers of `first`, then of those that mend what it loses, then of those to fall back to; and who refused,
+        with the reason. All offer where `first` is None.
 
         The session's option string is for `first` only: a mistake in it is a UsageError. BusyError if nobody offers.
         """
-        able = [lane for lane in self._lanes if lane.spec.name == first or lane.spec.capabilities.fallback]
+        able = [lane for lane in self._lanes if first is None or self._suits(lane, first)]
         plain = dataclasses.replace(session, options="", listening=False)
 
         def make(lane: _Lane) -> Offer:
@@ -99,7 +100,8 @@ class Lanes:
                 raise _Refused(error) from error
 
         try:
-            return self._offers(sorted(able, key=lambda lane: lane.spec.name != first), session.id, make)
+            order = sorted(able, key=lambda lane: (lane.spec.name != first, lane.spec.capabilities.fallback))
+            return self._offers(order, session.id, make)
         except _Refused as refused:
             raise refused.error from None
 
@@ -135,6 +137,13 @@ class Lanes:
         """The port each transport listens on, where it has one."""
         found = {lane.spec.name: getattr(lane.server, "port", None) for lane in self._lanes}
         return {name: port for name, port in found.items() if isinstance(port, int)}
+
+    def _suits(self, lane: _Lane, first: str) -> bool:
+        """A session that starts on `first` may need this one. Who is sent to in a group is mended by its peers."""
+        if lane.spec.name == first or lane.spec.capabilities.fallback:
+            return True
+        own = next((other.spec.capabilities for other in self._lanes if other.spec.name == first), None)
+        return own is not None and own.shared_send and lane.spec.capabilities.needs_peers
 
     def _offers(
         self, lanes: Iterable[_Lane], session_id: SessionId, make: Callable[[_Lane], Offer]

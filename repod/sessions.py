@@ -6,15 +6,17 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from core.errors import BusyError
+from core.errors import BusyError, UsageError
 from core.ids import ImageRef, SessionId
 from repod.catalogue import Catalogue, Pin
 from repod.lanes import Lanes
+from repod.proto.rooms import Rooms
 from repod.proto.session_table import SessionState, SessionTable
 from repod.telling import Telling
 from transports.base import ServedSession
-from transports.control import SessionOpened, SessionReport, SessionRequest
+from transports.control import SessionAdvice, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
+from transports.p2p.proto.subnets import subnet_of
 from transports.registry import by_protocol
 
 __all__ = ["Sessions"]
@@ -39,13 +41,20 @@ class Sessions:
         self._telling = telling
         self._clock = clock
         self._pins: dict[SessionId, Pin] = {}
+        self._rooms = Rooms()
         self.table = table
         self.stopping = False
 
     async def open(self, request: SessionRequest, *, address: str) -> SessionOpened:
         """Pin the image and offer it. Raises UsageError, NotFoundError, BusyError."""
         ref = ImageRef.parse(request.image)
-        spec = by_protocol(parse_method(request.method).protocol)
+        method = parse_method(request.method)
+        first = None if method.chooses else by_protocol(method.protocol).name
+        if first is None and request.options:
+            raise UsageError(
+                "an option string belongs to a protocol, and AUTO names none",
+                hint="name the protocol: MULTICAST, TORRENT or UNICAST",
+            )
         if self.stopping:
             raise BusyError("the repository is stopping", hint="try again when it is back")
         self.table.check_room()
@@ -80,10 +89,12 @@ class Sessions:
                 )
             )
             opened = True
-            offers, refusals = self._lanes.open_session(served, first=spec.name)
+            self._rooms.handle_open(session_id, image=str(pin.manifest.ref), subnet=subnet_of(address))
+            offers, refusals = self._lanes.open_session(served, first=first)
         except BaseException:
             if opened:
                 self.table.handle_close(session_id)
+                self._rooms.handle_close(session_id)
                 self._lanes.close(session_id, "not opened")
             pin.release()
             raise
@@ -97,11 +108,30 @@ class Sessions:
             address=address,
             want=want,
         )
-        return SessionOpened(session=session_id, key=key, image=info, offers=offers, refusals=refusals)
+        return SessionOpened(
+            session=session_id,
+            key=key,
+            image=info,
+            offers=offers,
+            refusals=refusals,
+            room=self._rooms.room(session_id),
+        )
 
-    def report(self, session_id: SessionId, report: SessionReport) -> None:
-        """Note where a client stands; its last report ends the session. NotFoundError if the session is gone."""
+    def report(self, session_id: SessionId, report: SessionReport) -> SessionAdvice:
+        """Note where a client stands; its last report ends the session. NotFoundError if the session is gone.
+
+        Returns what the client is to know of the others.
+        """
+        before = self.table.get(session_id).report
         last = self.table.handle_report(session_id, report, now=self._clock())
+        if report.picked and (before is None or before.picked != report.picked):
+            self._telling.tell(
+                "session_picked",
+                session=session_id,
+                host=self.table.get(session_id).host,
+                transport=report.transport,
+                reason=report.picked,
+            )
         self._telling.tell(
             "session_report",
             session=session_id,
@@ -111,15 +141,20 @@ class Sessions:
             brake=report.brake,
             transport=report.transport,
             message=report.message,
+            picked=report.picked,
         )
+        self._rooms.handle_report(session_id, transport=report.transport)
+        advice = SessionAdvice(room=self._rooms.room(session_id))
         if last:
             self.close(session_id, report.state)
+        return advice
 
     def close(self, session_id: SessionId, reason: str) -> None:
         """End a session; harmless when it is gone."""
         session = self.table.handle_close(session_id)
         if session is None:
             return
+        self._rooms.handle_close(session_id)
         self._lanes.close(session_id, reason)
         self._pins.pop(session_id).release()
         self._telling.tell(

@@ -34,11 +34,13 @@ __all__ = [
     "Incoming",
     "Listen",
     "Offer",
+    "Outlook",
     "Seeding",
     "ServedSession",
     "ServerContext",
     "ServerTransport",
     "Sharing",
+    "Steerable",
     "TransportSpec",
 ]
 
@@ -258,6 +260,35 @@ class Incoming(Protocol):
 
     def reject(self, delivery: Delivery, reason: str) -> None:
         """The chunk was not what its digest says; it is wanted again, from somebody else where possible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a lane says about the chunks it was given, so that others can take some of them."""
+
+    under_way: frozenset[int]
+    """Asked for, arriving, or delivered and not judged: taken by another lane, they would come twice."""
+    last: frozenset[int] = frozenset()
+    """Not under way, and to come after everything else: best taken from somebody else."""
+    within_reach: frozenset[int] | None = None
+    """Chunks it could bring now, were they left to it; None: it does not know, or any."""
+    loss: float = 0.0
+    """Share of the packets lost on the way here, of those since the last look."""
+    resting: bool = False
+    """Nothing comes now, because the sender has nothing to send."""
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """An Incoming whose share of the session's chunks may grow and shrink while it runs.
+
+    Its want-map is read again and again: a chunk that is in it no more is not asked for (and not reported as lacking),
+    one that is in it since is asked for. It may end once its want-map is empty. One whose transport is a Sharing
+    gives for as long as it is not left, and may be asked again when its want-map has something.
+    """
+
+    def outlook(self) -> Outlook:
+        """How the chunks of its want-map stand. Cheap; some tenths of a second old at most."""
 
 
 class ClientTransport(Protocol):

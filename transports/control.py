@@ -19,6 +19,8 @@ __all__ = [
     "ImageInfo",
     "ImageList",
     "OfferBody",
+    "RoomInfo",
+    "SessionAdvice",
     "SessionOpened",
     "SessionReport",
     "SessionRequest",
@@ -75,13 +77,24 @@ class OfferBody(msgspec.Struct, kw_only=True, frozen=True):
     parameters: dict[str, Any]
 
 
+class RoomInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """Who else takes the image version of a session."""
+
+    sessions: int = 1
+    """All that do, this one included."""
+    near: int = 1
+    """Those in this client's subnet, itself included."""
+    others: dict[str, int] = {}
+    """Of the others: how many get their chunks by which transport, as they reported last."""
+
+
 class SessionRequest(msgspec.Struct, kw_only=True, frozen=True):
     """POST /v1/sessions."""
 
     image: Short
     """`name` or `name@version`."""
     method: Short
-    """UNICAST-DIRECT, … : says which transport the client means to start on."""
+    """UNICAST-DIRECT, … : says which transport the client means to start on; AUTO-…: the client chooses."""
     options: Short = ""
     """OpenGnsys' protocol option string, for transports that have one."""
     host: Short = ""
@@ -100,10 +113,11 @@ class SessionOpened(msgspec.Struct, kw_only=True, frozen=True):
     """32 bytes: proves on the data lanes that this is that client."""
     image: ImageInfo
     offers: list[OfferBody]
-    """The method's own transport first, then those to fall back to."""
+    """The method's own transport first, then those beside it, then those to fall back to."""
     refusals: dict[str, str] = {}
     """Transports that could not offer this image now, and why."""
     report_every_s: float = 2.0
+    room: RoomInfo = RoomInfo()
 
 
 class SessionReport(msgspec.Struct, kw_only=True, frozen=True):
@@ -124,6 +138,14 @@ class SessionReport(msgspec.Struct, kw_only=True, frozen=True):
     transport: Annotated[str, msgspec.Meta(max_length=32)] = ""
     """What brings the chunks now."""
     message: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+    picked: Short = ""
+    """Why this transport, where the client chose it."""
+
+
+class SessionAdvice(msgspec.Struct, kw_only=True, frozen=True):
+    """200 answer to SessionReport: what has changed for the client."""
+
+    room: RoomInfo = RoomInfo()
 
 
 class CaptureRequest(msgspec.Struct, kw_only=True, frozen=True):

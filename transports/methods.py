@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from core.errors import UsageError
 
-__all__ = ["Method", "Target", "parse_method"]
+__all__ = ["AUTO", "Method", "Target", "parse_method"]
+
+AUTO = "AUTO"
+"""The protocol of methods that leave the choice to the client."""
 
 
 class Target(enum.Enum):
@@ -26,6 +29,11 @@ class Method:
 
     protocol: str
     target: Target
+
+    @property
+    def chooses(self) -> bool:
+        """No transport is named: the client picks, and changes its mind when the room does."""
+        return self.protocol == AUTO
 
     def __str__(self) -> str:
         return f"{self.protocol}-{self.target.value}"

@@ -24,7 +24,7 @@ __all__ = [
 
 METHOD_HELP = (
     "PROTOCOL-DIRECT or PROTOCOL-CACHE: where the chunks go, or come from; the protocol is UNICAST, MULTICAST or "
-    "TORRENT, or that of another installed transport. "
+    "TORRENT, or that of another installed transport. AUTO picks what suits the room. "
     "Default: UNICAST-DIRECT for restore, UNICAST-CACHE for update-cache and deploy."
 )
 CACHE_HELP = (

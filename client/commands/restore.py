@@ -21,7 +21,7 @@ from client.commands.options import (
 )
 from client.run import Options, Run, execute
 from core.ids import ImageRef
-from transports.methods import Target, parse_method
+from transports.methods import AUTO, Target, parse_method
 
 __all__ = ["HELP", "command"]
 
@@ -54,7 +54,7 @@ def command(
 
     async def main(run: Run) -> Mapping[str, Any]:
         ref = ImageRef.parse(name)
-        if method is None or parse_method(method).target is Target.DIRECT:
+        if method is None or method.strip().upper() == AUTO or parse_method(method).target is Target.DIRECT:
             from client.control import ControlClient
 
             async with ControlClient(run.settings) as control:

@@ -39,9 +39,9 @@ class PathPolicy:
         rested = [name for name in able if self._rest_until.get(name, now) <= now]
         return next(iter(rested or able), None)
 
-    def poll_return(self, current: str, offered: Sequence[str], now: float, lacking: int) -> bool:
-        """True when `current` should be left for a better one whose rest is over."""
-        return lacking >= WORTH_CHUNKS and self.poll_choice(offered, now) not in (current, None)
+    def is_able(self, name: str, now: float) -> bool:
+        """It may be taken now: it was not given up, and does not rest."""
+        return self._allowed(name) and self._rest_until.get(name, now) <= now
 
     def handle_given_up(self, name: str, reason: str) -> None:
         """It does not work for this client."""
@@ -55,6 +55,10 @@ class PathPolicy:
             return False
         self._rest_until[name] = now + rest_s * 2.0 ** (count - 1)
         return True
+
+    def handle_broken(self, name: str, now: float, pause_s: float) -> None:
+        """Its connection broke: it may be tried again after `pause_s`, which is no rest that counts."""
+        self._rest_until[name] = max(self._rest_until.get(name, now), now + pause_s)
 
     def _allowed(self, name: str) -> bool:
         return name not in self._given_up and (self._fallback or name == self.first)

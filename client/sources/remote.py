@@ -1,7 +1,6 @@
-"""The repository as a source: a control session, the offers it makes, and the transports they name.
+"""The repository as a source: a control session, the offers it makes, and the lanes that are opened on them.
 
-Offers are taken in the order the repository makes them (the method's own transport first). Transports are found
-through the registry by what the offer names; nothing here knows any of them.
+Transports are found through the registry by what an offer names; nothing here knows any of them.
 """
 
 from __future__ import annotations
@@ -11,39 +10,32 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from client.control import ControlClient
 from client.early import EarlySession
 from client.proto.paths import PathPolicy
+from client.proto.picker import Facts, Way
+from client.proto.steering import Steering
+from client.sources.blend import Blend
+from client.sources.failures import Failures
 from core.arena import Arena
-from core.errors import (
-    AuthenticationError,
-    ConnectionFailedError,
-    NotFoundError,
-    OgcastError,
-    PathError,
-    ProtocolError,
-    TransferError,
-)
+from core.errors import ConnectionFailedError, NotFoundError, OgcastError, TransferError
 from core.ids import ChunkIndex, SessionId
+from core.link import Link, link_of, link_towards
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding
 from transports import registry
-from transports.base import ClientContext, ClientTransport, Delivery, Incoming, Offer, Seeding, Sharing
-from transports.control import OfferBody, SessionOpened, SessionReport, SessionRequest
+from transports.base import ClientContext, ClientTransport, Incoming, Offer, Seeding, Sharing
+from transports.control import RoomInfo, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
 
 __all__ = ["RemoteSource"]
 
 ANSWERS_WITHIN_S = 2.0
-LANE_REST_S = 10.0
-"""A lane that cannot be reached while the repository answers is tried again after so long."""
-REFUSALS_MAX = 3
-"""Sessions in a row that a transport may end without one chunk before it is given up."""
 
 
 class RemoteSource:
@@ -58,6 +50,7 @@ class RemoteSource:
         method: str,
         options: str,
         fallback: bool = True,
+        cached: bool = False,
         interface: str | None,
         repository_host: str,
         state_dir: Path | None,
@@ -65,7 +58,10 @@ class RemoteSource:
         early: EarlySession | None = None,
         cache: ChunkReader | None = None,
     ) -> None:
-        """`cache` is what transports that share may give from; it stays open as long as this is used."""
+        """`cached`: the image goes into the CACHE. Without `fallback` only the method's own transport is taken.
+
+        `cache` is what transports that share may give from; it stays open as long as this is used.
+        """
         self._control = control
         self._early = early
         self._method = method
@@ -74,22 +70,42 @@ class RemoteSource:
             repository_host=repository_host,
             interface=interface,
             state_dir=state_dir,
-            on_event=on_event,
+            on_event=self._handle_event,
             take_early=lambda transport: None if early is None else early.take_listening(transport),
             cache=cache,
             lingers=True,
         )
         self._on_event = on_event
         self._session: SessionOpened | None = None
+        self._room = RoomInfo()
+        self._cached = cached
+        self._link: Link | None = None
         self._transports: dict[str, ClientTransport] = {}
-        self._paths = PathPolicy(first=registry.by_protocol(parse_method(method).protocol).name, fallback=fallback)
+        parsed = parse_method(method)
+        self._auto = parsed.chooses
+        first = "" if self._auto else registry.by_protocol(parsed.protocol).name
+        self._paths = PathPolicy(first=first, fallback=fallback or self._auto)
+        self._failures = Failures(self._paths, on_event=on_event, on_session_over=self._forget_session)
+        self._steering: Steering | None = None
         self._current: str | None = None
-        self._refusals = 0
+        self._roles: dict[str, str] = {}
+        self._picked = ("", "")
+        self._swarmed = False
+        """A transport was in use that is not only there to stand by another."""
+        self._gave_bytes = 0
+        self.duplicate_chunks = 0
+        """Chunks that lanes received in vain and did not deliver."""
+        self.duplicate_bytes = 0
 
     @property
     def path(self) -> str:
-        """The transport in use, or used last; empty before the first."""
+        """The transport in use, or used last; empty before the first. Beside a group there may be others."""
         return self._current or ""
+
+    @property
+    def picked(self) -> str:
+        """Why that one, where this client had the choice."""
+        return self._picked[1]
 
     @property
     def path_state(self) -> Mapping[str, Any]:
@@ -100,7 +116,12 @@ class RemoteSource:
 
     @property
     def givers(self) -> Sequence[Seeding]:
-        """The transports used that can go on giving when this session is over."""
+        """The transports used that can go on giving when this session is over.
+
+        Where peers only stood by a group, there is no need for that unless one of them asked for something.
+        """
+        if not self._swarmed and not self._gave_bytes:
+            return []
         return [transport for transport in self._transports.values() if isinstance(transport, Seeding)]
 
     def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
@@ -111,53 +132,61 @@ class RemoteSource:
 
     @asynccontextmanager
     async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
-        """See Source. Every entry takes the best offer that was not given up."""
+        """See Source. Opens, closes and changes lanes as `client.proto.steering` decides."""
         session = await self._opened(manifest, want)
-        offer = self._choose(session, lacking=len(want))
-        lane = self._transport(offer).fetch(
-            Offer(transport=offer.transport, parameters=offer.parameters),
-            session_id=SessionId(session.session),
-            key=session.key,
-            manifest=manifest,
-            want=want,
-            arena=arena,
+        offers = {offer.transport: offer for offer in session.offers if registry.knows(offer.transport)}
+        ways = [_way(name) for name in offers]
+        if self._paths.poll_choice(list(offers), time.monotonic()) is None:
+            raise self._nothing_left(session)
+        if self._auto and self._link is None:
+            self._link = await self._find_link()
+        steering = self._steering = Steering(
+            want, ways=ways, paths=self._paths, facts=self._facts(), auto=self._auto, now=time.monotonic()
         )
-        offered = [other.transport for other in session.offers]
 
-        def leaves() -> bool:
-            return self._paths.poll_return(offer.transport, offered, time.monotonic(), len(want))
+        def open_lane(name: str, share: WantMap, part: Arena) -> AbstractAsyncContextManager[Incoming]:
+            return self._transport(name).fetch(
+                Offer(transport=name, parameters=offers[name].parameters),
+                session_id=SessionId(session.session),
+                key=session.key,
+                manifest=manifest,
+                want=share,
+                arena=part,
+            )
 
+        blend = Blend(
+            steering,
+            arena=arena,
+            fetch=open_lane,
+            on_failure=lambda lane, alone: self._failures.judge(
+                lane.name,
+                lane.failure,
+                alone=alone,
+                helps=lane.name == steering.helper,
+                opened=lane.opened,
+                offered=list(offers),
+            ),
+            on_event=self._on_event,
+            on_steered=lambda: self._tell(session, steering, len(want)),
+            want=want,
+        )
         before = len(want)
         try:
-            async with lane as incoming:
-                yield _Leaving(incoming, leaves)
-        except PathError as error:
-            self._handle_path_error(offer.transport, error)
-            if self._paths.poll_choice(self._known(session), time.monotonic()) is None:
-                raise
-            raise ConnectionFailedError(f"{offer.transport}: {error}", hint=error.hint) from error
-        except (AuthenticationError, TransferError) as error:
-            # a repository that was restarted, or is stopping, has ended our session: open another
-            self._session = None
-            self._refusals += 1
-            if self._refusals > REFUSALS_MAX:
-                self._give_up(offer.transport, error)
-            raise ConnectionFailedError(str(error), hint=error.hint) from error
+            await blend.start()
+            yield blend
         except ConnectionFailedError as error:
-            others = [name for name in self._known(session) if name != offer.transport]
-            if (
-                len(want) == before
-                and self._paths.poll_choice(others, time.monotonic())
-                and await self._answers(manifest)
-            ):
-                self._handle_path_error(offer.transport, PathError(str(error), again_after_s=LANE_REST_S))
+            # Where the repository answers, it is only the lane that does not work: another may.
+            name = self._failures.failed
+            others = [other for other in offers if other != name]
+            untouched = len(want) == before and self._paths.poll_choice(others, time.monotonic()) is not None
+            if name and untouched and await self._answers(manifest):
+                self._failures.handle_unreachable(name, error)
             raise
-        except ProtocolError as error:
-            self._give_up(offer.transport, error)
-            raise ConnectionFailedError(f"{offer.transport} ended: {error}", hint=error.hint) from error
         finally:
+            self._steering = None
+            await blend.close()
             if len(want) < before:
-                self._refusals = 0
+                self._failures.handle_progress()
 
     async def report(self, report: SessionReport) -> float:
         """Report, and return seconds until the next report is due. A repository that does not answer is no error."""
@@ -165,7 +194,10 @@ class RemoteSource:
         if session is None:
             return 1.0
         try:
-            await self._control.report(session.session, report)
+            advice = await self._control.report(session.session, report)
+            self._room = advice.room
+            if self._steering is not None:
+                self._steering.facts = self._facts()
         except NotFoundError:
             if self._session is session:
                 self._session = None
@@ -186,6 +218,8 @@ class RemoteSource:
                 if report is not None:
                     await self._control.report(session.session, report)
                 await self._control.close_session(session.session)
+
+    # ------------------------------------------------------------------ inside
 
     async def _opened(self, manifest: Manifest, want: WantMap) -> SessionOpened:
         if self._session is None and self._early is not None:
@@ -214,6 +248,7 @@ class RemoteSource:
                     f"the repository now serves another {manifest.ref} than the one that was checked",
                     hint="the repository was replaced meanwhile; run the command again",
                 )
+        self._room = self._session.room
         return self._session
 
     async def _answers(self, manifest: Manifest) -> bool:
@@ -224,61 +259,70 @@ class RemoteSource:
                 return True
         return False
 
-    def _known(self, session: SessionOpened) -> list[str]:
-        return [offer.transport for offer in session.offers if registry.knows(offer.transport)]
+    def _forget_session(self) -> None:
+        """A repository that was restarted, or is stopping, has ended our session: open another."""
+        self._session = None
 
-    def _choose(self, session: SessionOpened, *, lacking: int) -> OfferBody:
-        chosen = self._paths.poll_choice(self._known(session), time.monotonic())
-        if chosen is not None:
-            offer = next(offer for offer in session.offers if offer.transport == chosen)
-            if chosen != self._current:
-                self._tell_path(session, chosen, lacking)
-            return offer
+    def _nothing_left(self, session: SessionOpened) -> TransferError:
         offered = ", ".join(offer.transport for offer in session.offers) or "none"
         refused = "".join(f"; {name}: {why}" for name, why in session.refusals.items())
         tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
-        raise TransferError(
+        return TransferError(
             f"no transport left for this image (offered: {offered}{refused}{tried})",
             hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}",
         )
 
-    def _tell_path(self, session: SessionOpened, chosen: str, lacking: int) -> None:
-        before, self._current = self._current, chosen
-        why = session.refusals.get(self._paths.first, "") if before is None else ""
-        self._on_event(
-            "transport", {"transport": chosen, "before": before or "", "chunks_lacking": lacking, "message": why}
+    async def _find_link(self) -> Link:
+        name, host = self._context.interface, self._context.repository_host
+        found = await asyncio.to_thread(link_of, name) if name else await asyncio.to_thread(link_towards, host)
+        return found or Link(name="")
+
+    def _facts(self) -> Facts:
+        link = self._link or Link(name="")
+        return Facts(
+            sessions=self._room.sessions,
+            near=self._room.near,
+            others=self._room.others,
+            link_bytes_per_s=link.bytes_per_s,
+            wireless=link.wireless,
+            cached=self._cached,
         )
 
-    def _transport(self, offer: OfferBody) -> ClientTransport:
-        if offer.transport not in self._transports:
-            spec = registry.by_name(offer.transport)
-            self._transports[offer.transport] = registry.load_client(spec)(self._context)
-        return self._transports[offer.transport]
+    def _transport(self, name: str) -> ClientTransport:
+        if name not in self._transports:
+            self._transports[name] = registry.load_client(registry.by_name(name))(self._context)
+        return self._transports[name]
 
-    def _handle_path_error(self, transport: str, error: PathError) -> None:
-        if error.again_after_s is None:
-            self._give_up(transport, error)
-        elif self._paths.handle_rest(transport, time.monotonic(), error.again_after_s, str(error)):
-            self._on_event("transport-resting", {"transport": transport, "message": str(error)})
+    def _tell(self, session: SessionOpened, steering: Steering, lacking: int) -> None:
+        """Tell what changed: the choice, the transport in use, the lanes."""
+        choice, path = steering.choice, steering.path
+        if self._auto and choice is not None and (choice.name, choice.reason) != self._picked:
+            changed, self._picked = choice.name != self._picked[0], (choice.name, choice.reason)
+            if changed:
+                room = {"sessions": steering.facts.sessions, "near": steering.facts.near}
+                self._on_event("picked", {"transport": choice.name, "message": choice.reason, **room})
+        self._swarmed = self._swarmed or any(
+            role != "helps" and isinstance(self._transports.get(name), Sharing) for name, role in steering.roles.items()
+        )
+        if path is not None and path != self._current:
+            before, self._current = self._current, path
+            why = session.refusals.get(self._paths.first, "") if before is None else ""
+            self._on_event(
+                "transport", {"transport": path, "before": before or "", "chunks_lacking": lacking, "message": why}
+            )
+        if steering.roles != self._roles:
+            self._roles = steering.roles
+            if len(self._roles) > 1:
+                self._on_event("lanes", {"lanes": self._roles, "chunks_lacking": lacking})
 
-    def _give_up(self, transport: str, error: OgcastError) -> None:
-        self._paths.handle_given_up(transport, str(error))
-        self._on_event("transport-given-up", {"transport": transport, "message": str(error)})
+    def _handle_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        if name == "shared":
+            self._gave_bytes += fields["bytes_given"]
+            self.duplicate_chunks += fields["duplicates"]
+            self.duplicate_bytes += fields["duplicate_bytes"]
+        self._on_event(name, fields)
 
 
-class _Leaving:
-    """An Incoming that ends early when a better transport may be used again."""
-
-    def __init__(self, incoming: Incoming, leaves: Callable[[], bool]) -> None:
-        self._incoming = incoming
-        self._leaves = leaves
-        self.accept = incoming.accept
-        self.reject = incoming.reject
-
-    def __aiter__(self) -> _Leaving:
-        return self
-
-    async def __anext__(self) -> Delivery:
-        if self._leaves():
-            raise StopAsyncIteration
-        return await self._incoming.__anext__()
+def _way(name: str) -> Way:
+    able = registry.by_name(name).capabilities
+    return Way(name=name, group=able.shared_send, peers=able.needs_peers)

@@ -12,7 +12,7 @@ from core.ids import SessionId
 from repod.api.bodies import json_answer, read_json
 from repod.api.routes import Route, daemon_of
 from repod.tokens import Role
-from transports.control import SessionOpened, SessionReport, SessionRequest
+from transports.control import SessionAdvice, SessionOpened, SessionReport, SessionRequest
 
 __all__ = ["ROUTES", "SessionList"]
 
@@ -35,8 +35,7 @@ async def report(request: web.Request) -> web.StreamResponse:
     """A client says where it stands."""
     daemon = daemon_of(request)
     message = await read_json(request, SessionReport, limit=daemon.settings.limits.body_bytes)
-    daemon.sessions.report(_id(request), message)
-    return web.Response(status=HTTPStatus.NO_CONTENT)
+    return json_answer(daemon.sessions.report(_id(request), message))
 
 
 async def close_session(request: web.Request) -> web.StreamResponse:
@@ -71,7 +70,7 @@ ROUTES = (
         handler=report,
         summary="Say where a session stands; state done or failed ends it",
         request=SessionReport,
-        status=HTTPStatus.NO_CONTENT,
+        answer=SessionAdvice,
         errors=(400, 404, 413),
     ),
     Route(

@@ -62,7 +62,7 @@ def _row(session: Mapping[str, Any], median: float) -> tuple[str, ...]:
         _share(cast.get("network_loss")),
         _share(cast.get("host_overflow")),
         _share(cast.get("backlog")),
-        why(session, median_rate=median),
+        why(session, median_rate=median) or str(report.get("picked") or ""),
     )
 
 

@@ -158,6 +158,13 @@ class Casting:
         else:
             seat.wanted = wanted
 
+    def without(self, seat: Seat, chunks: NDArray[np.bool_]) -> None:
+        """A member gets these another way."""
+        if seat.wanted is not None:
+            seat.wanted = seat.wanted & ~chunks
+        named = np.flatnonzero(chunks).tolist()
+        self._call(lambda cast, now: cast.handle_withdrawn(seat.member, named))
+
     def probed(self, seat: Seat, message: Probed) -> None:
         """A member says whether multicast reaches it."""
         seat.probe = message

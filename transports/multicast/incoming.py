@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import numpy as np
 
 from core.arena import Arena
 from core.errors import (
@@ -23,10 +21,11 @@ from core.errors import (
 )
 from core.ids import ChunkIndex
 from core.wantmap import WantMap
-from transports.base import Delivery
+from transports.base import Delivery, Outlook
 from transports.member.proto.maps import pack_wants
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.evidence import gather
+from transports.multicast.lacking import Lacking
 from transports.multicast.lane import MemberLane
 from transports.multicast.offer import CastOffer
 from transports.multicast.proto.diagnosis import diagnose
@@ -40,20 +39,20 @@ from transports.multicast.proto.lane import (
     Leave,
     Probed,
     Waiting,
+    Without,
 )
 from transports.multicast.proto.membership import Membership, Step
 from transports.multicast.proto.reception import Reception
 from transports.multicast.receiver import Arrived, CastReceiver
 from transports.multicast.standing import Standing
 from transports.multicast.udp.incoming import GroupReceiver
-from transports.multicast.wants import flags_of
+from transports.multicast.wants import flags_of_chunks
+from transports.multicast.watch import Watch
 
 __all__ = ["MulticastIncoming"]
 
 TICK_S = 0.1
 HEALTH_EVERY_S = 2.0
-REJECTIONS_MAX = 3
-"""Times a chunk may come wrong before it is left to others."""
 REST_S = 20.0
 """A member asked to go on by other means may come back after so long."""
 SOURCE = "multicast"
@@ -93,17 +92,14 @@ class MulticastIncoming:
             on_trouble=self.handle_trouble,
         )
         self._standing = Standing(reception, self._receiver, time.monotonic())
+        self._watch = Watch(self._receiver, reception)
         self._interface = interface
         self._listened = listened
-        self._want = want
         self._arena = arena
         self._on_event = on_event
         self._multicast_before = multicast_before
-        self._lacking = flags_of(want)
+        self._lacking = Lacking(want)
         self._ready: deque[Delivery] = deque()
-        self._open: set[int] = set()
-        self._rejections: Counter[int] = Counter()
-        self._lost: dict[int, str] = {}
         self._failed: OgcastError | None = None
         self._news = asyncio.Event()
         self._left = False
@@ -120,12 +116,12 @@ class MulticastIncoming:
 
     def begin(self) -> None:
         """Join: from now on things arrive."""
-        if not self._lacking.any():
+        if not len(self._lacking):
             return
         while slot := self._arena.try_acquire():  # before the first packet: what listened early has many
             self._receiver.give_slot(slot)
         self._receiver.start()
-        self._lane.send(Join(wanted=pack_wants(self._lacking), listened=self._listened))
+        self._lane.send(Join(wanted=pack_wants(self._lacking.flags), listened=self._listened))
         self._tasks = [
             asyncio.create_task(work) for work in (self._feed_slots(), self._hear_lane(), self._look_after())
         ]
@@ -144,12 +140,12 @@ class MulticastIncoming:
 
     async def __anext__(self) -> Delivery:
         while True:
-            self._notice_others()
             if self._ready:
                 return self._ready.popleft()
             if self._failed is not None:
                 raise self._failed
-            if self._left or (not self._open and not self._lacking.any()):
+            self._follow()
+            if self._left or self._lacking.settled:
                 self._finish()
                 raise StopAsyncIteration
             self._news.clear()
@@ -157,17 +153,14 @@ class MulticastIncoming:
 
     def accept(self, delivery: Delivery) -> None:
         """See Incoming."""
-        self._open.discard(delivery.chunk)
-        self._forget(delivery.chunk)
+        if self._lacking.accept(delivery.chunk):
+            self._forget(delivery.chunk)
         self._news.set()
 
     def reject(self, delivery: Delivery, reason: str) -> None:
         """See Incoming."""
         chunk = delivery.chunk
-        self._open.discard(chunk)
-        self._rejections[chunk] += 1
-        if self._rejections[chunk] >= REJECTIONS_MAX:
-            self._lost[chunk] = reason
+        if self._lacking.reject(chunk, reason):
             self._forget(chunk)
         else:
             self._receiver.call(lambda reception, now: reception.handle_rejected(chunk))
@@ -193,13 +186,12 @@ class MulticastIncoming:
     def handle_chunk(self, arrived: Arrived) -> None:
         """A chunk is all there."""
         chunk = arrived.chunk
-        if self._left or not self._lacking[chunk] or chunk in self._open or chunk not in self._want:
+        if self._left or not self._lacking.hand_over(chunk):
             arrived.slot.release()
-            if chunk not in self._open:
+            if chunk not in self._lacking.open:
                 self._forget(chunk)
             self._news.set()
             return
-        self._open.add(chunk)
         self._standing.handle_bytes(arrived.stored_bytes)
         self._membership.handle_chunk(time.monotonic())
         self._ready.append(
@@ -249,9 +241,8 @@ class MulticastIncoming:
                     self._hear_waiting(message)
                 case LaneChange():
                     self._hear_change(message)
-                case Damaged() if message.chunk < len(self._lacking):
-                    if self._lacking[message.chunk]:
-                        self._lost[message.chunk] = message.reason
+                case Damaged() if message.chunk < len(self._lacking.flags):
+                    if self._lacking.lose(message.chunk, message.reason):
                         self._forget(message.chunk)
                         self._news.set()
                 case _:
@@ -275,7 +266,8 @@ class MulticastIncoming:
         while True:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
-            self._notice_others()
+            self._follow()
+            await self._watch.look(self._arena)
             reception = self._reception
             status = reception.status
             step = self._membership.poll(
@@ -283,14 +275,14 @@ class MulticastIncoming:
                 packets=reception.tracker.received,
                 span=reception.tracker.span,
                 figures=reception.figures,
-                lacking=int(self._lacking.sum()),
+                lacking=len(self._lacking),
                 sender_idle=status is not None and status.chunks_wanted == 0,
             )
             if step is not None:
                 await self._act(step)
             if now >= self._health_at:
                 self._health_at = now + HEALTH_EVERY_S
-                self._lane.send(self._standing.health(now, missing=int(self._lacking.sum()), arena=self._arena))
+                self._lane.send(self._standing.health(now, missing=len(self._lacking), arena=self._arena))
 
     async def _act(self, step: Step) -> None:
         reason = step.reason
@@ -331,31 +323,33 @@ class MulticastIncoming:
 
     # ------------------------------------------------------------------ inside
 
-    def _notice_others(self) -> None:
-        """Chunks that another transport brought, or that the session does not want any more."""
-        if len(self._want) + len(self._open) >= int(self._lacking.sum()):
-            return
-        gone = self._lacking & ~flags_of(self._want)
-        for chunk in np.flatnonzero(gone).tolist():
-            if chunk not in self._open:
-                self._forget(chunk)
-        self._news.set()
+    def _follow(self) -> None:
+        """The want-map changed: chunks came another way, or are left to others, or to this path."""
+        gone, new = self._lacking.follow()
+        for chunk in gone:
+            self._forget(chunk)
+        if gone:
+            self._lane.send(Without(chunks=pack_wants(flags_of_chunks(gone, len(self._lacking.flags)))))
+        for chunk in new:
+            self._receiver.call(lambda reception, now, chunk=chunk: reception.handle_wanted(chunk))  # type: ignore[misc]
+        if gone or new:
+            self._news.set()
+
+    def outlook(self) -> Outlook:
+        """See Steerable."""
+        return self._watch.outlook(self._lacking)
 
     def _forget(self, chunk: int) -> None:
         """Nothing of the chunk is wanted over this path any more."""
-        if self._lacking[chunk]:
-            self._lacking[chunk] = False
-            self._receiver.call(lambda reception, now: reception.handle_accepted(chunk))
+        self._receiver.call(lambda reception, now: reception.handle_accepted(chunk))
 
     def _finish(self) -> None:
         """Everything that can come has come."""
-        lost = [chunk for chunk in self._lost if chunk in self._want]
+        lost = self._lacking.lost
         if not self._lane.broken and not self._left and not lost:
             self._lane.send(Done())
-        if lost:
-            raise ChunkError(
-                f"chunk {lost[0]} cannot be had: {self._lost[lost[0]]}", hint="run `repod verify` at the repository"
-            )
+        for chunk, reason in lost.items():
+            raise ChunkError(f"chunk {chunk} cannot be had: {reason}", hint="run `repod verify` at the repository")
 
     def _fail(self, error: OgcastError) -> None:
         if self._failed is None:

@@ -26,7 +26,7 @@ from transports.multicast.lane import MemberLane
 from transports.multicast.making import CastMaker
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.groups import GroupRange
-from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want
+from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want, Without
 from transports.multicast.proto.options import CastOptions, parse_options
 from transports.multicast.proto.rate import share_budget
 from transports.multicast.settings import MulticastSettings
@@ -322,6 +322,8 @@ class MulticastServer:
                 await casting.join(seat, lane, unpack_wants(message.wanted, chunks), listened=message.listened)
             case Want():
                 await casting.want(seat, unpack_wants(message.wanted, chunks))
+            case Without():
+                casting.without(seat, unpack_wants(message.chunks, chunks))
             case Probed():
                 casting.probed(seat, message)
             case Health():

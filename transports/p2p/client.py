@@ -43,6 +43,9 @@ class SwarmClient:
     """A `ClientTransport` that shares: what is verified during a session can be asked for by peers until it ends.
 
     It is a `Seeding` as well: what it holds then can be given on by itself.
+
+    A fetch that begins with an empty want-map stands by: it gives to peers, and takes from them what the map has later,
+    but nothing from the repository. Its iterator may be asked again after it has ended.
     """
 
     def __init__(self, context: ClientContext) -> None:
@@ -60,6 +63,8 @@ class SwarmClient:
         """See Sharing."""
         if self._shelf is not None:
             self._shelf.add(chunk, frame, encoding)
+        if self._incoming is not None:
+            self._incoming.handle_verified(chunk)
 
     async def leave(self) -> None:
         """See Sharing."""
@@ -116,7 +121,11 @@ class SwarmClient:
 
         host = offer.host or self._context.repository_host
         neighbours = Neighbourhood(
-            make=make, on_step=incoming.handle_step, on_lost=incoming.handle_lost, interface=self._context.interface
+            make=make,
+            on_step=incoming.handle_step,
+            on_lost=incoming.handle_lost,
+            interface=self._context.interface,
+            asleep=incoming.stands_by,
         )
         membership = Membership(
             host=host,
@@ -135,7 +144,8 @@ class SwarmClient:
                 server.on_gone = lambda chunks: _tell_gone(membership, chunks)
                 server.on_news = lambda chunks: _tell_have(membership, chunks)
             incoming.begin(membership, neighbours)
-            neighbours.dial_origin(host, offer.origin_port, session_id, key)
+            if not incoming.stands_by:
+                neighbours.dial_origin(host, offer.origin_port, session_id, key)
             yield incoming
         finally:
             if self._incoming is incoming:

@@ -50,6 +50,8 @@ class Exchange:
         self._seen: Counter[int] = Counter()
         self._closed = False
         self.ready: deque[Delivery] = deque()
+        self.duplicate_bytes = 0
+        """Of chunks that came when nobody needed them any more."""
 
     def begin(self, neighbours: Neighbourhood) -> None:
         """Whose lanes these are."""
@@ -113,6 +115,7 @@ class Exchange:
     def _receive(self, source: int, event: Received, now: float) -> None:
         slot = event.slot
         if not self._swarm.handle_arrived(source, event.chunk, now):
+            self.duplicate_bytes += event.length
             slot.release()
             return
         assert self._neighbours is not None

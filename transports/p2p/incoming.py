@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.arena import Arena
 from core.errors import ChunkError, ConnectionFailedError, OgcastError, ProtocolError, TransferError
 from core.wantmap import WantMap
-from transports.base import Delivery
+from transports.base import Delivery, Outlook
 from transports.p2p.exchange import Exchange
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
@@ -78,6 +78,9 @@ class SwarmIncoming:
         self._exchange = Exchange(
             swarm=swarm, want=want, arena=arena, traffic=self._traffic, send=self._send, on_change=self._handle_change
         )
+        self._seen = self.lacking()
+        self.stands_by = not len(want)
+        """It began with nothing to take: see SwarmClient."""
         self.stopped = ""
         """Why nobody needs this client's chunks any more, once repod said so."""
 
@@ -112,6 +115,7 @@ class SwarmIncoming:
         return self
 
     async def __anext__(self) -> Delivery:
+        self._look_at_map()
         self._exchange.change()
         while not self._exchange.ready:
             if self._failed is not None:
@@ -163,6 +167,14 @@ class SwarmIncoming:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         await self._exchange.close()
+        self._on_event(
+            "shared",
+            {
+                "bytes_given": self._server.counts["bytes_sent"] if self._server is not None else 0,
+                "duplicates": self._swarm.figures.duplicates,
+                "duplicate_bytes": self._exchange.duplicate_bytes,
+            },
+        )
 
     async def close(self) -> None:
         """Leave the swarm."""
@@ -177,6 +189,20 @@ class SwarmIncoming:
                 f"{len(lost)} chunk(s) cannot be had from the swarm; chunk {named}",
                 hint="run `repod verify` at the repository; everything else has arrived",
             )
+
+    def outlook(self) -> Outlook:
+        """See Steerable."""
+        holders = self._swarm.holders
+        held = frozenset(np.flatnonzero(holders.rarity).tolist()) if self.stands_by and holders.peers else None
+        return Outlook(
+            under_way=self._swarm.in_hand | frozenset(self._swarm.requests.chunks()),
+            within_reach=held,
+        )
+
+    def handle_verified(self, chunk: int) -> None:
+        """A chunk of the session is good, whoever brought it: repod learns that it can be had here."""
+        if self._membership is not None and chunk not in self._swarm.in_hand and chunk not in self._want:
+            self._membership.note_have(chunk)
 
     # ------------------------------------------------------------------ MemberHost
 
@@ -276,10 +302,20 @@ class SwarmIncoming:
         if self._membership is not None:
             self._membership.send(message)
 
+    def _look_at_map(self) -> None:
+        """Chunks may have been left to this path, or given back to it."""
+        before, self._seen = self._seen, self.lacking()
+        new = np.flatnonzero(self._seen & ~before)
+        if len(new):
+            self._swarm.handle_wanted(new.tolist())
+            if self._neighbours is not None:
+                self._neighbours.wake()
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             now = self._loop.time()
+            self._look_at_map()
             self._exchange.handle_timer(now)
             self._look_for_hope(now)
 

@@ -44,9 +44,10 @@ class Neighbourhood:
         on_step: Callable[[SourceLane], None],
         on_lost: Callable[[int, str], None],
         interface: str | None,
+        asleep: bool = False,
     ) -> None:
         """`make` builds the machine of a lane from source, session id and key; `on_lost` tells of a neighbour that was
-        given up."""
+        given up. While `asleep` neighbours are noted, and connected to only after `wake`."""
         self._make = make
         self._on_step = on_step
         self._on_lost = on_lost
@@ -55,6 +56,7 @@ class Neighbourhood:
         self._banned: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._bridging = False
+        self._asleep = asleep
         self.me = 0
         """This client's own id."""
         self.lanes: dict[int, SourceLane] = {}
@@ -97,6 +99,14 @@ class Neighbourhood:
             if not peer.bridge or self._bridging:
                 self._dial(peer)
 
+    def wake(self) -> None:
+        """Something is to be asked of neighbours: connect to those that are known. Harmless when repeated."""
+        if self._asleep:
+            self._asleep = False
+            for peer in list(self._known.values()):
+                if not peer.bridge or self._bridging:
+                    self._dial(peer)
+
     def forget(self, ids: Iterable[int]) -> None:
         """Neighbours no more."""
         for source in ids:
@@ -133,6 +143,8 @@ class Neighbourhood:
     # ------------------------------------------------------------------ inside
 
     def _dial(self, peer: PeerAddress) -> None:
+        if self._asleep:
+            return
         self._stop(peer.id)
         name = lane_name(self.me, far=not peer.same_subnet)
         address = _Address(host=peer.host, port=peer.port, name=name, key=peer.credential)

@@ -15,7 +15,7 @@ from core.errors import UsageError
 from core.ids import SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
-from transports.base import CaptureLane, ClientContext, Delivery, Offer
+from transports.base import CaptureLane, ClientContext, Delivery, Offer, Outlook
 from transports.unicast.dial import address_of, dial
 from transports.unicast.proto.client import FetchLane, Received
 from transports.unicast.upload import upload
@@ -120,6 +120,10 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         """See Incoming."""
         self._lane.reject(delivery.chunk, reason)
         self._change()
+
+    def outlook(self) -> Outlook:
+        """See Steerable."""
+        return Outlook(under_way=self._lane.under_way)
 
     async def close(self) -> None:
         """Cancel what is in flight, give every slot back that no delivery holds, close the connection."""

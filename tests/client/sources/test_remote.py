@@ -9,7 +9,8 @@ import pytest
 
 from client.control import ControlClient
 from client.sources import remote
-from client.sources.remote import REFUSALS_MAX, RemoteSource
+from client.sources.failures import REFUSALS_MAX
+from client.sources.remote import RemoteSource
 from core.arena import Arena
 from core.errors import (
     AuthenticationError,
@@ -26,8 +27,16 @@ from images.extents import Extents
 from images.manifest import Manifest, parse_manifest
 from images.memstore import MemoryStore
 from tests.support.images import make_image
-from transports.base import Delivery, Incoming, TransportSpec
-from transports.control import ImageInfo, OfferBody, SessionOpened, SessionReport, SessionRequest
+from transports.base import Capabilities, Delivery, Incoming, Outlook, TransportSpec
+from transports.control import (
+    ImageInfo,
+    OfferBody,
+    RoomInfo,
+    SessionAdvice,
+    SessionOpened,
+    SessionReport,
+    SessionRequest,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -45,6 +54,7 @@ class Control:
         self.reported: list[str] = []
         self.gone = False
         self.error: OgcastError | None = None
+        self.room = RoomInfo()
         self.asked = 0
 
     async def image(self, ref: ImageRef, *, patient: bool = True) -> None:
@@ -72,14 +82,16 @@ class Control:
             key=bytes(32),
             image=image,
             offers=[OfferBody(transport=name, parameters={}) for name in self.offers],
+            room=self.room,
         )
 
-    async def report(self, session: str, report: SessionReport) -> None:
+    async def report(self, session: str, report: SessionReport) -> SessionAdvice:
         if self.error is not None:
             raise self.error
         if self.gone:
             raise NotFoundError("no such session")
         self.reported.append(session)
+        return SessionAdvice(room=self.room)
 
     async def close_session(self, session: str) -> None:
         self.closed.append(session)
@@ -92,8 +104,12 @@ class Nothing:
 
     def reject(self, delivery: Delivery, reason: str) -> None: ...
 
+    def outlook(self) -> Outlook:
+        return Outlook(under_way=frozenset())
+
     async def __anext__(self) -> Delivery:
-        raise AssertionError("it was left before")
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
 
 class Transport:
@@ -105,8 +121,13 @@ class Transport:
     @asynccontextmanager
     async def fetch(self, offer: Any, **_: Any) -> AsyncIterator[Incoming]:
         if self.error is not None:
-            raise self.error
+            error, self.error = self.error, self.error if not isinstance(self.error, Once) else None
+            raise error
         yield cast(Incoming, Nothing())
+
+
+class Once(PathError):
+    """A refusal that is not repeated."""
 
 
 Make = Callable[..., tuple[RemoteSource, Control, list[tuple[str, Mapping[str, Any]]]]]
@@ -121,9 +142,19 @@ def manifest() -> Manifest:
 @pytest.fixture
 def make(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Make:
     def build(
-        *, fallback: bool = True, **transports: Exception | None
+        *, fallback: bool = True, auto: bool = False, **transports: Exception | None
     ) -> tuple[RemoteSource, Control, list[tuple[str, Mapping[str, Any]]]]:
-        specs = {name: TransportSpec(name=name, protocol=name, server="", client="") for name in transports}
+        able = Capabilities
+        specs = {
+            name: TransportSpec(
+                name=name,
+                protocol=name,
+                server="",
+                client="",
+                capabilities=able(shared_send=name == "group", needs_peers=name == "peers"),
+            )
+            for name in transports
+        }
         monkeypatch.setattr(remote.registry, "specs", lambda: specs)
         monkeypatch.setattr(
             remote.registry, "load_client", lambda spec: lambda context: Transport(transports[spec.name])
@@ -132,7 +163,7 @@ def make(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Make:
         events: list[tuple[str, Mapping[str, Any]]] = []
         source = RemoteSource(
             cast(ControlClient, control),
-            method=f"{next(iter(transports), 'unicast')}-DIRECT",
+            method=f"{'AUTO' if auto else next(iter(transports), 'unicast')}-DIRECT",
             options="",
             fallback=fallback,
             interface=None,
@@ -161,8 +192,6 @@ async def test_the_first_offer_with_a_known_transport_is_taken(make: Make, manif
 
 async def test_a_transport_that_breaks_the_protocol_is_given_up_for_the_next(make: Make, manifest: Manifest) -> None:
     source, _, events = make(first=ProtocolError("rubbish"), second=None)
-    with pytest.raises(ConnectionFailedError):
-        await _fetch(source, manifest)
     assert await _fetch(source, manifest) == "second"
     assert [name for name, _ in events] == ["transport", "transport-given-up", "transport"]
 
@@ -258,24 +287,41 @@ async def test_a_transport_that_cannot_serve_this_client_is_left_and_its_reason_
     make: Make, manifest: Manifest
 ) -> None:
     source, _, events = make(first=PathError("no IGMP querier"), second=None)
-    with pytest.raises(ConnectionFailedError):
-        await _fetch(source, manifest)
     assert await _fetch(source, manifest) == "second"
     assert events[1] == ("transport-given-up", {"transport": "first", "message": "no IGMP querier"})
 
 
-async def test_a_resting_transport_is_returned_to(make: Make, manifest: Manifest) -> None:
-    source, control, events = make(first=PathError("too lossy", again_after_s=0.01), second=None)
-    with pytest.raises(ConnectionFailedError):
-        await _fetch(source, manifest)
-    assert events[1][0] == "transport-resting"
-    arena, want = Arena(slot_bytes=65536, slots=1), WantMap(1000)
-    control.offers = ["first", "second"]
+async def test_a_resting_transport_is_returned_to_when_its_rest_is_over(make: Make, manifest: Manifest) -> None:
+    source, control, events = make(group=Once("too lossy", again_after_s=0.01), second=None)
+    arena, want = Arena(slot_bytes=65536, slots=4), WantMap(1000)
     async with source.fetch(manifest=manifest, want=want, arena=arena) as incoming:
         assert source.path == "second"
-        await asyncio.sleep(0.02)
-        with pytest.raises(StopAsyncIteration):  # the better one may be tried again
-            await incoming.__anext__()
+        assert events[1][0] == "transport-resting"
+        waiting = asyncio.ensure_future(incoming.__anext__())
+        await _until(lambda: source.path == "group")
+        waiting.cancel()
+    assert len(control.opened) == 1
+
+
+async def test_auto_says_what_it_picks_and_changes_with_the_room(make: Make, manifest: Manifest) -> None:
+    source, control, events = make(auto=True, group=None, plain=None)
+    arena = Arena(slot_bytes=65536, slots=4)
+    async with source.fetch(manifest=manifest, want=WantMap(1000), arena=arena) as incoming:
+        assert source.path == "plain"
+        assert "no other client" in source.picked
+        control.room = RoomInfo(sessions=3, near=3)
+        await source.report(REPORT)
+        waiting = asyncio.ensure_future(incoming.__anext__())
+        await _until(lambda: source.path == "group")
+        waiting.cancel()
+    assert [fields["transport"] for name, fields in events if name == "picked"] == ["plain", "group"]
+    assert "3 clients" in source.picked
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
 
 
 async def test_without_fallback_the_reason_is_the_error(make: Make, manifest: Manifest) -> None:

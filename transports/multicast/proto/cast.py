@@ -12,7 +12,7 @@ says so at once, and again with doubling pauses as long as some member is not do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +170,12 @@ class Cast:
             member.missing_chunks = 0
             self._forget_wants(member.place)
 
+    def handle_withdrawn(self, member_id: int, chunks: Iterable[int]) -> None:
+        """A client gets `chunks` by other means: as far as it waits for their sending, it does so no more."""
+        if member := self._members.get(member_id):
+            for chunk in chunks:
+                self._demand.withdraw(member.place, chunk)
+
     def handle_moved(self, member_id: int) -> None:
         """A client goes on by other means: it stays a member whom nothing is sent for."""
         if member := self._members.get(member_id):
@@ -203,9 +209,7 @@ class Cast:
 
     def poll_burst(self, now: float) -> Burst | None:
         """The next train, or None: nothing to send, or not yet (`poll_timer`)."""
-        if now < self._pace.ready_at() or self.exhausted:
-            return None
-        if not self._has_work():
+        if now < self._pace.ready_at() or self.exhausted or not self._has_work():
             return None
         self._group_feedback(now)
         limit = self._pace.burst_packets(self._packet_wire_bytes, BURST_PACKETS)

@@ -26,6 +26,7 @@ __all__ = [
     "Probed",
     "Waiting",
     "Want",
+    "Without",
 ]
 
 Text = Annotated[str, msgspec.Meta(max_length=512)]
@@ -51,6 +52,13 @@ class Want(_Message, frozen=True, kw_only=True, array_like=True, tag="want"):
     """Client: this is all I lack now. It replaces what was said before; sent to come back after `Moved`."""
 
     wanted: bytes
+
+
+class Without(_Message, frozen=True, kw_only=True, array_like=True, tag="without"):
+    """Client: these come another way. What is on its way already comes all the same."""
+
+    chunks: bytes
+    """A map, as `wanted`."""
 
 
 class Probed(_Message, frozen=True, kw_only=True, array_like=True, tag="probed"):
@@ -146,6 +154,8 @@ class Closing(_Message, frozen=True, kw_only=True, array_like=True, tag="closing
     """Opening another session makes sense."""
 
 
-LaneMessage = Join | Want | Probed | Health | Moved | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
+LaneMessage = (
+    Join | Want | Without | Probed | Health | Moved | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
+)
 
 DECODER = msgspec.msgpack.Decoder(LaneMessage)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transports.multicast.proto.assembly import BlockRepair
 from transports.multicast.proto.layout import Layout
 
-__all__ = ["Figures", "Placement", "Ready"]
+__all__ = ["Figures", "Placement", "Progress", "Ready"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,18 @@ class Ready:
     layout: Layout
     encoding: int
     repairs: list[BlockRepair]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How a cast stands with a member, for those who may take chunks elsewhere."""
+
+    arriving: frozenset[int] = frozenset()
+    """Chunks of which something is there."""
+    position: int = 0
+    """What is lacking below it was sent already, and comes again only at the end."""
+    repeating: bool = False
+    """Everything that is sent now was sent before."""
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ from transports.multicast.proto.packets import (
     sequence_of,
     well_formed,
 )
-from transports.multicast.proto.received import Figures, Placement, Ready
+from transports.multicast.proto.received import Figures, Placement, Progress, Ready
 from transports.multicast.proto.report_clock import ReportClock
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.silence import Alarm, Silence
@@ -89,6 +89,7 @@ class Reception:
         self._clock = ReportClock(interval_s=interval_s, rng=rng, now=now)
         self._number = 0
         self._first_chunk: int | None = None
+        self._position = 0
         self._silence = Silence(now)
         self._status: Status | None = None
         self._status_at = now
@@ -203,6 +204,12 @@ class Reception:
         self._state[chunk] = State.UNWANTED
         self._lacking -= 1
 
+    def handle_wanted(self, chunk: int) -> None:
+        """The chunk is to come over this path, though it was not until now."""
+        if self._state[chunk] == State.UNWANTED:
+            self._state[chunk] = State.WANTED
+            self._lacking += 1
+
     def handle_rejected(self, chunk: int) -> None:
         """The chunk was not what its digest says: all of it is wanted again."""
         if self._state[chunk] == State.READY:
@@ -212,6 +219,12 @@ class Reception:
     def handle_rate(self, write_bytes_per_s: int) -> None:
         """How fast this member writes, for its reports."""
         self._write_bytes_per_s = write_bytes_per_s
+
+    def progress(self) -> Progress:
+        """How chunks stand; whole ones that were not judged yet count as arriving."""
+        arriving = np.flatnonzero(self._state >= State.ARRIVING)
+        repeating = self._status is not None and StatusFlags.REPEATS in self._status.flags
+        return Progress(arriving=frozenset(arriving.tolist()), position=self._position, repeating=repeating)
 
     def poll_ready(self) -> Ready | None:
         """The next chunk that is all there."""
@@ -315,6 +328,7 @@ class Reception:
         if layout.padded_bytes > self._slot_bytes:
             self.figures.malformed += len(mine)
             return None
+        self._position = max(self._position, chunk)
         if not self._slots or not self._begins(layout, headers, mine, chunk):
             self.figures.passed += len(mine)
             return None

@@ -72,6 +72,11 @@ class Picker:
         self._size = max(1, size)
         self._stale = True
 
+    def look_again(self) -> None:
+        """The want-map has chunks that it did not have before."""
+        self._base = 0
+        self._stale = True
+
     def reserve(self, chunks: Iterable[int]) -> None:
         """These come from the origin: no neighbour is asked for them."""
         self._reserved = set(chunks)

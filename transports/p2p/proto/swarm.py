@@ -245,6 +245,13 @@ class Swarm:
                 self._slow.append(peer)
         self._look_for_needs(now)
 
+    def handle_wanted(self, chunks: Iterable[int]) -> None:
+        """The want-map has these since; others had them, or nobody."""
+        for chunk in chunks:
+            if self.picker.phase(chunk) is Phase.DONE and chunk not in self._held:
+                self.picker.set_phase(chunk, Phase.FREE)
+        self.picker.look_again()
+
     def handle_change(self) -> None:
         """The want-map changed: take back what is not wanted any more."""
         for chunk in self.requests.chunks():

@@ -79,6 +79,11 @@ class FetchLane:
         return self.finished or self.failed is not None
 
     @property
+    def under_way(self) -> frozenset[int]:
+        """Chunks asked for, and those that came and were not judged yet."""
+        return self._picker.under_way
+
+    @property
     def waiting(self) -> int:
         """Position in the queue for a turn; 0: not waiting."""
         return self._lane.waiting

@@ -37,6 +37,11 @@ class Picker:
         """Something is asked or held."""
         return bool(self._asked or self._held)
 
+    @property
+    def under_way(self) -> frozenset[int]:
+        """Asked for, or come and not judged."""
+        return frozenset(self._asked | self._held)
+
     def count(self, limit: int) -> int:
         """How many could be taken now, up to `limit`."""
         again = sum(1 for chunk in self._again if chunk in self._want)

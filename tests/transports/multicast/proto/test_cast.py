@@ -147,6 +147,18 @@ def test_a_joiner_only_adds_what_it_missed() -> None:
     assert sent[4 * ROWS :] == [(0, row) for row in range(ROWS)] + [(1, row) for row in range(half)]
 
 
+def test_what_a_member_gets_elsewhere_is_not_sent_unless_others_lack_it() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    cast.add_member(2, key=KEY, wanted=wants(3), now=0.0)
+    cast.handle_withdrawn(1, [1, 3])
+    cast.handle_withdrawn(9, [2])
+    bursts, _, now = drain(cast)
+    assert list(dict.fromkeys(chunk for chunk, _ in rows_of(bursts))) == [0, 2, 3]
+    cast.handle_withdrawn(1, [0])  # it was sent already: nothing changes
+    assert drain(cast, now)[0] == []
+
+
 def test_who_joins_before_the_first_row_misses_nothing() -> None:
     cast = make_cast()
     for member in (1, 2):

@@ -290,3 +290,30 @@ def test_slots_can_be_taken_back_and_figures_are_reported() -> None:
     wire.reception.poll_free_slot()
     wire.reception.poll_free_slot()
     assert wire.reception.poll_free_slot() is None
+
+
+def test_a_chunk_may_come_to_be_wanted_while_the_cast_runs() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.send(2, range(400))
+    assert wire.reception.poll_ready() is None
+    wire.reception.handle_wanted(2)
+    wire.reception.handle_wanted(2)
+    assert wire.reception.lacking == 3
+    wire.send(2, range(400))
+    ready = wire.reception.poll_ready()
+    assert ready is not None
+    assert ready.chunk == 2
+
+
+def test_progress_tells_what_is_arriving_and_how_far_the_sender_is() -> None:
+    wire = Wire(slots=2)
+    assert wire.reception.progress().position == 0
+    wire.send(3, range(44))
+    progress = wire.reception.progress()
+    assert (progress.arriving, progress.position, progress.repeating) == (frozenset({3}), 3, False)
+    wire.send(3, range(44, 400))
+    assert wire.reception.progress().arriving == {3}  # whole, and not judged yet
+    wire.reception.handle_accepted(3)
+    wire.status(StatusFlags.REPEATS)
+    progress = wire.reception.progress()
+    assert (progress.arriving, progress.repeating) == (frozenset(), True)

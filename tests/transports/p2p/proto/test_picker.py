@@ -42,3 +42,14 @@ def test_a_chunk_given_back_is_looked_at_again() -> None:
     assert picker.choose(1) is None
     picker.set_phase(0, Phase.FREE)
     assert picker.choose(1) == 0
+
+
+def test_the_window_is_looked_at_again_when_the_map_has_grown() -> None:
+    picker, holders, want = make()
+    want.discard_all(range(20))
+    picker.set_window(256)
+    holders.add(1, [2])
+    assert picker.choose(1) is None
+    want.add(2)
+    picker.look_again()
+    assert picker.choose(1) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from core.wantmap import WantMap
@@ -120,3 +121,21 @@ def test_a_bridge_is_asked_only_while_repod_is_out_of_reach() -> None:
     assert swarm.poll_ask(0.0, 8) is None
     swarm.handle_repod(reachable=False)
     assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=0)
+
+
+def test_chunks_that_come_to_be_wanted_are_asked_for_and_those_that_were_taken_away_again_too() -> None:
+    want = WantMap(8, full=False)
+    swarm = Swarm(want, seed=1, window=256, slots=8, rng=random.Random(1), now=0.0)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_map(7, np.ones(8, dtype=np.bool_))
+    assert swarm.poll_ask(0.0, 8) is None
+    want.add(5)
+    swarm.handle_wanted([5])
+    assert swarm.poll_ask(0.1, 8) == Asking(source=7, chunk=5)
+    want.discard(5)
+    swarm.handle_change()
+    assert swarm.poll_cancel() == Asking(source=7, chunk=5)
+    swarm.handle_returned(7, 5)
+    want.add(5)
+    swarm.handle_wanted([5])
+    assert swarm.poll_ask(0.2, 8) == Asking(source=7, chunk=5)

@@ -80,3 +80,13 @@ def test_every_wanted_chunk_is_taken_exactly_once(data: st.DataObject) -> None:
     while found := picker.take(data.draw(st.integers(1, 50))):
         taken += found
     assert taken == sorted(wanted)
+
+
+def test_what_is_asked_or_not_judged_is_under_way() -> None:
+    picker = Picker(WantMap(4))
+    picker.take(2)
+    picker.arrived(0)
+    assert picker.under_way == {0, 1}
+    picker.accept(0)
+    picker.returned(1)
+    assert picker.under_way == frozenset()

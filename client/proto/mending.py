@@ -1,0 +1,67 @@
+"""Mending: how many chunks of a cast are taken from peers meanwhile, without costing the cast.
+
+What comes from peers shares the link with the cast. It begins with one chunk at a time and grows with each that
+arrives; when the cast loses more than it did before, it stops for a while, twice as long each time. A cast that rests
+leaves the link to it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CHUNKS_MAX", "PATIENCE_S", "Mending"]
+
+CHUNKS_MAX = 8
+"""Chunks left to peers at a time."""
+LOSS_MORE = 0.02
+"""Loss over that of a cast alone from which peers are taken to be the reason."""
+PAUSE_FIRST_S = 1.0
+PAUSE_MAX_S = 16.0
+PATIENCE_S = 4.0
+"""Peers that bring none of the chunks left to them for so long do not have them."""
+
+
+class Mending:
+    """One session's. Pure: the caller says what time it is."""
+
+    def __init__(self, now: float) -> None:
+        self._window = 1
+        self._pause_s = PAUSE_FIRST_S
+        self._paused_until = now
+        self._usual_loss = 0.0
+        self._moved_at = now
+        self.pauses = 0
+        """Times it stopped for the sake of the cast."""
+        self.returns = 0
+        """Times peers did not have what was left to them."""
+
+    def handle_arrived(self, now: float) -> None:
+        """A peer brought a chunk."""
+        self._window = min(CHUNKS_MAX, self._window + 1)
+        self._pause_s = PAUSE_FIRST_S
+        self._moved_at = now
+
+    def poll(self, now: float, *, left: int, loss: float, resting: bool) -> int:
+        """How many more chunks to leave to peers; `left` are with them already, `loss` is the cast's."""
+        if left == 0:
+            self._moved_at = now
+            if now >= self._paused_until:
+                self._usual_loss = loss
+        elif not resting and now >= self._paused_until and loss > self._usual_loss + LOSS_MORE:
+            self.pauses += 1
+            self._pause(now)
+        if now < self._paused_until:
+            return 0
+        return max(0, (CHUNKS_MAX if resting else self._window) - left)
+
+    def poll_return(self, now: float, *, left: int) -> bool:
+        """True when what is left to peers, and not under way, should be left to the cast again."""
+        if left == 0 or now < self._moved_at + PATIENCE_S:
+            return False
+        self.returns += 1
+        self._moved_at = now
+        self._pause(now)
+        return True
+
+    def _pause(self, now: float) -> None:
+        self._window = 1
+        self._paused_until = now + self._pause_s
+        self._pause_s = min(PAUSE_MAX_S, 2 * self._pause_s)

@@ -1,0 +1,275 @@
+"""Steering: which lanes of a session are open, what each is for, and which chunks each is to bring.
+
+The *main* lane brings what no other does. Beside a main lane that serves a group, a *helper* stands by that takes from
+peers (and gives to them): it mends gaps, and brings a late joiner the head that the group has had already. When
+circumstances change, a better main lane is opened beside the present one, which then is *leaving*: it brings what it
+has begun, and goes on as before if the new one fails. A group that a client had to leave is replaced by the helper
+(which then *carries*) as long as peers bring something, then by another main lane.
+
+Chunks change hands only between lanes that have not begun with them, so nothing comes twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from client.proto.claims import Claims
+from client.proto.mending import Mending
+from client.proto.paths import WORTH_CHUNKS, PathPolicy
+from client.proto.picker import Choice, Facts, Way, pick, pick_instead
+from core.wantmap import WantMap
+from transports.base import Outlook
+
+__all__ = ["Act", "Close", "Open", "Steering"]
+
+KEEP_CHUNKS = 16
+"""A lane that is leaving keeps the next so many of its chunks, so that nothing stands still if the new one fails."""
+SETTLE_S = 3.0
+"""A choice is looked at again after so long."""
+STALL_S = 2.0
+"""Peers that carry a session and bring nothing for so long are not enough …"""
+STALL_GROUP_S = 8.0
+"""… or for so long, while a group goes on whose members have more every moment; a quarter where they have nothing."""
+FLOOD_LOSS = 0.4
+FLOOD_S = 1.5
+FLOOD_REST_S = 20.0
+"""Who loses so much of a cast for so long has a link that is slower than the cast, and leaves it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """Open a lane on its share."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Close a lane; say `handle_ended` when that is done."""
+
+    name: str
+    reason: str = ""
+    """Empty: it is not needed any more."""
+
+
+Act = Open | Close
+
+
+class Steering:
+    """One session's lanes. After every `handle_…`, and some times a second, act on what `poll` returns."""
+
+    def __init__(
+        self, want: WantMap, *, ways: Sequence[Way], paths: PathPolicy, facts: Facts, auto: bool, now: float
+    ) -> None:
+        """`ways` in the repository's order; `paths` knows what can be taken; without `auto` its `first` is meant."""
+        self._want = want
+        self._ways = {way.name: way for way in ways}
+        self._paths = paths
+        self._auto = auto
+        self._chosen: Choice | None = None
+        self._chosen_at = now
+        self._mending = Mending(now)
+        self._flooded_since: float | None = None
+        self._arrived_at = now
+        self._closing: set[str] = set()
+        self.claims = Claims(want)
+        self._begun = False
+        """The main lane has brought something."""
+        self.facts = facts
+        """What is known of the room; replace it as it changes."""
+        self.busy = False
+        """This machine has nothing to spare for standing by others; say so as it changes."""
+        self.main: str | None = None
+        self.helper: str | None = None
+        self.leaving: str | None = None
+
+    # ------------------------------------------------------------------ what there is
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Lanes and what they are for."""
+        carries = "carries" if self.main is None else "helps"
+        found = ((self.main, "main"), (self.helper, carries), (self.leaving, "leaves"))
+        return {name: role for name, role in found if name is not None}
+
+    @property
+    def path(self) -> str | None:
+        """The lane that brings what no other does."""
+        return self.main or self.helper
+
+    @property
+    def choice(self) -> Choice | None:
+        """What was chosen last, and why."""
+        return self._chosen
+
+    # ------------------------------------------------------------------ what happens
+
+    def handle_arrived(self, name: str, now: float) -> None:
+        """A lane brought a good chunk, which has left the want-map."""
+        self._arrived_at = now
+        self._begun = self._begun or name == self.main
+        if name == self.helper:
+            self._mending.handle_arrived(now)
+
+    def handle_ended(self, name: str, now: float) -> None:
+        """A lane has ended, for whatever reason; what it was to bring is left to others."""
+        self.claims.close(name)
+        self._closing.discard(name)
+        if name == self.main:
+            self.main, self.leaving = self.leaving, None
+            self._flooded_since = None
+            self._begun = False
+            self._chosen = None
+            self._arrived_at = now
+        elif name == self.helper:
+            self.helper = None
+        elif name == self.leaving:
+            self.leaving = None
+        if (heir := self.path) is not None and heir not in self._closing:
+            self.claims.give(heir, self.claims.unclaimed)
+
+    # ------------------------------------------------------------------ what to do
+
+    def poll(self, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        """What to open and close; shares have changed when it returns."""
+        self.claims.tidy()
+        if not len(self._want):
+            return []
+        acts = [*self._look_at_flood(now, outlooks), *self._choose_main(now, outlooks)]
+        if self.leaving is not None and not len(self.claims.share(self.leaving)):
+            acts += self._close(self.leaving)
+        acts += self._open_helper(now, outlooks)
+        self._mend(now, outlooks)
+        return acts
+
+    # ------------------------------------------------------------------ inside
+
+    def _choose_main(self, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        if self.main in self._closing or self.helper in self._closing:
+            return []
+        choice = self._choose(now)
+        if choice is None or choice.name == self.main:
+            return []
+        if self.main is None and self.helper is not None:
+            return self._relieve(choice, now, outlooks)
+        if self.main is None:
+            self._arrived_at = now
+            return self._open_main(choice.name, self.claims.unclaimed)
+        if self.leaving is not None or choice.name == self.helper or len(self._want) < WORTH_CHUNKS:
+            return []
+        return self._switch(choice.name, self.main, outlooks)
+
+    def _choose(self, now: float) -> Choice | None:
+        settled = self._auto and now < self._chosen_at + SETTLE_S
+        if self._chosen is not None and settled and self._able(self._chosen.name, now):
+            return self._chosen
+        ways = [way for name, way in self._ways.items() if self._able(name, now)]
+        found: Choice | None
+        if self._auto:
+            found = pick(ways, self.facts)
+        elif any(way.name == self._paths.first for way in ways):
+            found = Choice(name=self._paths.first, reason="the method says so")
+        else:
+            found = pick_instead(ways, self.facts)
+        if found is None and (name := self._paths.poll_choice(list(self._ways), now)) is not None:
+            found = Choice(name=name, reason="nothing else is left")
+        if found is not None:
+            self._chosen, self._chosen_at = found, now
+        return found
+
+    def _able(self, name: str, now: float) -> bool:
+        return self._paths.is_able(name, now)
+
+    def _switch(self, new: str, old: str, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        """Open a better lane; the present one keeps what it has begun, and a little more."""
+        share = self.claims.share(old)
+        under_way = outlooks[old].under_way if old in outlooks else frozenset(share)
+        rest = [chunk for chunk in share if chunk not in under_way]
+        keep = min(KEEP_CHUNKS, len(rest) // 2)
+        if not rest[keep:]:
+            return []
+        self.leaving = old
+        return self._open_main(new, rest[keep:])
+
+    def _relieve(self, choice: Choice, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        """Peers carry the session: leave it to a group again, or to something else when they bring nothing more."""
+        assert self.helper is not None
+        share = self.claims.share(self.helper)
+        peers = outlooks.get(self.helper, Outlook(under_way=frozenset(share)))
+        rest = [chunk for chunk in share if chunk not in peers.under_way]
+        hopeless = peers.within_reach is not None and peers.within_reach.isdisjoint(share)
+        stalls = len(rest) == len(share) and self._stalls(now, hopeless=hopeless)
+        group = self._ways[choice.name].group
+        if group and rest and (len(rest) >= WORTH_CHUNKS or stalls):
+            return self._open_main(choice.name, rest)
+        if group or not stalls:
+            return []
+        return self._close(self.helper, "peers do not have what is lacking")
+
+    def _open_main(self, name: str, chunks: Sequence[int]) -> list[Act]:
+        self.main, self._begun = name, False
+        self.claims.give(name, chunks)
+        return [Open(name=name)]
+
+    def _stalls(self, now: float, *, hopeless: bool) -> bool:
+        groups = [name for name, way in self._ways.items() if way.group]
+        patience = STALL_GROUP_S if any(self.facts.others.get(name) for name in groups) else STALL_S
+        return now >= self._arrived_at + (patience / 4 if hopeless else patience)
+
+    def _open_helper(self, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        """Beside a group that arrives: at once where peers are needed, else when it costs this machine little."""
+        if self.helper is not None or self.main is None or not self._ways[self.main].group or not self._begun:
+            return []
+        needed = self.main in outlooks and bool(outlooks[self.main].last)
+        if self.busy and not needed:
+            return []
+        name = next((name for name, way in self._ways.items() if way.peers and self._able(name, now)), None)
+        if name is None or name in (self.leaving, self.main) or self.main in self._closing:
+            return []
+        self.helper = name
+        self.claims.share(name)
+        return [Open(name=name)]
+
+    def _look_at_flood(self, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        main = self.main
+        if main is None or main in self._closing or main not in outlooks or outlooks[main].loss < FLOOD_LOSS:
+            self._flooded_since = None
+            return []
+        if self._flooded_since is None:
+            self._flooded_since = now
+        if now < self._flooded_since + FLOOD_S or not self._others(main, now):
+            return []
+        reason = f"{outlooks[main].loss:.0%} of it is lost on the way: this client's link is slower"
+        self._paths.handle_rest(main, now, FLOOD_REST_S, reason)
+        return self._close(main, reason)
+
+    def _others(self, name: str, now: float) -> bool:
+        return any(other != name and self._able(other, now) for other in self._ways)
+
+    def _mend(self, now: float, outlooks: Mapping[str, Outlook]) -> None:
+        """Leave to the helper what the group sends last, if at all."""
+        main, helper = self.main, self.helper
+        if main is None or helper is None or main not in outlooks or helper not in outlooks or helper in self._closing:
+            return
+        if not self._ways[main].group:
+            return
+        share, cast, peers = self.claims.share(helper), outlooks[main], outlooks[helper]
+        idle = [chunk for chunk in share if chunk not in peers.under_way]
+        if peers.within_reach is not None:
+            self.claims.give(main, [chunk for chunk in idle if chunk not in peers.within_reach])
+        left = len(share)
+        if self._mending.poll_return(now, left=left):
+            self.claims.give(main, idle)
+            return
+        count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting)
+        # The group goes round from the front: what lies at the end of its way back comes last.
+        able = cast.last if peers.within_reach is None else cast.last & peers.within_reach
+        mine = sorted((chunk for chunk in able if self.claims.owner(chunk) == main), reverse=True)
+        self.claims.give(helper, mine[:count])
+
+    def _close(self, name: str, reason: str = "") -> list[Act]:
+        if name in self._closing:
+            return []
+        self._closing.add(name)
+        return [Close(name=name, reason=reason)]

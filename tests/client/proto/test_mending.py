@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from client.proto.mending import CHUNKS_MAX, PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, Mending
+
+
+def test_it_begins_with_one_chunk_and_grows_with_each_that_comes() -> None:
+    mending = Mending(0.0)
+    assert mending.poll(0.0, left=0, loss=0.0, resting=False) == 1
+    assert mending.poll(0.1, left=1, loss=0.0, resting=False) == 0
+    for _ in range(20):
+        mending.handle_arrived(0.2)
+    assert mending.poll(0.3, left=0, loss=0.0, resting=False) == CHUNKS_MAX
+
+
+def test_a_cast_that_rests_leaves_the_link_to_it_at_once() -> None:
+    assert Mending(0.0).poll(0.0, left=0, loss=0.0, resting=True) == CHUNKS_MAX
+
+
+def test_loss_that_peers_bring_stops_it_for_twice_as_long_each_time() -> None:
+    mending = Mending(0.0)
+    now, pause = 0.0, PAUSE_FIRST_S
+    for _ in range(8):
+        assert mending.poll(now, left=0, loss=0.0, resting=False) == 1
+        assert mending.poll(now + 0.1, left=1, loss=0.05, resting=False) == 0
+        assert mending.poll(now + 0.1 + 0.9 * pause, left=0, loss=0.0, resting=False) == 0
+        now += 0.2 + pause
+        pause = min(PAUSE_MAX_S, 2 * pause)
+    assert mending.pauses == 8
+
+
+def test_loss_there_was_without_peers_is_not_theirs() -> None:
+    mending = Mending(0.0)
+    assert mending.poll(0.0, left=0, loss=0.1, resting=False) == 1
+    assert mending.poll(0.1, left=1, loss=0.11, resting=False) == 0
+    assert mending.pauses == 0
+
+
+def test_what_peers_do_not_bring_goes_back_after_a_while() -> None:
+    mending = Mending(0.0)
+    mending.poll(0.0, left=0, loss=0.0, resting=False)
+    assert not mending.poll_return(PATIENCE_S - 0.1, left=1)
+    mending.handle_arrived(1.0)
+    assert not mending.poll_return(PATIENCE_S, left=1)
+    assert mending.poll_return(1.0 + PATIENCE_S, left=1)
+    assert mending.poll(1.0 + PATIENCE_S, left=0, loss=0.0, resting=True) == 0
+    assert not mending.poll_return(100.0, left=0)
+    assert mending.returns == 1

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.proto.paths import WORTH_CHUNKS, PathPolicy
+from client.proto.picker import Facts, Way
+from client.proto.steering import (
+    FLOOD_S,
+    KEEP_CHUNKS,
+    SETTLE_S,
+    STALL_GROUP_S,
+    STALL_S,
+    Act,
+    Close,
+    Open,
+    Steering,
+)
+from core.wantmap import WantMap
+from transports.base import Outlook
+
+WAYS = (Way(name="cast", group=True), Way(name="swarm", peers=True), Way(name="plain"))
+CHUNKS = 64
+NOTHING = Outlook(under_way=frozenset())
+
+
+def _steering(
+    first: str = "cast", *, facts: Facts | None = None, auto: bool = False, fallback: bool = True
+) -> tuple[Steering, WantMap, PathPolicy]:
+    want, paths = WantMap(CHUNKS), PathPolicy(first=first, fallback=fallback)
+    facts = facts or Facts(sessions=3, near=3)
+    return Steering(want, ways=WAYS, paths=paths, facts=facts, auto=auto, now=0.0), want, paths
+
+
+def _have(steering: Steering, want: WantMap, chunk: int, now: float) -> None:
+    owner = steering.claims.owner(chunk)
+    assert owner is not None
+    want.discard(chunk)
+    steering.claims.discard(chunk)
+    steering.handle_arrived(owner, now)
+
+
+def _join(steering: Steering, want: WantMap) -> None:
+    """The group is joined, has brought its first chunk (the last of the image), and peers stand by."""
+    assert steering.poll(0.0, {}) == [Open(name="cast")]
+    _have(steering, want, CHUNKS - 1, 0.1)
+    assert steering.poll(0.2, {"cast": NOTHING}) == [Open(name="swarm")]
+
+
+def test_a_group_is_joined_for_everything_and_peers_stand_by_when_it_arrives() -> None:
+    steering, want, _ = _steering()
+    assert steering.poll(0.0, {}) == [Open(name="cast")]
+    assert len(steering.claims.share("cast")) == CHUNKS
+    assert steering.poll(0.1, {"cast": NOTHING}) == []
+    _have(steering, want, 0, 0.2)
+    assert steering.poll(0.3, {"cast": NOTHING}) == [Open(name="swarm")]
+    assert steering.roles == {"cast": "main", "swarm": "helps"}
+    assert len(steering.claims.share("swarm")) == 0
+    assert steering.poll(0.4, {"cast": NOTHING, "swarm": NOTHING}) == []
+
+
+def test_a_busy_machine_does_not_stand_by_for_others_but_gets_the_help_it_needs() -> None:
+    steering, want, _ = _steering()
+    steering.busy = True
+    steering.poll(0.0, {})
+    _have(steering, want, 40, 0.2)
+    assert steering.poll(0.3, {"cast": NOTHING}) == []
+    late = Outlook(under_way=frozenset(), last=frozenset({3}))
+    assert steering.poll(0.4, {"cast": late}) == [Open(name="swarm")]
+
+
+def test_methods_without_a_group_open_one_lane() -> None:
+    for first in ("swarm", "plain"):
+        steering, _, _ = _steering(first)
+        assert steering.poll(0.0, {}) == [Open(name=first)]
+
+
+def test_without_fallback_nothing_stands_beside_the_methods_own() -> None:
+    steering, _, paths = _steering(fallback=False)
+    assert steering.poll(0.0, {}) == [Open(name="cast")]
+    paths.handle_given_up("cast", "blocked")
+    steering.handle_ended("cast", 1.0)
+    assert steering.poll(1.0, {}) == []
+
+
+def test_a_late_joiner_takes_the_head_from_peers_from_its_far_end() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    cast = Outlook(under_way=frozenset({31, 32}), last=frozenset(range(31)))
+    steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [30]
+    _have(steering, want, 30, 1.5)
+    rest = Outlook(under_way=frozenset({33}), last=frozenset(range(30)))
+    steering.poll(1.6, {"cast": rest, "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [28, 29]
+    assert not {31, 32, 33} & set(steering.claims.share("swarm"))
+
+
+def test_only_what_peers_have_is_left_to_them_once_they_have_said_so() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)))
+    steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [30]
+    some = Outlook(under_way=frozenset(), within_reach=frozenset({3, 4, 50}))
+    steering.poll(1.2, {"cast": cast, "swarm": some})
+    assert list(steering.claims.share("swarm")) == [4]
+    assert steering.claims.owner(30) == "cast"
+
+
+def test_peers_that_have_nothing_of_what_is_lacking_are_given_up_sooner() -> None:
+    steering, want, paths = _steering(facts=Facts(sessions=2, near=1))
+    _join(steering, want)
+    paths.handle_given_up("cast", "blocked")
+    steering.handle_ended("cast", 3.0)
+    nothing = Outlook(under_way=frozenset(), within_reach=frozenset())
+    assert steering.poll(3.0 + STALL_S / 8, {"swarm": nothing}) == []
+    assert isinstance(steering.poll(3.0 + STALL_S / 4, {"swarm": nothing})[0], Close)
+
+
+def test_what_peers_do_not_have_is_left_to_the_group_again() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)))
+    steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
+    assert len(steering.claims.share("swarm")) == 1
+    steering.poll(9.0, {"cast": cast, "swarm": NOTHING})
+    assert len(steering.claims.share("swarm")) == 0
+    assert len(steering.claims.share("cast")) == len(want)
+
+
+def test_who_had_to_leave_the_group_is_carried_by_peers_and_comes_back_after_its_rest() -> None:
+    steering, want, paths = _steering()
+    _join(steering, want)
+    paths.handle_rest("cast", 5.0, 20.0, "loses too much")
+    steering.handle_ended("cast", 5.0)
+    assert steering.roles == {"swarm": "carries"}
+    assert len(steering.claims.share("swarm")) == len(want)
+    assert steering.poll(5.1, {"swarm": NOTHING}) == []
+    steering.handle_arrived("swarm", 24.9)
+    busy = Outlook(under_way=frozenset(range(4)))
+    assert steering.poll(25.1, {"swarm": busy}) == [Open(name="cast")]
+    assert steering.roles == {"cast": "main", "swarm": "helps"}
+    assert list(steering.claims.share("swarm")) == [0, 1, 2, 3]
+
+
+def test_peers_that_bring_nothing_give_way_to_a_main_lane() -> None:
+    steering, want, paths = _steering(facts=Facts(sessions=2, near=1))
+    _join(steering, want)
+    paths.handle_given_up("cast", "blocked")
+    steering.handle_ended("cast", 3.0)
+    assert steering.poll(3.0 + STALL_S / 2, {"swarm": NOTHING}) == []
+    assert [act.name for act in steering.poll(3.0 + STALL_S, {"swarm": NOTHING})] == ["swarm"]
+    steering.handle_ended("swarm", 6.0)
+    assert steering.poll(6.0, {}) == [Open(name="plain")]
+    assert len(steering.claims.share("plain")) == len(want)
+
+
+def test_while_the_group_goes_on_peers_are_waited_for_longer() -> None:
+    steering, want, paths = _steering(facts=Facts(sessions=8, near=8, others={"cast": 7}))
+    _join(steering, want)
+    paths.handle_given_up("cast", "loses too much")
+    steering.handle_ended("cast", 3.0)
+    assert steering.poll(3.0 + STALL_GROUP_S - 0.1, {"swarm": NOTHING}) == []
+    assert isinstance(steering.poll(3.0 + STALL_GROUP_S, {"swarm": NOTHING})[0], Close)
+    steering.handle_ended("swarm", 12.0)
+    assert steering.poll(12.0, {}) == [Open(name="swarm")]  # now with what the repository gives
+    assert steering.roles == {"swarm": "main"}
+
+
+def test_a_cast_that_floods_a_slow_link_is_left() -> None:
+    steering, want, paths = _steering()
+    _join(steering, want)
+    flooded = Outlook(under_way=frozenset(), loss=0.75)
+    lanes = {"cast": flooded, "swarm": NOTHING}
+    assert steering.poll(1.0, lanes) == []
+    acts = steering.poll(1.0 + FLOOD_S, lanes)
+    assert [act.name for act in acts] == ["cast"]
+    assert isinstance(acts[0], Close)
+    assert "75%" in acts[0].reason
+    assert steering.poll(3.0, lanes) == []  # it is being closed
+    steering.handle_ended("cast", 3.0)
+    assert steering.roles == {"swarm": "carries"}
+    assert not paths.is_able("cast", 4.0)
+
+
+def test_loss_that_passes_is_borne() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    for now, loss in ((1.0, 0.75), (2.0, 0.1), (3.0, 0.75), (4.0, 0.75)):
+        assert steering.poll(now, {"cast": Outlook(under_way=frozenset(), loss=loss), "swarm": NOTHING}) == []
+
+
+def test_auto_goes_from_the_repository_to_a_group_when_others_come() -> None:
+    steering, want, _ = _steering("", facts=Facts(), auto=True)
+    assert steering.poll(0.0, {}) == [Open(name="plain")]
+    assert steering.choice is not None
+    assert "no other client" in steering.choice.reason
+    for chunk in range(4):
+        _have(steering, want, chunk, 1.0)
+    busy = Outlook(under_way=frozenset({4, 5}))
+    steering.facts = Facts(sessions=3, near=3)
+    assert steering.poll(SETTLE_S / 2, {"plain": busy}) == []
+    assert steering.poll(SETTLE_S, {"plain": busy}) == [Open(name="cast")]
+    assert steering.roles == {"cast": "main", "plain": "leaves"}
+    kept = set(steering.claims.share("plain"))
+    assert {4, 5} <= kept
+    assert len(kept) == 2 + KEEP_CHUNKS
+    for chunk in kept:
+        _have(steering, want, chunk, 5.0)
+    assert steering.poll(6.0, {"plain": NOTHING, "cast": NOTHING}) == [Close(name="plain")]
+    steering.handle_ended("plain", 6.1)
+    assert steering.roles == {"cast": "main"}
+
+
+def test_a_group_that_turns_out_to_be_blocked_costs_the_lane_before_it_nothing() -> None:
+    steering, _, paths = _steering("", facts=Facts(), auto=True)
+    steering.poll(0.0, {})
+    steering.facts = Facts(sessions=3, near=3)
+    steering.poll(SETTLE_S, {"plain": NOTHING})
+    assert steering.main == "cast"
+    paths.handle_given_up("cast", "nothing arrives")
+    steering.handle_ended("cast", 6.0)
+    assert steering.main == "plain"
+    assert len(steering.claims.share("plain")) == CHUNKS
+    acts = steering.poll(7.0, {"plain": NOTHING, "swarm": NOTHING})
+    assert Open(name="cast") not in acts
+
+
+def test_no_better_lane_is_opened_for_a_few_chunks() -> None:
+    steering, want, _ = _steering("", facts=Facts(), auto=True)
+    steering.poll(0.0, {})
+    for chunk in range(CHUNKS - WORTH_CHUNKS + 1):
+        _have(steering, want, chunk, 1.0)
+    steering.facts = Facts(sessions=5, near=5)
+    assert steering.poll(10.0, {"plain": NOTHING}) == []
+
+
+def test_a_lane_that_does_not_say_how_its_chunks_stand_keeps_them() -> None:
+    steering, _, _ = _steering("", facts=Facts(), auto=True)
+    steering.poll(0.0, {})
+    steering.facts = Facts(sessions=5, near=5)
+    assert steering.poll(10.0, {}) == []
+
+
+def test_when_everything_is_here_nothing_is_opened_or_closed() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    want.discard_all(range(CHUNKS))
+    assert steering.poll(1.0, {"cast": NOTHING, "swarm": NOTHING}) == []
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32), st.sampled_from(["", "cast", "swarm", "plain"]), st.booleans())
+def test_every_chunk_is_with_one_open_lane_and_what_is_under_way_stays_there(
+    seed: int, first: str, fallback: bool
+) -> None:
+    """A session whose room, links and lanes do what they like."""
+    rng = random.Random(seed)
+    auto = not first
+    steering, want, paths = _steering(first, auto=auto, fallback=fallback or auto, facts=Facts(sessions=1, near=1))
+    lanes: set[str] = set()
+    under_way: dict[str, set[int]] = {}
+    now = 0.0
+    for _ in range(60):
+        now += rng.choice([0.1, 0.2, 1.0, 5.0])
+        before = {name: set(chunks) for name, chunks in under_way.items()}
+        outlooks = {
+            name: Outlook(
+                under_way=frozenset(under_way[name]),
+                last=frozenset(rng.sample(range(CHUNKS), 8)) - under_way[name],
+                loss=rng.choice([0.0, 0.0, 0.1, 0.8]),
+                resting=rng.random() < 0.3,
+            )
+            for name in lanes
+        }
+        acts: list[Act] = steering.poll(now, outlooks)
+        for act in acts:
+            if isinstance(act, Open):
+                assert act.name not in lanes
+                lanes.add(act.name)
+                under_way[act.name] = set()
+            else:
+                assert act.name in lanes
+                lanes.discard(act.name)
+                under_way.pop(act.name)
+                steering.handle_ended(act.name, now)
+        for name, chunks in before.items():
+            if name in lanes:  # what a lane had begun with is still its own
+                assert chunks <= set(steering.claims.share(name))
+        assert set(steering.roles) == lanes
+        if lanes:
+            assert not steering.claims.unclaimed
+        for name in sorted(lanes):
+            share = list(steering.claims.share(name))
+            under_way[name] = set(rng.sample(share, min(len(share), 3)))
+            for chunk in list(under_way[name])[: rng.randrange(3)]:
+                under_way[name].discard(chunk)
+                _have(steering, want, chunk, now)
+        if lanes and rng.random() < 0.2:
+            name = rng.choice(sorted(lanes))
+            match rng.randrange(3):
+                case 0:
+                    paths.handle_rest(name, now, 20.0, "asked to rest")
+                case 1:
+                    paths.handle_broken(name, now, 2.0)
+                case _:
+                    paths.handle_given_up(name, "does not work")
+            lanes.discard(name)
+            under_way.pop(name)
+            steering.handle_ended(name, now)
+        steering.busy = rng.random() < 0.5
+        if rng.random() < 0.2:
+            sessions = rng.randrange(1, 9)
+            steering.facts = Facts(sessions=sessions, near=rng.randrange(1, sessions + 1), cached=rng.random() < 0.5)

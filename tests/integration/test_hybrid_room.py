@@ -1,0 +1,106 @@
+"""Several transports for one session, between programs: what is late, lossy or slow beside a group, and AUTO."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.lab import shell
+from bench.lab.topology import Link, room
+from tests.support.rooms import Client, room_of
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(bool(shell.missing()), reason=f"no lab here: {shell.missing()}"),
+]
+
+RATE = 200e6
+MIB = 1 << 20
+DUPLICATES_MAX = 0.02
+
+
+def _frugal(done: dict[str, Any]) -> None:
+    """Everything came, and next to nothing twice."""
+    assert done["bad_chunks"] == 0
+    assert done["chunks_fetched"] == done["chunks"]
+    assert done["duplicate_bytes"] <= DUPLICATES_MAX * done["image_bytes"]
+
+
+def _from_peers(done: dict[str, Any]) -> int:
+    return sum(count for source, count in done["bytes_by_source"].items() if source.startswith("peer "))
+
+
+def _until_chunks(client: Client, chunks: int) -> None:
+    deadline = time.monotonic() + 60
+    while not (told := client.named("progress")) or told[-1]["chunks_done"] < chunks:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_late_lossy_and_slow_clients_beside_a_group_get_everything_once(tmp_path: Path) -> None:
+    topology = room(5, rate_bits_per_s=RATE)
+    topology = topology.with_link("c3", Link(rate_bits_per_s=RATE, loss=0.10))
+    topology = topology.with_link("c4", Link(rate_bits_per_s=RATE / 4))
+    with room_of(topology, tmp_path, image_bytes=96 * MIB, rate_mbit_per_s=100, adaptive=False) as lab:
+        repod = lab.serve()
+        members = [lab.client(host) for host in ("c1", "c2")]
+        lossy, slow = lab.client("c3"), lab.client("c4")
+        _until_chunks(members[0], 10)
+        late = lab.client("c5")
+        for client in members:
+            done = client.done()
+            _frugal(done)
+            assert done["bytes_by_source"]["multicast"] >= 0.9 * done["image_bytes"]
+        for client in (lossy, slow, late):
+            _frugal(client.done(120))
+        left = slow.until("transport-resting")
+        assert left["transport"] == "multicast"
+        assert _from_peers(lossy.named("done")[0]) > 0
+        assert _from_peers(late.named("done")[0]) > 0
+        assert late.named("done")[0]["bytes_by_source"]["multicast"] > 0
+        lab.check("c1", "c2", "c3", "c4", "c5")
+        repod.stop()
+
+
+def test_auto_begins_alone_and_joins_a_group_when_others_come(tmp_path: Path) -> None:
+    with room_of(room(3, rate_bits_per_s=RATE), tmp_path, image_bytes=192 * MIB, rate_mbit_per_s=150) as lab:
+        repod = lab.serve()
+        first = lab.client("c1", method="AUTO-DIRECT")
+        assert "no other client" in first.until("picked", transport="unicast")["message"]
+        _until_chunks(first, 4)
+        others = [lab.client(host, method="AUTO-DIRECT") for host in ("c2", "c3")]
+        assert "client" in first.until("picked", transport="multicast")["message"]
+        first.until("lanes", lanes={"multicast": "main", "unicast": "leaves"})
+        for client in (first, *others):
+            done = client.done()
+            _frugal(done)
+            assert done["bytes_by_source"]["multicast"] > 0
+        assert first.named("done")[0]["bytes_by_source"]["repository"] > 0
+        assert {event["transport"] for event in repod.events("session_picked")} >= {"multicast"}
+        lab.check("c1", "c2", "c3")
+        repod.stop()
+
+
+def test_auto_takes_peers_where_groups_are_blocked(tmp_path: Path) -> None:
+    with room_of(room(3, rate_bits_per_s=RATE), tmp_path, image_bytes=96 * MIB) as lab:
+        repod = lab.serve()
+        for host in ("c1", "c2", "c3"):
+            lab.rig.block_multicast(host)
+        clients = [lab.client(host, method="AUTO-DIRECT") for host in ("c1", "c2", "c3")]
+        for client in clients:
+            _frugal(client.done())
+        assert any(_from_peers(client.named("done")[0]) for client in clients)
+        lab.check("c1", "c2", "c3")
+        repod.stop()
+
+
+def test_auto_has_no_option_string(tmp_path: Path) -> None:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path) as lab:
+        repod = lab.serve()
+        error = lab.client("c1", "--options", "9000:full-duplex:239.194.17.36:70M:50:60", method="AUTO-DIRECT").failed()
+        assert error["code"] == 1
+        assert "AUTO" in error["message"]
+        repod.stop()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from core.wantmap import WantMap
+from transports.multicast.lacking import REJECTIONS_MAX, Lacking
+
+
+def _lacking(count: int = 6) -> tuple[Lacking, WantMap]:
+    want = WantMap(count)
+    return Lacking(want), want
+
+
+def test_a_chunk_is_handed_over_once_and_gone_when_it_was_good() -> None:
+    lacking, want = _lacking()
+    assert lacking.hand_over(2)
+    assert not lacking.hand_over(2)
+    want.discard(2)
+    assert lacking.follow() == ([], [])  # it is being judged
+    assert lacking.accept(2)
+    assert len(lacking) == 5
+    assert not lacking.hand_over(2)
+
+
+def test_what_others_brought_leaves_and_what_is_left_to_this_path_comes() -> None:
+    lacking, want = _lacking()
+    want.discard_all([0, 1])
+    assert lacking.follow() == ([0, 1], [])
+    assert not lacking.hand_over(1)
+    want.add(1)
+    assert lacking.follow() == ([], [1])
+    assert lacking.hand_over(1)
+    assert lacking.follow() == ([], [])
+
+
+def test_what_was_accepted_here_does_not_come_back_while_the_session_is_slow_to_say_so() -> None:
+    lacking, _ = _lacking()
+    lacking.hand_over(0)
+    lacking.accept(0)
+    assert lacking.follow() == ([], [])
+
+
+def test_a_chunk_that_comes_wrong_too_often_is_lost_here() -> None:
+    lacking, want = _lacking()
+    for number in range(REJECTIONS_MAX):
+        assert lacking.hand_over(3)
+        assert lacking.reject(3, "rubbish") == (number + 1 == REJECTIONS_MAX)
+    assert lacking.lost == {3: "rubbish"}
+    assert lacking.follow() == ([], [])
+    want.discard(3)
+    assert lacking.lost == {}
+
+
+def test_it_is_settled_when_nothing_is_to_come_and_nothing_waits_for_a_judgement() -> None:
+    lacking, want = _lacking(2)
+    assert lacking.lose(0, "unreadable")
+    assert not lacking.lose(0, "unreadable")
+    lacking.hand_over(1)
+    lacking.flags[1] = False
+    assert not lacking.settled
+    lacking.accept(1)
+    assert lacking.settled
+    assert 0 in want

@@ -1,0 +1,101 @@
+"""What a member lacks of a cast, kept in step with the want-map it was given."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.wantmap import WantMap
+from transports.multicast.wants import flags_of
+
+__all__ = ["REJECTIONS_MAX", "Lacking"]
+
+REJECTIONS_MAX = 3
+"""Times a chunk may come wrong before it is left to others."""
+
+
+class Lacking:
+    """Chunks that are to come over this path, those handed over and not judged, and those that cannot be had here."""
+
+    def __init__(self, want: WantMap) -> None:
+        self._want = want
+        self.flags = flags_of(want)
+        """One a chunk; only read by others."""
+        self.open: set[int] = set()
+        """Handed over, not judged."""
+        self._rejections: Counter[int] = Counter()
+        self._lost: dict[int, str] = {}
+        self._good: set[int] = set()
+        """Accepted here: the session takes them out of the map in its own time."""
+
+    def __len__(self) -> int:
+        return int(self.flags.sum())
+
+    def __contains__(self, chunk: int) -> bool:
+        return bool(self.flags[chunk])
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is to come, and nothing waits for a judgement."""
+        return not self.open and not self.flags.any()
+
+    @property
+    def lost(self) -> dict[int, str]:
+        """What cannot be had here and is wanted still, with the reason."""
+        return {chunk: reason for chunk, reason in self._lost.items() if chunk in self._want}
+
+    def hand_over(self, chunk: int) -> bool:
+        """It is all there. False if nobody needs it: it is forgotten, unless an earlier copy is being judged."""
+        if chunk in self.open:
+            return False
+        if not self.flags[chunk] or chunk not in self._want:
+            self.forget(chunk)
+            return False
+        self.open.add(chunk)
+        return True
+
+    def accept(self, chunk: int) -> bool:
+        """It was good. True if it was lacking until now."""
+        self.open.discard(chunk)
+        self._good.add(chunk)
+        return self.forget(chunk)
+
+    def reject(self, chunk: int, reason: str) -> bool:
+        """It was not what its digest says. True if it is given up here."""
+        self.open.discard(chunk)
+        self._rejections[chunk] += 1
+        if self._rejections[chunk] < REJECTIONS_MAX:
+            return False
+        self.lose(chunk, reason)
+        return True
+
+    def lose(self, chunk: int, reason: str) -> bool:
+        """It cannot be had here. True if it was lacking."""
+        was = chunk in self
+        if was:
+            self._lost[chunk] = reason
+            self.forget(chunk)
+        return was
+
+    def forget(self, chunk: int) -> bool:
+        """Nothing of it is wanted over this path any more. True if it was lacking."""
+        was = bool(self.flags[chunk])
+        self.flags[chunk] = False
+        return was
+
+    def follow(self) -> tuple[list[int], list[int]]:
+        """Chunks that left the want-map and chunks that came to it since the last call; both are dealt with here."""
+        wanted = flags_of(self._want)
+        gone = self.flags & ~wanted
+        new = wanted & ~self.flags
+        gone[list(self.open)] = False
+        new[[*self.open, *self._lost, *self._good]] = False
+        self.flags = (self.flags & ~gone) | new
+        return _numbers(gone), _numbers(new)
+
+
+def _numbers(flags: NDArray[np.bool_]) -> list[int]:
+    found: list[int] = np.flatnonzero(flags).tolist()
+    return found
