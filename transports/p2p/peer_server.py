@@ -30,6 +30,9 @@ BACKLOG = 64
 ACCEPTS_AT_ONCE = 16
 TIMES = LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=30.0)
 ACCEPT_PAUSE_S = 1.0
+UNSENT_BYTES = 256 * 1024
+"""What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
+would say nothing about how many are sent at a time."""
 
 
 class PeerServer:
@@ -151,6 +154,8 @@ class PeerServer:
                 sock.send(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._mark(sock)
         machine = ServerLane(find=self._find, nonce=os.urandom(32), times=TIMES, window_bytes=1, now=self._loop.time())
         self._numbers += 1
