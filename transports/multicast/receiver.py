@@ -218,6 +218,7 @@ class CastReceiver:
     def _act(self, now: float) -> None:
         """Timers, reports, alarms."""
         self._reception.handle_timer(now)
+        self._reception.handle_queue(self._socket.queued_bytes())
         if (report := self._reception.poll_report(now)) is not None:
             try:
                 self._reports.send(report)

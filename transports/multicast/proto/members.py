@@ -48,8 +48,8 @@ class Member:
     span: int = 0
     received: int = 0
     overflowed: int = 0
-    counted_from: tuple[int, int, int] = (0, 0, 0)
-    """`span`, `received` and `overflowed` when the count of fresh loss began."""
+    counted_from: tuple[int, int] = (0, 0)
+    """`span` and `received` when the count of fresh loss began."""
 
     @property
     def fresh_packets(self) -> int:
@@ -58,9 +58,9 @@ class Member:
 
     @property
     def fresh_loss(self) -> float:
-        """What its network lost of them."""
-        span, received, overflowed = self.counted_from
-        lost = (self.span - span) - (self.received - received) - (self.overflowed - overflowed)
+        """What its network lost of them, or its host had no room for: sent in vain either way."""
+        span, received = self.counted_from
+        lost = (self.span - span) - (self.received - received)
         return max(0, lost) / max(1, self.fresh_packets)
 
     def handle_report(self, report: Report, now: float) -> bool:
@@ -152,7 +152,7 @@ class Members:
         """Begin to count the fresh loss of every member."""
         self._counted_at = now
         for member in self._members.values():
-            member.counted_from = (member.span, member.received, member.overflowed)
+            member.counted_from = (member.span, member.received)
 
     def quantile(self, name: str, share: float, *, lower: bool = False) -> float:
         """The `share` quantile of one figure over the members that are served by the group; `lower`: that of the

@@ -21,6 +21,8 @@ QUANTILE = 0.75
 LOSS_HIGH = 0.005
 LOSS_LOW = 0.001
 BACKLOG_HIGH = 0.75
+BACKLOG_LOW = 0.4
+"""What members are behind is seen at once, unlike what a wire loses: below this the rate comes back as it went."""
 SLOWER = 0.85
 FASTER = 0.02
 FASTER_OF_CAP = 0.03
@@ -158,7 +160,12 @@ class RateControl:
         elif backlog > BACKLOG_HIGH:
             self._slower(SLOWER, "disk")
         elif above < LOSS_LOW + noise:
-            self._faster()
+            if self._cause != "disk":
+                self._faster()
+            elif backlog < BACKLOG_LOW:
+                self._rate = min(self._limits.cap_bytes_per_s, self._rate / SLOWER)
+                if self._rate >= self._limits.cap_bytes_per_s:
+                    self._cause = "cap"
         return True
 
     def _try_slower(self, loss: float, settle_s: float, now: float) -> None:

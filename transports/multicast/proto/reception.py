@@ -40,6 +40,8 @@ from transports.multicast.proto.silence import Alarm, Silence
 
 __all__ = ["Reception"]
 
+QUEUE_TIMES = 2
+"""A queue in the socket counts as backlog by so many times its share of the chunk memory."""
 MIN_AGE_S = 0.01
 """A block is not reported before its last packet is this old, whatever the round trip."""
 
@@ -94,6 +96,7 @@ class Reception:
         self._status: Status | None = None
         self._status_at = now
         self._write_bytes_per_s = 0
+        self._queue = 0.0
         self.figures = Figures()
 
     # ------------------------------------------------------------------ state
@@ -226,6 +229,11 @@ class Reception:
         repeating = self._status is not None and StatusFlags.REPEATS in self._status.flags
         return Progress(arriving=frozenset(arriving.tolist()), position=self._position, repeating=repeating)
 
+    def handle_queue(self, queued_bytes: int) -> None:
+        """What waits in the socket's buffer: what comes faster than it is taken shows there first. Repairs wait at
+        its end, and the chunks they are for hold memory meanwhile: with half as much in the queue it soon is taken."""
+        self._queue = min(1.0, QUEUE_TIMES * queued_bytes / (self._all_slots * self._slot_bytes))
+
     def poll_ready(self) -> Ready | None:
         """The next chunk that is all there."""
         return self._ready.popleft() if self._ready else None
@@ -264,6 +272,7 @@ class Reception:
         self.figures.reports += 1
         self.figures.asked += len(chunks) > 0
         status = self._status
+        waiting = max(0, self._all_slots - len(self._slots) - len(self._assemblies))
         return Report(
             cast_id=self._cast_id,
             member=self._member,
@@ -276,7 +285,7 @@ class Reception:
             held_us=0 if status is None else int((now - self._status_at) * 1e6),
             write_bytes_per_s=self._write_bytes_per_s,
             missing_chunks=self._lacking,
-            backlog=255 * max(0, self._all_slots - len(self._slots) - len(self._assemblies)) // self._all_slots,
+            backlog=int(255 * max(self._queue, waiting / self._all_slots)),
             flags=ReportFlags.MORE if more else ReportFlags.NONE,
             entries=entries_of(chunks, blocks, deficits),
         ).encode(self._key)

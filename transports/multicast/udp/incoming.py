@@ -15,6 +15,7 @@ from transports.multicast.udp.interface import Interface
 from transports.multicast.udp.options import (
     IP_MULTICAST_ALL,
     IPV6_MULTICAST_ALL,
+    SO_MEMINFO,
     SO_RXQ_OVFL,
     SOL_UDP,
     UDP_GRO,
@@ -31,6 +32,8 @@ TRAIN_MAX_BYTES = 65536
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4) * 2
 _INT = struct.Struct("=i")
+_MEMINFO = struct.Struct("=I")
+"""SK_MEMINFO_RMEM_ALLOC, the first of what SO_MEMINFO tells."""
 _COUNT = struct.Struct("=I")
 _COUNT_WRAP = 1 << 32
 
@@ -105,6 +108,14 @@ class GroupReceiver:
                 self.overflows += (mark - self._overflow_mark) % _COUNT_WRAP
                 self._overflow_mark = mark
         return Train(length, packet_bytes)
+
+    def queued_bytes(self) -> int:
+        """What waits in the socket's buffer, in the memory it takes there; 0 before Linux 4.12."""
+        try:
+            queued: int = _MEMINFO.unpack_from(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 64))[0]
+        except (OSError, struct.error):
+            return 0
+        return queued
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be received, `timeout_s` seconds at most."""

@@ -234,6 +234,19 @@ def test_a_chunk_passed_over_is_asked_for_while_others_are_repaired() -> None:
     assert (1, WHOLE_CHUNK, 0) in told[1]
 
 
+def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(7,))
+    wire.status()
+    memory = wire.reception._all_slots * wire.reception._slot_bytes
+    for queued, told_as in ((0, 0), (memory // 4, 127), (memory, 255)):
+        wire.reception.handle_queue(queued)
+        wire.now += 1
+        told = wire.report(wire.now + 1)
+        assert told is not None
+        assert told[0].backlog == told_as
+
+
 def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
     wire = Wire()
     wire.send(0, range(400))

@@ -112,6 +112,19 @@ def test_what_the_socket_had_no_room_for_is_counted_apart() -> None:
         assert receiver.overflows == 64 - arrived
 
 
+def test_what_waits_in_the_socket_is_told() -> None:
+    lo = find_interface("lo")
+    with GroupReceiver(ASM, lo) as receiver, GroupSender(ASM, lo) as sender:
+        assert receiver.queued_bytes() == 0
+        for _ in range(10):
+            sender.send(memoryview(bytes(14000)), 1400)
+        assert receiver.wait(1)
+        assert 140_000 <= receiver.queued_bytes() <= 2_000_000
+        assert sum(lengths(receiver)) == 140_000
+        assert receiver.queued_bytes() == 0
+    assert receiver.queued_bytes() == 0
+
+
 def test_a_port_held_by_a_program_that_does_not_share_is_reported() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((ASM.address, ASM.port))
