@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
 import threading
 import time
@@ -33,8 +31,6 @@ LEAST_WAIT_S = 0.001
 switch holds; the bucket sees to it that no more do."""
 TROUBLE_PAUSE_S = 0.05
 """Between two attempts while the interface is down."""
-NICE = -10
-"""Of the thread, where the process may say so: everybody waits for it, and it needs little."""
 FAREWELLS = 3
 """STATUS packets that say the cast ends; a member that misses them all hears it on its lane."""
 
@@ -116,8 +112,6 @@ class CastSender:
         return True
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # not root, and no RLIMIT_NICE: then as any other thread
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         try:
             while not self._stop.is_set():
                 self._turn()

@@ -362,14 +362,9 @@ class Reception:
         del self._assemblies[chunk]
         self._state[chunk] = State.READY
         self.figures.chunks += 1
+        layout, repairs = assembly.layout, assembly.repairs()
         self._ready.append(
-            Ready(
-                chunk=chunk,
-                slot=assembly.slot,
-                layout=assembly.layout,
-                encoding=assembly.encoding,
-                repairs=assembly.repairs(),
-            )
+            Ready(chunk=chunk, slot=assembly.slot, layout=layout, encoding=assembly.encoding, repairs=repairs)
         )
 
     def _lacks(self, now: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], bool]:
@@ -377,8 +372,7 @@ class Reception:
         chunks: list[NDArray[np.int64]] = []
         blocks: list[NDArray[np.int64]] = []
         deficits: list[NDArray[np.int64]] = []
-        count = 0
-        trip = 0.0 if self._status is None else self._status.round_trip_ms / 1000
+        count, trip = 0, 0.0 if self._status is None else self._status.round_trip_ms / 1000
         young = now if self._idle else now - max(2 * trip, MIN_AGE_S)
         for chunk, assembly in self._assemblies.items():
             if count >= MAX_REPORT_ENTRIES:
