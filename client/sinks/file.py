@@ -7,6 +7,7 @@ import os
 from client.sinks.base import sink_error
 from client.sinks.descriptor import DescriptorSink
 from client.sinks.kernel import punch_hole, zero_file_range
+from core.errors import PartitionError
 
 __all__ = ["FileSink"]
 
@@ -26,6 +27,15 @@ class FileSink(DescriptorSink):
             except OSError as error:
                 raise sink_error(error, self.name, f"growing the file to {self.size} bytes") from error
             self._length = self.size
+
+    def flush(self) -> None:
+        """fsync; PartitionError if the file has no name any more: nobody would find what was written."""
+        super().flush()
+        if os.fstat(self._fd).st_nlink == 0:
+            raise PartitionError(
+                f"{self.name}: the file was removed or replaced while the image was written to it",
+                hint="see what else uses this path, and run the command again",
+            )
 
     def zero(self, start: int, stop: int) -> None:
         """A hole where the file system has holes, else written zeros."""
