@@ -32,7 +32,7 @@ FEW_PACKETS = 1000
 COMMON_LOSS = 0.06
 """Where even the best quarter loses this much the fault is one of all: the rate is to follow, and nobody is judged by
 what is repaired meanwhile, and for COST_S after it."""
-GRACE_S = 5.0
+GRACE_S = 3.0
 """Who joins misses something at first, all the more if it joins while its program still starts; that is not counted."""
 RETURN_S = 20.0
 EVERY_S = 0.1

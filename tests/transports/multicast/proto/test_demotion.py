@@ -48,12 +48,12 @@ def test_the_last_one_costs_nobody_anything() -> None:
 def test_who_alone_causes_a_twentieth_of_what_is_sent_is_moved() -> None:
     members = room(0.05, 0.05, 0.05)
     demotion = Demotion(0.0)
-    polls(demotion, members, 0.0, 4.9, sent=0)
+    polls(demotion, members, 0.0, 2.9, sent=0)
     greedy = members.get(1)
     assert greedy is not None
     greedy.sole_packets = 60
-    ((now, verdict),) = polls(demotion, members, 9.0, 10.0, sent=1000)
-    assert (now, verdict.member, verdict.lane) == (10.0, 1, "unicast")
+    ((now, verdict),) = polls(demotion, members, 7.0, 8.0, sent=1000)
+    assert (now, verdict.member, verdict.lane) == (8.0, 1, "unicast")
     assert "6%" in verdict.reason
 
 
@@ -80,23 +80,23 @@ def test_it_looks_ten_times_a_second() -> None:
 def test_who_asks_for_a_quarter_of_everything_is_not_watched_for_long() -> None:
     members = room(0.0, 0.0, 0.0)
     demotion = Demotion(0.0)
-    polls(demotion, members, 0.0, 4.9, sent=0)
+    polls(demotion, members, 0.0, 2.9, sent=0)
     greedy = members.get(2)
     assert greedy is not None
     greedy.sole_packets = 300
-    ((now, verdict),) = polls(demotion, members, 5.8, 6.0, sent=1000)
-    assert (now, verdict.member, verdict.lane) == (6.0, 2, "unicast")
+    ((now, verdict),) = polls(demotion, members, 3.8, 4.0, sent=1000)
+    assert (now, verdict.member, verdict.lane) == (4.0, 2, "unicast")
 
 
 def test_a_share_of_few_packets_says_nothing() -> None:
     members = room(0.0, 0.0)
     demotion = Demotion(0.0)
-    polls(demotion, members, 0.0, 4.9, sent=0)
+    polls(demotion, members, 0.0, 2.9, sent=0)
     stalled = members.get(1)
     assert stalled is not None
     stalled.sole_packets = 330
-    assert polls(demotion, members, 6.0, 10.0, 15.0, sent=999) == []
-    assert [verdict.member for _, verdict in polls(demotion, members, 15.1, sent=1000)] == [1]
+    assert polls(demotion, members, 4.0, 8.0, 13.0, sent=999) == []
+    assert [verdict.member for _, verdict in polls(demotion, members, 13.1, sent=1000)] == [1]
 
 
 def test_where_all_lose_much_nobody_is_moved_for_what_is_repaired() -> None:
@@ -121,16 +121,16 @@ def test_where_all_lose_much_nobody_is_moved_for_what_is_repaired() -> None:
 def test_where_two_cost_alike_nobody_is_moved() -> None:
     members = room(0.02, 0.02)
     demotion = Demotion(0.0)
-    polls(demotion, members, 0.0, 4.9, sent=0)
+    polls(demotion, members, 0.0, 2.9, sent=0)
     for number, sole in enumerate((600, 700)):
         member = members.get(number)
         assert member is not None
         member.sole_packets = sole
-    assert polls(demotion, members, 6.0, 10.0, sent=2000) == []
+    assert polls(demotion, members, 4.0, 8.0, sent=2000) == []
     worse = members.get(1)
     assert worse is not None
     worse.sole_packets = 3700
-    ((_, verdict),) = polls(demotion, members, 15.1, sent=6000)
+    ((_, verdict),) = polls(demotion, members, 13.1, sent=6000)
     assert verdict.member == 1
 
 
