@@ -1,0 +1,199 @@
+"""Neighbours are connected to, again when that breaks, and given up when it makes no sense."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.transports.p2p.test_peer_server import CHUNKS, KEY, ME, Home, home
+from transports.conformance.sample import CHUNK_BYTES
+from transports.p2p import neighbourhood as neighbourhood_module
+from transports.p2p.neighbourhood import TRIES_MAX, Neighbourhood
+from transports.p2p.proto.credentials import credential
+from transports.p2p.proto.limits import MAX_NEIGHBOURS
+from transports.p2p.proto.messages import PeerAddress
+from transports.p2p.source_lane import SourceLane
+from transports.unicast.proto.asking import AskingLane
+
+pytestmark = pytest.mark.asyncio
+
+ASKING = 9
+WAIT_S = 20.0
+
+
+class Street:
+    """A neighbourhood, and what it told."""
+
+    def __init__(self, peer: Home) -> None:
+        self.peer = peer
+        self.steps = 0
+        self.lost: list[tuple[int, str]] = []
+        self._news = asyncio.Event()
+        self.neighbours = Neighbourhood(make=self._make, on_step=self._step, on_lost=self._lose, interface=None)
+        self.neighbours.me = ASKING
+
+    def address(self, *, member: int = ME, port: int | None = None, bridge: bool = False) -> PeerAddress:
+        return PeerAddress(
+            id=member,
+            host="127.0.0.1",
+            port=self.peer.server.port if port is None else port,
+            credential=credential(KEY, ASKING, far=bridge),
+            same_subnet=not bridge,
+            bridge=bridge,
+        )
+
+    async def open(self, source: int = ME) -> SourceLane:
+        """Its lane, when it is open."""
+        async with asyncio.timeout(WAIT_S):
+            while source not in self.neighbours.lanes or not self.neighbours.lanes[source].machine.opened:
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await self._news.wait()
+        return self.neighbours.lanes[source]
+
+    async def loses(self) -> tuple[int, str]:
+        """Who is given up first."""
+        async with asyncio.timeout(WAIT_S):
+            while not self.lost:
+                self._news.clear()
+                await self._news.wait()
+        return self.lost[0]
+
+    def _make(self, source: int, name: str, key: bytes) -> AskingLane:
+        manifest = self.peer.shelf.manifest
+        return AskingLane(
+            session_id=name,
+            key=key,
+            nonce=os.urandom(32),
+            root=manifest.root,
+            chunks=CHUNKS,
+            raw_length=manifest.raw_length,
+            wanted=lambda chunk: True,
+            slot_bytes=CHUNK_BYTES + 4096,
+            stall_s=15.0,
+            now=asyncio.get_running_loop().time(),
+        )
+
+    def _step(self, lane: SourceLane) -> None:
+        lane.opened = lane.opened or lane.machine.opened
+        if lane.failed is not None and not lane.closed:
+            lane.close()
+        self._news.set()
+
+    def _lose(self, source: int, reason: str) -> None:
+        self.lost.append((source, reason))
+        self._news.set()
+
+
+@contextlib.asynccontextmanager
+async def street() -> AsyncIterator[Street]:
+    async with home() as peer:
+        made = Street(peer)
+        try:
+            yield made
+        finally:
+            await made.neighbours.close()
+
+
+async def test_whom_repod_names_is_connected_to_until_it_is_forgotten() -> None:
+    async with street() as here:
+        here.neighbours.meet([here.address()])
+        lane = await here.open()
+        assert here.neighbours.is_near(ME)
+        here.neighbours.meet([here.address()])  # said again: the same lane
+        assert here.neighbours.lanes[ME] is lane
+        here.neighbours.forget([ME])
+        assert lane.closed
+        assert here.neighbours.known == 0
+        await here.peer.until_lanes(0)
+
+
+async def test_a_connection_that_broke_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbourhood_module, "PAUSE_FIRST_S", 0.02)
+    async with street() as here:
+        here.neighbours.meet([here.address()])
+        lane = await here.open()
+        lane.chunks = 1  # it gave something
+        next(iter(here.peer.server._lanes.values())).close("")
+        async with asyncio.timeout(WAIT_S):
+            await lane.ended.wait()
+        assert await here.open() is not lane
+        assert not here.lost
+
+
+async def test_who_does_not_answer_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbourhood_module, "PAUSE_FIRST_S", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with street() as here:
+        here.neighbours.meet([here.address(port=port)])
+        source, reason = await here.loses()
+        assert source == ME
+        assert "connect" in reason
+        here.neighbours.meet([here.address()])  # named again, elsewhere
+        await here.open()
+
+
+async def test_who_hangs_up_again_and_again_without_a_chunk_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbourhood_module, "PAUSE_FIRST_S", 0.02)
+    came = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server, street() as here:
+        here.neighbours.meet([here.address(port=server.sockets[0].getsockname()[1])])
+        assert (await here.loses())[0] == ME
+        assert came == TRIES_MAX
+
+
+async def test_who_breaks_the_protocol_is_given_up_at_once() -> None:
+    came = 0
+
+    async def rave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        writer.write(b"\xff" * 100)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(rave, "127.0.0.1", 0)
+    async with server, street() as here:
+        here.neighbours.meet([here.address(port=server.sockets[0].getsockname()[1])])
+        assert (await here.loses())[0] == ME
+        assert came == 1
+
+
+async def test_bridges_are_used_only_while_repod_is_away() -> None:
+    async with street() as here:
+        here.neighbours.meet([here.address(bridge=True)])
+        assert here.neighbours.is_bridge(ME)
+        assert not here.neighbours.is_near(ME)
+        assert not here.neighbours.lanes
+        here.neighbours.use_bridges(True)
+        lane = await here.open()
+        here.neighbours.use_bridges(False)
+        assert lane.closed
+        assert not here.neighbours.lanes
+
+
+async def test_the_banned_are_not_met_again_and_too_many_are_not_known() -> None:
+    async with street() as here:
+        here.neighbours.meet([here.address()])
+        lane = await here.open()
+        here.neighbours.ban([ME])
+        assert lane.closed
+        here.neighbours.meet([here.address()])
+        assert not here.neighbours.lanes
+        here.neighbours.meet([here.address(member=100 + number, bridge=True) for number in range(MAX_NEIGHBOURS + 5)])
+        assert here.neighbours.known == MAX_NEIGHBOURS
+        assert here.neighbours.refused == 5
