@@ -29,8 +29,6 @@ WITHOUT_TEST = {
     "transports/multicast/proto/received.py": "data handed to the shell; test_reception.py looks at all of it",
     "transports/unicast/proto/answers.py": "data handed to the shell; test_asking.py looks at all of it",
     "transports/unicast/gate.py": "an interface; tests/transports/p2p/test_origin.py sends chunks through one",
-    "transports/p2p/incoming.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
-    "transports/p2p/client.py": "puts tested parts together; tests/contract/test_p2p.py runs it over sockets",
     "transports/p2p/proto/asking.py": "data handed to the shell; test_swarm.py looks at all of it",
     "bench/simnet/swarm/ground.py": "an interface; test_campus.py runs peers on what implements it",
     "bench/scenarios/": "measurements are run, not tested; test_scenario.py loads each",

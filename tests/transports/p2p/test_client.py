@@ -1,0 +1,59 @@
+"""The client half of p2p as a session uses it; tests/contract/test_p2p.py holds it to the contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.arena import Arena
+from core.errors import ProtocolError, UsageError
+from tests.support.swarms import KEY, running
+from tests.support.takers import Taker
+from transports.base import Offer
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_slots_that_are_too_small_and_offers_that_make_no_sense_are_refused() -> None:
+    async with running() as room:
+        taker = Taker(room)
+        for arena, parameters, error in (
+            (Arena(slot_bytes=4096, slots=4), taker.offer.parameters, UsageError),
+            (taker.arena, {**taker.offer.parameters, "port": 0}, ProtocolError),
+        ):
+            with pytest.raises(error):
+                async with taker.client.fetch(
+                    Offer(transport="p2p", parameters=parameters),
+                    session_id=taker.session,
+                    key=KEY,
+                    manifest=room.manifest,
+                    want=taker.want,
+                    arena=arena,
+                ):
+                    raise AssertionError("it was let in")
+
+
+async def test_a_leecher_takes_and_does_not_listen() -> None:
+    async with running() as room:
+        taker = Taker(room, options="leecher")
+        taker.gate.clear()
+        taker.start()
+        await taker.offered.wait()
+        state = taker.client.state()
+        assert state["reachable"]
+        assert (state["receivers"], state["bytes_up"]) == (0, 0)
+        member = next(iter(room.server._seats[taker.session].swarm.directory))
+        assert (member.port, member.mode) == (0, "leecher")
+        taker.gate.set()
+        await taker.done()
+        assert taker.client.state() == {}
+
+
+async def test_a_leecher_gives_nothing_to_a_peer_that_gives_to_it() -> None:
+    async with running(chunks=60) as room:
+        leecher, peer = Taker(room, options="leecher"), Taker(room)
+        leecher.start()
+        peer.start()
+        await asyncio.gather(leecher.done(seconds=60), peer.done(seconds=60))
+        assert peer.sources == {"repository": 60}

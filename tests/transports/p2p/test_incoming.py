@@ -1,0 +1,56 @@
+"""What a session sees of a swarm: how it ends, and that it goes on without the repository."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.errors import ChunkError, TransferError
+from core.ids import ChunkIndex
+from tests.support.swarms import running
+from tests.support.takers import SLOTS, Taker
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_session_the_repository_ends_says_why() -> None:
+    async with running() as room:
+        taker = Taker(room)
+        taker.gate.clear()
+        taker.start()
+        await taker.offered.wait()
+        room.server.close_session(taker.session, "aborted by the operator")
+        taker.gate.set()
+        assert taker.task is not None
+        async with asyncio.timeout(20):
+            await taker.task
+        assert isinstance(taker.error, TransferError)
+        assert "aborted by the operator" in str(taker.error)
+        assert taker.arena.free == SLOTS
+
+
+async def test_a_chunk_nobody_can_give_is_named_when_all_others_are_there() -> None:
+    async with running() as room:
+        room.store.lose(room.manifest.digest(ChunkIndex(7)))
+        taker = Taker(room).start()
+        assert taker.task is not None
+        async with asyncio.timeout(20):
+            await taker.task
+        assert isinstance(taker.error, ChunkError)
+        assert "7" in str(taker.error)
+        assert set(taker.got) == set(range(40)) - {7}
+        assert taker.arena.free == SLOTS
+
+
+async def test_what_is_lacking_when_a_member_starts_again_is_all_it_takes() -> None:
+    async with running() as room:
+        taker = Taker(room)
+        taker.start()
+        await taker.until(10)
+        await taker.kill()
+        had = set(taker.got)
+        taker.sources.clear()
+        await taker.again().done()
+        assert set(taker.got) == set(range(40))
+        assert taker.sources.total() == 40 - len(had)
