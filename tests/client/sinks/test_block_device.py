@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.preflight import Needs, open_target
-from core.errors import PartitionError
+from core.errors import PartitionError, TargetTooSmallError
 
 MIB = 1 << 20
 NEEDS = Needs(size=8 * MIB, data_bytes=8 * MIB, sector_size=512, alignment=0)
@@ -25,7 +25,7 @@ def test_discard_frees_the_blocks_below(loop: Callable[..., Path], tmp_path: Pat
 
 
 @pytest.mark.root
-def test_a_disk_that_fails_midway_is_a_partition_error(loop: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_disk_that_fails_midway_is_said_to(loop: Callable[..., Path], tmp_path: Path) -> None:
     point = tmp_path / "small"
     point.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(point)], check=True)
@@ -40,9 +40,10 @@ def test_a_disk_that_fails_midway_is_a_partition_error(loop: Callable[..., Path]
             opened.sink.write(0, [memoryview(b"x" * 7 * MIB)])
             opened.sink.flush()
 
-        with pytest.raises(PartitionError, match="failed") as caught:
+        # the kernel tells a loop device without room behind it now as an I/O error, now as no space
+        with pytest.raises((PartitionError, TargetTooSmallError), match="failed") as caught:
             fill()
-        assert caught.value.exit_code == 3
+        assert caught.value.exit_code in (3, 30)
         opened.abandon()
         subprocess.run(["losetup", "--detach", str(device)], check=True)
     finally:
