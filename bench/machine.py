@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.filesystems import find_program
 from core.version import __version__
 
-__all__ = ["machine_facts"]
+__all__ = ["commit_of", "machine_facts"]
 
 COMMAND_TIMEOUT_S = 10
 PROGRAMS = {
@@ -22,6 +22,8 @@ PROGRAMS = {
     "samba": ["smbd", "--version"],
     "nftables": ["nft", "--version"],
 }
+FIGURES = (":!bench/results", ":!docs")
+"""What saving one scenario changes before the next one runs."""
 LIBRARIES = ("zstandard", "blake3", "numpy", "uvloop", "aiohttp")
 
 
@@ -30,7 +32,7 @@ def machine_facts() -> dict[str, str]:
     facts = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ogcast": __version__,
-        "commit": _output(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]) or "unknown",
+        "commit": commit_of(Path(__file__).parents[1]),
         "cpu": _cpu_model(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory_gib": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f}",
@@ -43,6 +45,14 @@ def machine_facts() -> dict[str, str]:
     for library in LIBRARIES:
         facts[library] = metadata.version(library)
     return facts
+
+
+def commit_of(checkout: Path) -> str:
+    """The commit of `checkout`, with `-dirty` if the code differs from it: figures kept beside it do not count."""
+    git = ["git", "-C", str(checkout)]
+    commit = _output([*git, "describe", "--always"]) or "unknown"
+    changed = _output([*git, "status", "--porcelain", "--untracked-files=no", "--", ".", *FIGURES])
+    return f"{commit}-dirty" if changed else commit
 
 
 def _cpu_model() -> str:
