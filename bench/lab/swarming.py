@@ -7,16 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.lab.aria2 import aria2_installed, run_aria2
-from bench.lab.classroom import Lesson, Transfer
-from bench.lab.topology import Topology
-from bench.lab.verdict import at_most, complaints, peer_row
-from bench.scenario import Row
+from bench.lab.aria2 import aria2_installed, run_aria2, with_torrents
+from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch
+from bench.lab.rig import Rig
+from bench.lab.topology import Topology, room
+from bench.lab.verdict import at_most, complaints, outcome, peer_row, transfer_row
+from bench.limits import patience_s, seconds_on_wire
+from bench.scenario import Options, Outcome, Row
 from bench.stats import summarise
 
-__all__ = ["METHOD", "aria2_row", "copies_row", "survivors", "with_offload"]
+__all__ = ["METHOD", "MIB", "aria2_row", "copies_row", "run_room", "survivors", "with_offload"]
 
 METHOD = "TORRENT-DIRECT"
+MIB = 1 << 20
+CLIENTS = 8
+COPIES_GOAL = 1.25
+MEMORY_SHARE = 0.7
+"""Targets are kept, and compared, where they fit into so much of the free memory."""
 NOT_INSTALLED = "not installed (apt install aria2)"
 
 
@@ -51,3 +58,35 @@ def survivors(transfer: Transfer, gone: Sequence[str]) -> Transfer:
     """The same transfer without those who were killed or lied."""
     left = {host: run for host, run in transfer.clients.items() if host not in gone}
     return replace(transfer, clients=left)
+
+
+def run_room(options: Options, *, rate_bits_per_s: float, goal: float) -> Outcome:
+    """A room of 8 by its own peers, then by aria2 with the same bytes on the same cables.
+
+    `goal`: seconds over what the wire needs. aria2 runs once, after our runs.
+    """
+    limit_s = seconds_on_wire(options.size, rate_bits_per_s)
+    hosts = [f"c{number + 1}" for number in range(options.clients or CLIENTS)]
+    label = f"{len(hosts)} clients"
+    with scratch(options.folder) as folder:
+        keep = len(hosts) * options.size < shutil.disk_usage(folder).free * MEMORY_SHARE
+        classroom = Classroom(folder, random_image(folder / "source.img", options.size))
+        with (
+            Rig(with_offload(room(len(hosts), rate_bits_per_s=rate_bits_per_s))) as rig,
+            classroom.open(rig, change=with_torrents) as lesson,
+        ):
+            ours = []
+            for number in range(options.runs):
+                options.say(f"ogcast, run {number + 1} of {options.runs}")
+                ours.append(lesson.fetch(hosts, method=METHOD, keep=keep, timeout_s=patience_s(limit_s)))
+            options.say("aria2")
+            theirs = aria2_row(label, lesson, hosts, folder=folder, limit_s=limit_s, timeout_s=patience_s(limit_s))
+    rows = [
+        transfer_row(f"{label}: ogcast", ours, image_bytes=options.size, limit_s=limit_s, goal=goal),
+        copies_row(f"{label}: ogcast", ours, image_bytes=options.size, goal=COPIES_GOAL),
+        theirs,
+    ]
+    where = "into memory" if keep else "verified, not kept"
+    rate = f"{rate_bits_per_s / 1e6:.0f} Mbit/s"
+    material = f"{options.size // MIB} MiB that do not compress, every link {rate}, {where}"
+    return outcome(rows, material=material, transfers=ours)
