@@ -1,4 +1,4 @@
-"""How much this program waits for a processor: what it leaves undone where others need the machine more."""
+"""Whether this machine has anything to spare: what a program leaves undone where others need the machine more."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["BUSY_SHARE", "Contention"]
+__all__ = ["IDLE_SHARE", "WAIT_SHARE", "Contention"]
 
-BUSY_SHARE = 0.2
-"""Of the time, spent ready to run and not running: above it the machine has nothing to spare."""
+WAIT_SHARE = 0.2
+"""Of the time, spent ready to run and not running: above it this program has to wait for others."""
+IDLE_SHARE = 0.2
+"""Of all processors' time: below it the machine is close to its limit, whoever it works for."""
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
+_STAT = Path("/proc/stat")
+_IDLE = slice(3, 5)
+"""`idle` and `iowait` of the first line of /proc/stat, proc(5)."""
 _LEAST_S = 0.5
 
 
 class Contention:
-    """Of the thread that calls. Where the kernel does not tell, the machine counts as idle."""
+    """Of the thread that calls, and of the machine. Where the kernel does not tell, the machine counts as idle."""
 
-    def __init__(self, *, path: Path = _SCHEDSTAT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
+    def __init__(
+        self, *, thread: Path = _SCHEDSTAT, machine: Path = _STAT, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._thread = thread
+        self._machine = machine
         self._clock = clock
         self._at = clock()
-        self._waited_s = self._read()
+        self._waited_s = self._read_waited()
+        self._idle, self._all = self._read_machine()
         self._busy = True
         """Until something is known: a program that has just started is not alone in that."""
 
@@ -30,13 +39,23 @@ class Contention:
         """Whether it was so over the last half second or more."""
         now = self._clock()
         if now >= self._at + _LEAST_S:
-            waited_s = self._read()
-            self._busy = waited_s - self._waited_s > BUSY_SHARE * (now - self._at)
-            self._at, self._waited_s = now, waited_s
+            waited_s, (idle, ticks) = self._read_waited(), self._read_machine()
+            waits = waited_s - self._waited_s > WAIT_SHARE * (now - self._at)
+            self._busy = waits or idle - self._idle < IDLE_SHARE * (ticks - self._all)
+            self._at, self._waited_s, self._idle, self._all = now, waited_s, idle, ticks
         return self._busy
 
-    def _read(self) -> float:
+    def _read_waited(self) -> float:
         try:
-            return int(self._path.read_text(encoding="ascii").split()[1]) / 1e9
+            return int(self._thread.read_text(encoding="ascii").split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
+
+    def _read_machine(self) -> tuple[int, int]:
+        """Ticks of all processors: without work, and altogether."""
+        try:
+            line = self._machine.read_text(encoding="ascii").partition("\n")[0]
+            ticks = [int(word) for word in line.split()[1:]]
+        except (OSError, ValueError):
+            return 0, 0
+        return sum(ticks[_IDLE]), sum(ticks)

@@ -99,6 +99,11 @@ class Steering:
         return self.main or self.helper
 
     @property
+    def gives(self) -> bool:
+        """Whether what is verified is kept for peers: always, but beside a group on a machine with nothing to spare."""
+        return not self.busy or self.main is None or not self._ways[self.main].group
+
+    @property
     def choice(self) -> Choice | None:
         """What was chosen last, and why."""
         return self._chosen

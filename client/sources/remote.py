@@ -126,6 +126,8 @@ class RemoteSource:
 
     def verified(self, chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
         """A chunk of the session is good, whoever brought it: transports that share may pass it on."""
+        if self._steering is not None and not self._steering.gives:
+            return
         for transport in self._transports.values():
             if isinstance(transport, Sharing):
                 transport.verified(chunk, frame, encoding)

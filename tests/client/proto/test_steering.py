@@ -61,6 +61,19 @@ def test_a_group_is_joined_for_everything_and_peers_stand_by_when_it_arrives() -
     assert steering.poll(0.4, {"cast": NOTHING, "swarm": NOTHING}) == []
 
 
+def test_a_busy_machine_keeps_nothing_for_peers_beside_a_group_only() -> None:
+    steering, want, _ = _steering()
+    assert steering.gives
+    _join(steering, want)
+    for busy in (True, False):
+        steering.busy = busy
+        assert steering.gives == (not busy)
+    swarm, _, _ = _steering("swarm")
+    assert swarm.poll(0.0, {}) == [Open(name="swarm")]
+    swarm.busy = True
+    assert swarm.gives
+
+
 def test_a_busy_machine_does_not_stand_by_for_others_but_gets_the_help_it_needs() -> None:
     steering, want, _ = _steering()
     steering.busy = True
