@@ -119,6 +119,11 @@ class Requests:
         """Who was asked for `chunk`."""
         return self._chunks.get(chunk, [])
 
+    def is_asked(self, source: int, chunk: int) -> bool:
+        """`source` has yet to answer for `chunk`, if only that it dropped what was taken back: ask it nothing twice."""
+        flow = self._flows.get(source)
+        return flow is not None and chunk in flow.requests
+
     def under_way(self, source: int) -> int:
         """Requests of `source`."""
         flow = self._flows.get(source)

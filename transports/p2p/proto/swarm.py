@@ -249,7 +249,8 @@ class Swarm:
         """The want-map has these since; others had them, or nobody."""
         for chunk in chunks:
             if self.picker.phase(chunk) is Phase.DONE and chunk not in self._held:
-                self.picker.set_phase(chunk, Phase.FREE)
+                # what was taken back is answered for first, by its bytes or by word that they were dropped
+                self.picker.set_phase(chunk, Phase.ASKED if self.requests.of(chunk) else Phase.FREE)
         self.picker.look_again()
 
     def handle_change(self) -> None:
@@ -304,7 +305,7 @@ class Swarm:
         if not self.has_origin:
             return None
         for chunk in self._assigned:
-            if self.picker.usable(chunk):
+            if self.picker.usable(chunk) and not self.requests.is_asked(ORIGIN, chunk):
                 return Asking(source=ORIGIN, chunk=chunk)
         return None
 
@@ -319,7 +320,7 @@ class Swarm:
             if self.requests.is_waiting(peer) and self.requests.under_way(peer):
                 continue  # what is asked of it waits already
             chunk = self.picker.choose(peer)
-            if chunk is not None:
+            if chunk is not None and not self.requests.is_asked(peer, chunk):
                 return Asking(source=peer, chunk=chunk)
         return self._ask_again(able, now)
 

@@ -139,3 +139,45 @@ def test_chunks_that_come_to_be_wanted_are_asked_for_and_those_that_were_taken_a
     want.add(5)
     swarm.handle_wanted([5])
     assert swarm.poll_ask(0.2, 8) == Asking(source=7, chunk=5)
+
+
+@pytest.mark.parametrize("source", [7, ORIGIN])
+def test_a_chunk_wanted_again_waits_for_the_answer_to_its_cancel(source: int) -> None:
+    swarm, want = make()
+    for chunk in range(8):
+        if chunk != 5:
+            want.discard(chunk)
+    swarm.handle_source(source, 0.0)
+    if source == ORIGIN:
+        swarm.handle_assigned([5], 0.0)
+    else:
+        swarm.handle_map(source, np.ones(8, dtype=np.bool_))
+    assert swarm.poll_ask(0.0, 8) == Asking(source=source, chunk=5)
+    want.discard(5)
+    swarm.handle_change()
+    assert swarm.poll_cancel() == Asking(source=source, chunk=5)
+    want.add(5)
+    swarm.handle_wanted([5])
+    if source == ORIGIN:
+        swarm.handle_assigned([5], 0.1)
+    assert swarm.poll_ask(0.1, 8) is None
+    assert swarm.under_way == 1
+    swarm.handle_returned(source, 5)
+    assert swarm.under_way == 0
+    assert swarm.poll_ask(0.2, 8) == Asking(source=source, chunk=5)
+    assert swarm.handle_arrived(source, 5, 0.3)
+    swarm.accept(5)
+    assert (swarm.under_way, swarm.in_hand) == (0, frozenset())
+
+
+def test_a_chunk_wanted_again_is_taken_when_it_comes_in_spite_of_its_cancel() -> None:
+    swarm, want = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_map(7, np.ones(8, dtype=np.bool_))
+    asked = swarm.poll_ask(0.0, 8)
+    assert asked is not None
+    want.discard(asked.chunk)
+    swarm.handle_change()
+    want.add(asked.chunk)
+    swarm.handle_wanted([asked.chunk])
+    assert swarm.handle_arrived(7, asked.chunk, 0.1)
