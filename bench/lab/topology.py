@@ -57,6 +57,8 @@ class Topology:
     """Whether a train of UDP packets crosses the switch as one unit (what a NIC with the offload hides from loss)."""
     gro: bool = True
     """Whether hosts merge arriving packets, as a NIC's driver does."""
+    snooping: bool = False
+    """Whether the switches learn from IGMPv3 who is in a group, and ask for it; else every port hears every group."""
 
     def __post_init__(self) -> None:
         names = [host.name for host in self.hosts]

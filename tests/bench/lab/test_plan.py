@@ -29,6 +29,12 @@ def test_merging_is_asked_of_both_ends_of_a_cable() -> None:
     assert "ethtool -K c1" not in _text(Topology(hosts=topology.hosts, gro=False))
 
 
+def test_a_switch_snoops_only_if_asked() -> None:
+    topology = room(1, rate_bits_per_s=0)
+    assert "mcast_snooping 0" in _text(topology)
+    assert "mcast_snooping 1 mcast_querier 1" in _text(Topology(hosts=topology.hosts, snooping=True))
+
+
 def test_loss_is_drawn_for_each_path_and_direction() -> None:
     text = _text(room(2, rate_bits_per_s=2e8, loss=0.05))
     for direction in ("to", "from"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,17 @@ def test_a_room_loses_and_limits_as_told_and_is_gone_afterwards() -> None:
         assert _transfer(rig, rig.topology.address("c2"), ["c2"], 100)["c2"]["packets"] > 50  # unicast passes
         rig.set_cable("c2", up=False)
     assert shell.namespaces_of(name) == []
+
+
+def test_a_switch_that_snoops_gives_a_group_only_to_who_is_in_it() -> None:
+    with Rig(replace(room(2, rate_bits_per_s=RATE), snooping=True)) as rig:
+        deadline = time.monotonic() + 20
+        while True:  # a switch floods until it has asked for the first time
+            before = rig.counters()["c2"]
+            assert _transfer(rig, GROUP, ["c1"], 1000)["c1"]["packets"] == 1000
+            if rig.counters()["c2"].since(before).to_packets < 100:
+                break
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.tools("smcrouted")
