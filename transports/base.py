@@ -276,6 +276,8 @@ class Outlook:
     """Share of the packets lost on the way here, of those since the last look."""
     resting: bool = False
     """Nothing comes now, because the sender has nothing to send."""
+    repeating: bool = False
+    """What comes now was sent before: whoever began with the group has it."""
 
 
 @runtime_checkable

@@ -16,7 +16,9 @@ LOSS_MORE = 0.02
 PAUSE_FIRST_S = 1.0
 PAUSE_MAX_S = 16.0
 PATIENCE_S = 4.0
-"""Peers that bring none of the chunks left to them for so long do not have them."""
+"""Peers that bring none of the chunks left to them for so long do not have them …"""
+PATIENCE_RESTING_S = 1.0
+"""… or for so long, while the cast has nothing else to do."""
 
 
 class Mending:
@@ -52,9 +54,9 @@ class Mending:
             return 0
         return max(0, (CHUNKS_MAX if resting else self._window) - left)
 
-    def poll_return(self, now: float, *, left: int) -> bool:
+    def poll_return(self, now: float, *, left: int, resting: bool) -> bool:
         """True when what is left to peers, and not under way, should be left to the cast again."""
-        if left == 0 or now < self._moved_at + PATIENCE_S:
+        if left == 0 or now < self._moved_at + (PATIENCE_RESTING_S if resting else PATIENCE_S):
             return False
         self.returns += 1
         self._moved_at = now

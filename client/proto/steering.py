@@ -98,6 +98,11 @@ class Steering:
         """The lane that brings what no other does."""
         return self.main or self.helper
 
+    def stands_by(self, name: str) -> bool:
+        """Whether a lane is kept while it has nothing to bring: the helper, and a group, which what peers did not bring
+        goes back to without joining again."""
+        return name == self.helper or self._ways[name].group
+
     @property
     def gives(self) -> bool:
         """Whether what is verified is kept for peers: always, but beside a group on a machine with nothing to spare."""
@@ -264,10 +269,12 @@ class Steering:
         if peers.within_reach is not None:
             self.claims.give(main, [chunk for chunk in idle if chunk not in peers.within_reach])
         left = len(share)
-        if self._mending.poll_return(now, left=left):
+        if self._mending.poll_return(now, left=left, resting=cast.resting):
             self.claims.give(main, idle)
             return
         count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting)
+        if not (cast.repeating or cast.resting):
+            return  # a link that the cast fills loses for each byte from peers one of the cast, which all wait for
         # The group goes round from the front: what lies at the end of its way back comes last.
         able = cast.last if peers.within_reach is None else cast.last & peers.within_reach
         mine = sorted((chunk for chunk in able if self.claims.owner(chunk) == main), reverse=True)

@@ -162,7 +162,7 @@ class Blend:
             fetch=lambda: self._fetch(name, share, quota),
             on_delivery=self._handle_delivery,
             on_change=self._news.set,
-            stands_by=name == self._steering.helper,
+            stands_by=self._steering.stands_by(name),
         )
         self._divide()
 

@@ -175,6 +175,10 @@ class MulticastIncoming:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if not self._lane.broken and self._failed is not None:
             self._lane.send(Leave(reason=str(self._failed)[:512]))
+        elif not self._lane.broken and self._tasks:
+            self._lacking.follow()
+            if self._lacking.settled and not self._lacking.lost:
+                self._lane.send(Done())
         for slot in await asyncio.to_thread(self._receiver.stop):
             slot.release()
         while self._ready:
@@ -344,11 +348,8 @@ class MulticastIncoming:
         self._receiver.call(lambda reception, now: reception.handle_accepted(chunk))
 
     def _finish(self) -> None:
-        """Everything that can come has come."""
-        lost = self._lacking.lost
-        if not self._lane.broken and not self._left and not lost:
-            self._lane.send(Done())
-        for chunk, reason in lost.items():
+        """Everything that can come has come, unless more is left to this path later."""
+        for chunk, reason in self._lacking.lost.items():
             raise ChunkError(f"chunk {chunk} cannot be had: {reason}", hint="run `repod verify` at the repository")
 
     def _fail(self, error: OgcastError) -> None:

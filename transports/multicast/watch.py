@@ -31,7 +31,6 @@ class Watch:
         self._progress = Progress()
         self._counted = (0, 0)
         self._loss = 0.0
-        self._still = False
 
     async def look(self, arena: Arena) -> None:
         """Ask the machine; take back memory that is beyond this path's part of the arena."""
@@ -44,7 +43,7 @@ class Watch:
 
     def outlook(self, lacking: Lacking) -> Outlook:
         """See Steerable."""
-        progress, status = self._progress, self._reception.status
+        progress = self._progress
         under_way = progress.arriving | lacking.open
         behind = np.flatnonzero(lacking.flags if progress.repeating else lacking.flags[: progress.position])
         self._count()
@@ -52,13 +51,13 @@ class Watch:
             under_way=under_way,
             last=frozenset(behind.tolist()) - under_way,
             loss=self._loss,
-            resting=self._still and status is not None and status.chunks_wanted == 0,
+            resting=progress.idle,
+            repeating=progress.repeating,
         )
 
     def _count(self) -> None:
         tracker = self._reception.tracker
         span, lost = tracker.span - self._counted[0], tracker.lost - self._counted[1]
-        self._still = span <= 1
         if span >= LEAST_PACKETS:
             self._counted = (tracker.span, tracker.lost)
             self._loss = min(1.0, max(0.0, lost / span))

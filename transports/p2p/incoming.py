@@ -69,6 +69,8 @@ class SwarmIncoming:
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._ticker: asyncio.Task[None] | None = None
+        self._met = False
+        """There were other peers, be it that they have left."""
         self._failed: OgcastError | None = None
         self._left = False
         self._traffic = Traffic(now=self._loop.time())
@@ -193,7 +195,8 @@ class SwarmIncoming:
     def outlook(self) -> Outlook:
         """See Steerable."""
         holders = self._swarm.holders
-        held = frozenset(np.flatnonzero(holders.rarity).tolist()) if self.stands_by and holders.peers else None
+        self._met = self._met or bool(holders.peers)
+        held = frozenset(np.flatnonzero(holders.rarity).tolist()) if self.stands_by and self._met else None
         return Outlook(
             under_way=self._swarm.in_hand | frozenset(self._swarm.requests.chunks()),
             within_reach=held,

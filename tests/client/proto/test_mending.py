@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from client.proto.mending import CHUNKS_MAX, PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, Mending
+from client.proto.mending import CHUNKS_MAX, PATIENCE_RESTING_S, PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, Mending
 
 
 def test_it_begins_with_one_chunk_and_grows_with_each_that_comes() -> None:
@@ -38,10 +38,17 @@ def test_loss_there_was_without_peers_is_not_theirs() -> None:
 def test_what_peers_do_not_bring_goes_back_after_a_while() -> None:
     mending = Mending(0.0)
     mending.poll(0.0, left=0, loss=0.0, resting=False)
-    assert not mending.poll_return(PATIENCE_S - 0.1, left=1)
+    assert not mending.poll_return(PATIENCE_S - 0.1, left=1, resting=False)
     mending.handle_arrived(1.0)
-    assert not mending.poll_return(PATIENCE_S, left=1)
-    assert mending.poll_return(1.0 + PATIENCE_S, left=1)
+    assert not mending.poll_return(PATIENCE_S, left=1, resting=False)
+    assert mending.poll_return(1.0 + PATIENCE_S, left=1, resting=False)
     assert mending.poll(1.0 + PATIENCE_S, left=0, loss=0.0, resting=True) == 0
-    assert not mending.poll_return(100.0, left=0)
+    assert not mending.poll_return(100.0, left=0, resting=False)
     assert mending.returns == 1
+
+
+def test_a_cast_that_rests_gets_back_sooner_what_peers_do_not_bring() -> None:
+    mending = Mending(0.0)
+    mending.poll(0.0, left=0, loss=0.0, resting=True)
+    assert not mending.poll_return(PATIENCE_RESTING_S - 0.1, left=1, resting=True)
+    assert mending.poll_return(PATIENCE_RESTING_S, left=1, resting=True)

@@ -80,7 +80,7 @@ def test_a_busy_machine_does_not_stand_by_for_others_but_gets_the_help_it_needs(
     steering.poll(0.0, {})
     _have(steering, want, 40, 0.2)
     assert steering.poll(0.3, {"cast": NOTHING}) == []
-    late = Outlook(under_way=frozenset(), last=frozenset({3}))
+    late = Outlook(under_way=frozenset(), last=frozenset({3}), repeating=True)
     assert steering.poll(0.4, {"cast": late}) == [Open(name="swarm")]
 
 
@@ -101,20 +101,47 @@ def test_without_fallback_nothing_stands_beside_the_methods_own() -> None:
 def test_a_late_joiner_takes_the_head_from_peers_from_its_far_end() -> None:
     steering, want, _ = _steering()
     _join(steering, want)
-    cast = Outlook(under_way=frozenset({31, 32}), last=frozenset(range(31)))
+    cast = Outlook(under_way=frozenset({31, 32}), last=frozenset(range(31)), repeating=True)
     steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
     assert list(steering.claims.share("swarm")) == [30]
     _have(steering, want, 30, 1.5)
-    rest = Outlook(under_way=frozenset({33}), last=frozenset(range(30)))
+    rest = Outlook(under_way=frozenset({33}), last=frozenset(range(30)), repeating=True)
     steering.poll(1.6, {"cast": rest, "swarm": NOTHING})
     assert list(steering.claims.share("swarm")) == [28, 29]
     assert not {31, 32, 33} & set(steering.claims.share("swarm"))
 
 
+def test_a_group_that_sends_what_all_lack_keeps_its_members_links() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    behind = frozenset(range(31))
+    for cast, mended in (
+        (Outlook(under_way=frozenset(), last=behind), 0),
+        (Outlook(under_way=frozenset(), last=behind, resting=True), 8),
+    ):
+        steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
+        assert len(steering.claims.share("swarm")) == mended
+
+
+def test_a_group_stands_by_while_peers_bring_the_rest_and_gets_back_what_they_do_not_have() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    assert steering.stands_by("cast")
+    assert steering.stands_by("swarm")
+    assert not steering.stands_by("plain")
+    for chunk in range(1, CHUNKS - 1):
+        _have(steering, want, chunk, 1.0)
+    steering.poll(1.1, {"cast": Outlook(under_way=frozenset(), last=frozenset({0}), repeating=True), "swarm": NOTHING})
+    assert steering.claims.owner(0) == "swarm"
+    gone = Outlook(under_way=frozenset(), within_reach=frozenset())
+    assert steering.poll(1.3, {"cast": NOTHING, "swarm": gone}) == []
+    assert steering.claims.owner(0) == "cast"
+
+
 def test_only_what_peers_have_is_left_to_them_once_they_have_said_so() -> None:
     steering, want, _ = _steering()
     _join(steering, want)
-    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)))
+    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)), repeating=True)
     steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
     assert list(steering.claims.share("swarm")) == [30]
     some = Outlook(under_way=frozenset(), within_reach=frozenset({3, 4, 50}))
@@ -136,7 +163,7 @@ def test_peers_that_have_nothing_of_what_is_lacking_are_given_up_sooner() -> Non
 def test_what_peers_do_not_have_is_left_to_the_group_again() -> None:
     steering, want, _ = _steering()
     _join(steering, want)
-    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)))
+    cast = Outlook(under_way=frozenset(), last=frozenset(range(31)), repeating=True)
     steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
     assert len(steering.claims.share("swarm")) == 1
     steering.poll(9.0, {"cast": cast, "swarm": NOTHING})

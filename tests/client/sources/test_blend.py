@@ -105,7 +105,7 @@ async def test_two_lanes_feed_one_map_and_each_hears_of_its_own_chunks() -> None
     async with _scene(4) as scene:
         scene.puppets["cast"].bring(2)
         assert [delivery.source for delivery in await scene.take()] == ["cast"]
-        scene.puppets["cast"].look = Outlook(under_way=frozenset(), last=frozenset({0, 1}))
+        scene.puppets["cast"].look = Outlook(under_way=frozenset(), last=frozenset({0, 1}), repeating=True)
         await scene.until(lambda: len(scene.puppets["swarm"].share) == 1)
         scene.puppets["swarm"].bring(1)
         assert [delivery.source for delivery in await scene.take()] == ["swarm"]
@@ -116,11 +116,27 @@ async def test_two_lanes_feed_one_map_and_each_hears_of_its_own_chunks() -> None
             await scene.blend.__anext__()
 
 
+async def test_a_group_that_is_left_nothing_stands_by_and_gets_back_what_peers_do_not_bring() -> None:
+    async with _scene(2) as scene:
+        cast, swarm = scene.puppets["cast"], scene.puppets["swarm"]
+        cast.bring(1)
+        await scene.take()
+        cast.look = Outlook(under_way=frozenset(), last=frozenset({0}), repeating=True)
+        await scene.until(lambda: 0 in swarm.share)
+        waiting = asyncio.ensure_future(scene.take())
+        swarm.look = Outlook(under_way=frozenset(), within_reach=frozenset())
+        await scene.until(lambda: 0 in cast.share)
+        assert scene.puppets["cast"] is cast
+        assert not cast.closed
+        cast.bring(0)
+        assert [delivery.source for delivery in await waiting] == ["cast"]
+
+
 async def test_a_lane_beside_has_a_part_of_the_memory_only_while_it_brings_something() -> None:
     async with _scene() as scene:
         cast, swarm = scene.puppets["cast"], scene.puppets["swarm"]
         assert (cast.arena.slots, swarm.arena.slots) == (SLOTS, 1)
-        cast.look = Outlook(under_way=frozenset(), last=frozenset({0}))
+        cast.look = Outlook(under_way=frozenset(), last=frozenset({0}), repeating=True)
         part = SLOTS // HELPER_SHARE
         await scene.until(lambda: (cast.arena.slots, swarm.arena.slots) == (SLOTS - part, part))
 

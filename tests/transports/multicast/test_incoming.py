@@ -64,6 +64,29 @@ async def test_forged_packets_change_nothing_but_a_counter() -> None:
         store.close()
 
 
+async def test_more_can_be_left_to_a_member_that_has_everything() -> None:
+    manifest, store, _ = sample_image(chunks=20)
+    server = _server({"port": 0, "mode": "asm", "rate_mbit_per_s": 40})
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(20), Arena(slot_bytes=1 << 18, slots=4)
+        want.discard(7)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming, asyncio.timeout(30):
+            async for delivery in incoming:
+                _take(delivery, incoming, want)
+            want.add(7)
+            async for delivery in incoming:
+                assert delivery.chunk == 7
+                _take(delivery, incoming, want)
+        assert len(want) == 0
+        assert arena.free == arena.slots
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
 async def test_a_disk_that_stands_still_costs_the_path_nothing() -> None:
     manifest, store, _ = sample_image(chunks=60)
     server = _server({"port": 0, "rate_mbit_per_s": 100})

@@ -141,6 +141,8 @@ class Cast:
         """A client joined. BusyError when there are too many. Joining again replaces what it wanted."""
         if len(wanted) != self._chunks:
             raise ValueError(f"want-map of {len(wanted)} chunks for {self._chunks}")
+        if not self._members.lacking and self._current is None:
+            self._schedule.restart()
         member = self._members.get(member_id) or self._members.add(member_id, key, now)
         member.lane = "multicast"
         member.missing_chunks = int(wanted.sum())
@@ -282,7 +284,7 @@ class Cast:
         return None if waiting is None else self._repair_burst(waiting[0], limit, late=True)
 
     def _begin_chunk(self) -> None:
-        chunk = self._schedule.take()
+        chunk = self._schedule.take(self._demand.nearly_done())
         if chunk is None:
             return
         again = chunk in self._repairs

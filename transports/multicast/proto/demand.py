@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from transports.multicast.proto.limits import MAX_MEMBERS
 
-__all__ = ["Demand"]
+__all__ = ["NEARLY_CHUNKS", "Demand"]
+
+NEARLY_CHUNKS = 4
+"""A member that waits for so few chunks is nearly done."""
 
 
 class Demand:
@@ -22,6 +25,8 @@ class Demand:
         self.chunks_wanted = 0
         """Chunks somebody lacks."""
         self._bits = np.zeros((1, chunks), dtype=np.uint8)
+        self._waits: NDArray[np.int32] = np.zeros(8, dtype=np.int32)
+        """Chunks the member at each place waits for."""
 
     def add(self, place: int, wanted: NDArray[np.bool_]) -> None:
         """The member at `place` lacks these chunks (and no others)."""
@@ -30,7 +35,9 @@ class Demand:
         self.remove(place)
         while place >> 3 >= len(self._bits):
             self._bits = np.concatenate([self._bits, np.zeros_like(self._bits)])
+            self._waits = np.concatenate([self._waits, np.zeros_like(self._waits)])
         self._bits[place >> 3] |= wanted.astype(np.uint8) << (place & 7)
+        self._waits[place] = np.count_nonzero(wanted)
         self.counts += wanted
         self.chunks_wanted = int(np.count_nonzero(self.counts))
 
@@ -42,6 +49,7 @@ class Demand:
         row = self._bits[place >> 3]
         self.counts -= (row & bit) != 0
         row &= ~bit
+        self._waits[place] = 0
         self.chunks_wanted = int(np.count_nonzero(self.counts))
 
     def ask(self, place: int, chunk: int) -> bool:
@@ -50,6 +58,7 @@ class Demand:
         if self._bits[place >> 3, chunk] & bit:
             return False
         self._bits[place >> 3, chunk] |= bit
+        self._waits[place] += 1
         self.chunks_wanted += not self.counts[chunk]
         self.counts[chunk] += 1
         return True
@@ -62,6 +71,7 @@ class Demand:
         """The member at `place` gets `chunk` without waiting for it to be chosen."""
         if self.wants(place, chunk):
             self._bits[place >> 3, chunk] &= ~np.uint8(1 << (place & 7))
+            self._waits[place] -= 1
             self.counts[chunk] -= 1
             self.chunks_wanted -= not self.counts[chunk]
 
@@ -69,7 +79,16 @@ class Demand:
         """`chunk` is going to be sent now, for all who want it; how many. Who joins from now on wants it again."""
         count = int(self.counts[chunk])
         if count:
+            self._waits -= np.unpackbits(self._bits[:, chunk], bitorder="little")
             self._bits[:, chunk] = 0
             self.counts[chunk] = 0
             self.chunks_wanted -= 1
         return count
+
+    def nearly_done(self) -> int | None:
+        """The first chunk of the member that waits for the fewest, if those are at most NEARLY_CHUNKS."""
+        near = np.flatnonzero((self._waits > 0) & (self._waits <= NEARLY_CHUNKS))
+        if not len(near):
+            return None
+        place = int(near[self._waits[near].argmin()])
+        return int((self._bits[place >> 3] & np.uint8(1 << (place & 7)) != 0).argmax())

@@ -43,6 +43,8 @@ class Progress:
     """What is lacking below it was sent already, and comes again only at the end."""
     repeating: bool = False
     """Everything that is sent now was sent before."""
+    idle: bool = False
+    """The sender has nothing to send."""
 
 
 @dataclass(slots=True)

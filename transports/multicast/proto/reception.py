@@ -225,9 +225,9 @@ class Reception:
 
     def progress(self) -> Progress:
         """How chunks stand; whole ones that were not judged yet count as arriving."""
-        arriving = np.flatnonzero(self._state >= State.ARRIVING)
+        arriving = frozenset(np.flatnonzero(self._state >= State.ARRIVING).tolist())
         repeating = self._status is not None and StatusFlags.REPEATS in self._status.flags
-        return Progress(arriving=frozenset(arriving.tolist()), position=self._position, repeating=repeating)
+        return Progress(arriving=arriving, position=self._position, repeating=repeating, idle=self._idle)
 
     def handle_queue(self, queued_bytes: int) -> None:
         """What waits in the socket's buffer: what comes faster than it is taken shows there first. Repairs wait at
@@ -300,9 +300,10 @@ class Reception:
 
     @property
     def _passed_over(self) -> bool:
-        """What is wanted and not arriving will not come unasked: the sender rests, or is busy with repairs alone."""
-        status = self._status
-        return self._idle or (status is not None and status.chunks_wanted == 0 and StatusFlags.IDLE not in status.flags)
+        """What is wanted and not arriving may not come unasked: all that goes on is repairs, or was sent before."""
+        if (status := self._status) is None or StatusFlags.IDLE in status.flags:
+            return self._idle
+        return status.chunks_wanted == 0 or StatusFlags.REPEATS in status.flags
 
     def _handle_status(self, status: Status, now: float) -> None:
         if self._status is not None and status.sequence < self._status.sequence:

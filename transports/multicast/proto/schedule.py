@@ -1,8 +1,9 @@
 """Which chunk goes next: a carousel over what somebody lacks, the most wanted first once all were sent.
 
 A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
-a joiner only adds what it missed. Then come repetitions: of those wanted by more than half as many as the most wanted
-one, the next in the pointer's order; every eighth time simply the next, so that a lone want is not put off for ever.
+a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
+else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
+eighth time simply the next, so that a lone want is not put off for ever.
 """
 
 from __future__ import annotations
@@ -24,18 +25,31 @@ class Schedule:
         self._sent = np.zeros(len(counts), dtype=np.bool_)
         self._pointer = 0
         self._turn = 0
+        self._let_go = False
         self.repeating = False
         """Every chunk wanted at the last choice was sent before."""
+
+    def restart(self) -> None:
+        """Nobody lacks anything: for who joins from now on nothing counts as sent before."""
+        self._sent[:] = False
+        self._pointer = 0
+        self.repeating = False
 
     def sent(self, chunk: int) -> bool:
         """Whether the chunk was ever chosen."""
         return bool(self._sent[chunk])
 
-    def take(self) -> int | None:
-        """The next chunk to send, or None if nobody lacks any."""
+    def take(self, nearly_done: int | None = None) -> int | None:
+        """The next chunk to send, or None if nobody lacks any; `nearly_done` is one that a member waits for last.
+
+        The pointer does not follow that one: who waits for the rest gets it in its order.
+        """
         chunk = self._fresh_from(self._pointer)
         self.repeating = chunk is None
         if chunk is None:
+            self._let_go = nearly_done is not None and not self._let_go
+            if self._let_go:
+                return nearly_done
             chunk = self._repeat()
         if chunk is None:
             return None

@@ -65,6 +65,25 @@ def rows_of(bursts: list[Burst]) -> list[tuple[int, int]]:
     return [(chunk, row) for chunk, first, count in originals for row in range(first, first + count)]
 
 
+def test_a_second_class_begins_anew_when_the_first_is_done() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0)
+        _, said, _ = drain(cast)
+        assert not any(StatusFlags.REPEATS in status.flags for status in said)
+        cast.handle_done(member)
+
+
+def test_who_is_nearly_done_does_not_wait_for_what_a_joiner_lacks() -> None:
+    cast = make_cast(chunks=40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0)
+    _, said, now = drain(cast)
+    cast.add_member(2, key=KEY, wanted=wants(count=40), now=now)
+    ask(cast, (30, WHOLE_CHUNK, 0), number=1, as_of=said[-1].sequence, now=now)
+    bursts, _, _ = drain(cast, now, bursts=40)
+    assert next(row[0] for row in rows_of(bursts)) == 30
+
+
 def test_without_members_nothing_is_sent_and_nothing_is_waited_for() -> None:
     cast = make_cast()
     assert cast.poll_burst(0.0) is None

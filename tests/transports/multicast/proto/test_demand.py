@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.demand import NEARLY_CHUNKS, Demand
 from transports.multicast.proto.limits import MAX_MEMBERS
 
 CHUNKS = 6
@@ -64,6 +64,21 @@ def test_there_are_only_so_many_places() -> None:
         Demand(CHUNKS).add(MAX_MEMBERS, flags())
 
 
+def test_who_waits_for_few_chunks_is_nearly_done_and_the_one_with_the_fewest_first() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(0, flags(*range(NEARLY_CHUNKS + 1)))
+    assert demand.nearly_done() is None
+    demand.add(9, flags(4, 5))
+    demand.add(3, flags(3))
+    assert demand.nearly_done() == 3
+    demand.take(3)
+    assert demand.nearly_done() == 4
+    demand.withdraw(9, 4)
+    assert demand.nearly_done() == 5
+    demand.remove(9)
+    assert demand.nearly_done() == 0
+
+
 operations = st.lists(
     st.tuples(
         st.sampled_from(["add", "remove", "ask", "withdraw", "take"]), st.integers(0, 20), st.integers(0, CHUNKS - 1)
@@ -93,3 +108,8 @@ def test_it_is_a_set_of_pairs(steps: list[tuple[str, int, int]]) -> None:
             model = {pair for pair in model if pair[1] != chunk}
     assert demand.counts.tolist() == [sum(pair[1] == chunk for pair in model) for chunk in range(CHUNKS)]
     assert demand.chunks_wanted == len({chunk for _, chunk in model})
+    waits = {place: [chunk for other, chunk in model if other == place] for place, _ in model}
+    near = demand.nearly_done()
+    few = [chunks for chunks in waits.values() if len(chunks) <= NEARLY_CHUNKS]
+    fewest = min((len(chunks) for chunks in few), default=0)
+    assert near in {min(chunks) for chunks in few if len(chunks) == fewest} or (near is None and not few)

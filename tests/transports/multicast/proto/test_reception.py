@@ -234,6 +234,15 @@ def test_a_chunk_passed_over_is_asked_for_while_others_are_repaired() -> None:
     assert (1, WHOLE_CHUNK, 0) in told[1]
 
 
+def test_a_chunk_passed_over_is_asked_for_while_what_others_lack_is_sent_again() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.send(0, range(400), lost=(7,))
+    wire.status(StatusFlags.REPEATS, wanted=3)
+    told = wire.report(wire.now + 1)
+    assert told is not None
+    assert (1, WHOLE_CHUNK, 0) in told[1]
+
+
 def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
     wire = Wire()
     wire.send(0, range(400), lost=(7,))
@@ -329,4 +338,6 @@ def test_progress_tells_what_is_arriving_and_how_far_the_sender_is() -> None:
     wire.reception.handle_accepted(3)
     wire.status(StatusFlags.REPEATS)
     progress = wire.reception.progress()
-    assert (progress.arriving, progress.repeating) == (frozenset(), True)
+    assert (progress.arriving, progress.repeating, progress.idle) == (frozenset(), True, False)
+    wire.status(StatusFlags.IDLE)
+    assert wire.reception.progress().idle

@@ -43,6 +43,32 @@ def test_of_repetitions_the_most_wanted_go_first() -> None:
     assert schedule.sent(0)
 
 
+def test_every_other_repetition_lets_somebody_go_and_leaves_the_pointer_alone() -> None:
+    counts = np.ones(6, dtype=np.int32)
+    schedule = Schedule(counts)
+    counts[4] = 0
+    assert [schedule.take(5) for _ in range(5)] == [0, 1, 2, 3, 5]  # what was never sent goes first
+    counts[:] = [1, 1, 1, 0, 0, 1]
+    order = []
+    for _ in range(4):
+        chunk = schedule.take(5)
+        assert chunk is not None
+        order.append(chunk)
+        counts[chunk] -= chunk != 5
+    assert order == [5, 0, 5, 1]
+    assert schedule.repeating
+
+
+def test_once_nobody_lacks_anything_all_begins_anew() -> None:
+    counts = np.ones(3, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts, 2)
+    schedule.restart()
+    counts[:] = 1
+    assert schedule.peek(3) == [0, 1, 2]
+    assert taken(schedule, counts) == [0, 1, 2]
+
+
 def test_a_lone_want_is_not_put_off_for_ever() -> None:
     counts = np.ones(4, dtype=np.int32)
     schedule = Schedule(counts)
