@@ -50,9 +50,9 @@ HOST_QUEUE_BYTES = 16 * 1024 * 1024
 """Queue of a host's interface; a socket's send buffer is full before, so that a sender waits and nothing is lost."""
 LOSS_GRAIN = 1_000_000
 ROUTES = ("224.0.0.0/4",)
-SNOOPING = "mcast_snooping 1 mcast_querier 1 mcast_igmp_version 3 mcast_mld_version 2 mcast_query_response_interval 100"
-"""A bridge floods until its own first question is answered: that takes a second, not ten. Who leaves a group hears it
-for two seconds more, which is the default of switches too."""
+SNOOPING = "mcast_snooping 1 mcast_igmp_version 3 mcast_mld_version 2 mcast_query_response_interval 100"
+"""A bridge floods until its own first question is answered: that takes a second, not ten, if it is told so before it is
+told to ask. Who leaves a group hears it for two seconds more, which is the default of switches too."""
 GROUPS = ("239.0.0.0/8", "232.0.0.0/8", "230.0.0.0/8", "234.0.0.0/8")
 """What the router forwards: administrative scope, SSM, and the defaults of uftp and udpcast."""
 
@@ -92,6 +92,7 @@ def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
     bridges = range(topology.subnets)
     groups = SNOOPING if topology.snooping else "mcast_snooping 0"
     lines = [f"link add br{subnet} type bridge forward_delay 0 {groups}" for subnet in bridges]
+    lines += [f"link set br{subnet} type bridge mcast_querier 1" for subnet in bridges if topology.snooping]
     lines += [f"link set {host.name} master br{host.subnet} up" for host in topology.hosts]
     if topology.subnets > 1:
         lines += [f"link set {port_of_router(subnet)} master br{subnet} up" for subnet in bridges]
