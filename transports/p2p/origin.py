@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from core.errors import LockedError
 from images.stores import ChunkReader
 from transports.base import ServedSession, ServerContext
+from transports.p2p.proto.assigned import Assigned
 from transports.p2p.proto.budgets import SubnetBudgets
 from transports.p2p.proto.subnets import subnet_of
 from transports.p2p.settings import SwarmSettings
@@ -29,6 +30,8 @@ class Origin:
         self._context = context
         self._settings = settings
         self._sessions: dict[str, ServedSession] = {}
+        self._assigned: dict[str, Assigned] = {}
+        """By session."""
         self._subnets: dict[str, str] = {}
         """By session, of those that announced themselves."""
         self._budgets = SubnetBudgets(
@@ -78,7 +81,18 @@ class Origin:
 
     def open(self, session: ServedSession) -> None:
         """Its client may take chunks."""
+        self._assigned[session.id] = Assigned(session.manifest.chunk_count)
         self._sessions[session.id] = session
+
+    def allow(self, session_id: str, chunks: Iterable[int]) -> None:
+        """Its client was assigned these: it may take them."""
+        if (assigned := self._assigned.get(session_id)) is not None:
+            assigned.add(chunks)
+
+    def deny(self, session_id: str, chunks: Iterable[int]) -> None:
+        """Not any more: it has them, or somebody else is to take them. What was asked for already is sent."""
+        if (assigned := self._assigned.get(session_id)) is not None:
+            assigned.remove(chunks)
 
     def place(self, session_id: str, subnet: str) -> None:
         """Its client is in this subnet."""
@@ -88,6 +102,7 @@ class Origin:
     def close(self, session_id: str, reason: str) -> None:
         """No more."""
         self._sessions.pop(session_id, None)
+        self._assigned.pop(session_id, None)
         self._subnets.pop(session_id, None)
         if self._lanes is not None:
             self._lanes.break_session(session_id, reason)
@@ -102,8 +117,10 @@ class Origin:
 
     def find(self, session_id: str) -> Grant | None:
         """See LaneBook."""
-        session = self._sessions.get(session_id)
-        return None if session is None else Grant(key=session.key, image=session.manifest)
+        session, assigned = self._sessions.get(session_id), self._assigned.get(session_id)
+        if session is None or assigned is None:
+            return None
+        return Grant(key=session.key, image=session.manifest, holdings=assigned)
 
     def chunks_of(self, session_id: str) -> ChunkReader | None:
         """See LaneBook."""

@@ -213,7 +213,15 @@ class SwarmServer:
             rng=self._random,
         )
         self._counts["swarms_made"] += 1
-        return Swarm(manifest, session.chunks, directory, self._context.on_event, stored_bytes=session.stored_bytes)
+        return Swarm(
+            manifest,
+            session.chunks,
+            directory,
+            self._context.on_event,
+            on_assigned=self._origin.allow,
+            on_taken_back=self._origin.deny,
+            stored_bytes=session.stored_bytes,
+        )
 
     async def _tick_for_ever(self) -> None:
         while True:

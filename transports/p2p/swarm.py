@@ -6,7 +6,7 @@ A seat is one session's place; a member sits on it while its lane is open. Lives
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from transports.member.lane import MemberLane
 from transports.p2p.proto.directory import Directory
 from transports.p2p.proto.messages import (
     Announce,
+    Assign,
     BadChunk,
     Closing,
     Done,
@@ -28,6 +29,7 @@ from transports.p2p.proto.messages import (
     Health,
     Lost,
     Need,
+    Release,
     SwarmMessage,
 )
 from transports.p2p.proto.options import SwarmOptions
@@ -60,6 +62,10 @@ class Swarm:
     chunks: ChunkReader
     directory: Directory
     on_event: Callable[[str, Mapping[str, Any]], None]
+    on_assigned: Callable[[str, Sequence[int]], None]
+    """A session is to take these from the origin …"""
+    on_taken_back: Callable[[str, Sequence[int]], None]
+    """… or no more: it has them, or another will."""
     stored_bytes: int = 0
     """Of the whole image; 0: not known."""
     empty_since: float = 0.0
@@ -102,6 +108,7 @@ class Swarm:
         match message:
             case Have():
                 directory.handle_have(seat.member, message.chunks, now)
+                self.on_taken_back(seat.session.id, message.chunks)
             case Gone():
                 directory.handle_gone(seat.member, message.chunks, now)
             case Failed():
@@ -147,6 +154,10 @@ class Swarm:
         for member, message in self.directory.poll_messages():
             seat = self._sitting.get(member)
             if seat is not None and seat.lane is not None:
+                if isinstance(message, Assign):
+                    self.on_assigned(seat.session.id, message.chunks)
+                elif isinstance(message, Release):
+                    self.on_taken_back(seat.session.id, message.chunks)
                 seat.lane.send(message)
         for name, fields in self.directory.poll_events():
             self.on_event(name, {**fields, "image": str(self.manifest.ref)})

@@ -112,6 +112,7 @@ class Directory:
             wanted=ChunkSet(wanted),
             held=ChunkSet(held),
             order=self._joined,
+            stands_by=not wanted.any() and not held.all(),
         )
         for chunk in self._damaged:
             member.wanted.discard(chunk)

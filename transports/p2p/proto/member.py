@@ -65,6 +65,8 @@ class Member:
     health: Health | None = None
     lost_by: set[int] = field(default_factory=set)
     """Neighbours it did not answer, or sent wrong chunks."""
+    stands_by: bool = False
+    """It came wanting nothing and without having everything: something else brings it the image."""
     discredited: bool = False
     """Too many say so: nobody counts on what it says it holds."""
 

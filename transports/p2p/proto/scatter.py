@@ -34,6 +34,8 @@ PATIENCE_TIMES = 4.0
 EXPECTED_FIRST_S = 10.0
 """What a chunk is expected to take before any arrived."""
 SMOOTHING = 0.25
+FED_S = 3.0
+"""A subnet that somebody feeds in another way, a group, is fed still if the last chunk of that came so lately."""
 REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
 """Who was late or failed is given nothing for so long, twice as long each time in a row."""
@@ -87,6 +89,7 @@ class Scatter:
         self._cursor = 0
         """No chunk below is free."""
         self._expected_s: float | None = None
+        self._fed_at = float("-inf")
         self.assigned = 0
         """Running total."""
         self.expired = 0
@@ -150,6 +153,8 @@ class Scatter:
             if taker.counted:
                 self._holders[chunk] += 1
                 self._free[chunk] = False
+                if member.stands_by:
+                    self._fed_at = now
             since = taker.open.pop(chunk, None)
             if since is not None:
                 came = True
@@ -186,9 +191,15 @@ class Scatter:
     # ------------------------------------------------------------------ assigning
 
     def fill(self, now: float) -> list[Assignment]:
-        """Assign what can be assigned now."""
+        """Assign what can be assigned now.
+
+        While members who stand by get the image in another way, whoever can have something from them is assigned
+        nothing: the rest comes to them as well, and what the origin sends meanwhile a group would lack.
+        """
         made: list[Assignment] = []
         passed: set[int] = set()
+        if now < self._fed_at + FED_S:
+            passed = {taker.member.id for taker in self._takers.values() if self._is_fed(taker)}
         while (taker := self._next_taker(now, passed)) is not None:
             chunk = self._pick(taker)
             if chunk is None:
@@ -266,6 +277,9 @@ class Scatter:
             return None
         found = np.flatnonzero(self._free[start:stop] & wanted.flags(start, stop))
         return start + int(found[0]) if len(found) else None
+
+    def _is_fed(self, taker: Taker) -> bool:
+        return taker.member.lacks and bool((taker.member.wanted.flags() & (self._holders > 0)).any())
 
     def _advance(self) -> None:
         step = 4096

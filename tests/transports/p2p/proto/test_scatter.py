@@ -14,6 +14,7 @@ from transports.p2p.proto.limits import ASSIGNED_AHEAD
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.scatter import (
     EXPECTED_FIRST_S,
+    FED_S,
     MEMBER_AHEAD_MAX,
     NEED_AHEAD_MAX,
     PATIENCE_LEAST_S,
@@ -43,6 +44,13 @@ def _member(
         held=ChunkSet(has),
         order=number,
     )
+
+
+def _bystander(number: int, *, held: Iterable[int] = ()) -> Member:
+    """Who is in the swarm for the others, and gets the image in another way."""
+    member = _member(number, held=held)
+    member.wanted, member.stands_by = ChunkSet.of(CHUNKS), True
+    return member
 
 
 def _scatter(*members: Member, streams: int = 10, window: int = 256, chunks: int = CHUNKS) -> Scatter:
@@ -300,3 +308,20 @@ def test_whatever_happens_a_chunk_is_under_way_once_and_the_books_agree(
             assert scatter.holders(each) == sum(other.serves and each in other.held for other in here.values())
             taker = scatter.taker_of(each)
             assert (taker is not None) == (each in under_way)
+
+
+def test_who_can_have_something_from_a_group_s_members_is_assigned_nothing_while_that_goes_on() -> None:
+    fed, alone = _member(1), _member(2, held=[7])
+    bystander = _bystander(3, held=[6])
+    scatter = _scatter(fed, alone, bystander)
+    scatter.handle_have(bystander, [7], 5.0)
+    fed.wanted, alone.wanted = ChunkSet.of(CHUNKS, [7, 20]), ChunkSet.of(CHUNKS, [21])
+    assert _given(scatter, 5.1) == {2: [21]}  # nobody has what this one lacks
+    assert _given(scatter, 5.0 + FED_S) == {1: [20]}  # nothing came for a while
+
+
+def test_who_stood_by_and_was_complete_already_feeds_nobody() -> None:
+    other = _member(3, held=[6])
+    scatter = _scatter(_member(1), other)
+    scatter.handle_have(other, [7], 5.0)
+    assert 1 in _given(scatter, 5.1)
