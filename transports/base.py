@@ -268,6 +268,8 @@ class Outlook:
 
     under_way: frozenset[int]
     """Asked for, arriving, or delivered and not judged: taken by another lane, they would come twice."""
+    begun: frozenset[int] | None = None
+    """Those of them that arrive or have come; the others are taken back in time if the map loses them. None: all."""
     last: frozenset[int] = frozenset()
     """Not under way, and to come after everything else: best taken from somebody else."""
     within_reach: frozenset[int] | None = None

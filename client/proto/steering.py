@@ -3,8 +3,9 @@
 The *main* lane brings what no other does. Beside a main lane that serves a group, a *helper* stands by that takes from
 peers (and gives to them): it mends gaps, and brings a late joiner the head that the group has had already. When
 circumstances change, a better main lane is opened beside the present one, which then is *leaving*: it brings what it
-has begun, and goes on as before if the new one fails. A group that a client had to leave is replaced by the helper
-(which then *carries*) as long as peers bring something, then by another main lane.
+has begun (and a little more until the new one gets something), and goes on as before if the new one fails. A group
+that a client had to leave is replaced by the helper (which then *carries*) as long as peers bring something, then by
+another main lane.
 
 Chunks change hands only between lanes that have not begun with them, so nothing comes twice.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from client.proto.claims import Claims
 from client.proto.mending import Mending
@@ -23,10 +25,11 @@ from transports.base import Outlook
 
 __all__ = ["Act", "Close", "Open", "Steering"]
 
-KEEP_CHUNKS = 16
-"""A lane that is leaving keeps the next so many of its chunks, so that nothing stands still if the new one fails."""
+KEEP_CHUNKS = 4
+"""Until the new lane gets something, the one that is leaving has so many chunks to go on with, and no more: what it
+asked for keeps memory that the new one needs."""
 SETTLE_S = 3.0
-"""A choice is looked at again after so long."""
+"""A choice is looked at again after so long, or when somebody joins who was alone."""
 STALL_S = 2.0
 """Peers that carry a session and bring nothing for so long are not enough …"""
 STALL_GROUP_S = 8.0
@@ -69,6 +72,8 @@ class Steering:
         self._auto = auto
         self._chosen: Choice | None = None
         self._chosen_at = now
+        self._chosen_alone = False
+        """There was nobody else then."""
         self._mending = Mending(now)
         self._flooded_since: float | None = None
         self._arrived_at = now
@@ -105,8 +110,9 @@ class Steering:
 
     @property
     def gives(self) -> bool:
-        """Whether what is verified is kept for peers: always, but beside a group on a machine with nothing to spare."""
-        return not self.busy or self.main is None or not self._ways[self.main].group
+        """Whether what is verified is kept for peers: always, but beside a group on a machine with nothing to spare, as
+        long as nobody is known to need it."""
+        return not self.busy or self.main is None or not self._ways[self.main].group or self._needed
 
     @property
     def choice(self) -> Choice | None:
@@ -147,6 +153,7 @@ class Steering:
         if not len(self._want):
             return []
         acts = [*self._look_at_flood(now, outlooks), *self._choose_main(now, outlooks)]
+        self._hand_over(outlooks)
         if self.leaving is not None and not len(self.claims.share(self.leaving)):
             acts += self._close(self.leaving)
         acts += self._open_helper(now, outlooks)
@@ -171,7 +178,8 @@ class Steering:
         return self._switch(choice.name, self.main, outlooks)
 
     def _choose(self, now: float) -> Choice | None:
-        settled = self._auto and now < self._chosen_at + SETTLE_S
+        company = self._chosen_alone and self.facts.sessions > 1
+        settled = self._auto and now < self._chosen_at + SETTLE_S and not company
         if self._chosen is not None and settled and self._able(self._chosen.name, now):
             return self._chosen
         ways = [way for name, way in self._ways.items() if self._able(name, now)]
@@ -185,7 +193,7 @@ class Steering:
         if found is None and (name := self._paths.poll_choice(list(self._ways), now)) is not None:
             found = Choice(name=name, reason="nothing else is left")
         if found is not None:
-            self._chosen, self._chosen_at = found, now
+            self._chosen, self._chosen_at, self._chosen_alone = found, now, self.facts.sessions <= 1
         return found
 
     def _able(self, name: str, now: float) -> bool:
@@ -194,13 +202,25 @@ class Steering:
     def _switch(self, new: str, old: str, outlooks: Mapping[str, Outlook]) -> list[Act]:
         """Open a better lane; the present one keeps what it has begun, and a little more."""
         share = self.claims.share(old)
-        under_way = outlooks[old].under_way if old in outlooks else frozenset(share)
-        rest = [chunk for chunk in share if chunk not in under_way]
+        begun = _begun(outlooks[old]) if old in outlooks else frozenset(share)
+        rest = [chunk for chunk in share if chunk not in begun]
         keep = min(KEEP_CHUNKS, len(rest) // 2)
         if not rest[keep:]:
             return []
         self.leaving = old
         return self._open_main(new, rest[keep:])
+
+    def _hand_over(self, outlooks: Mapping[str, Outlook]) -> None:
+        """Once the new lane gets something, it is to bring all that the old one has not really begun with."""
+        new, old = self.main, self.leaving
+        if new is None or old is None or new not in outlooks or old not in outlooks:
+            return
+        idle = [chunk for chunk in self.claims.share(old) if chunk not in _begun(outlooks[old])]
+        if self._begun or _begun(outlooks[new]):
+            self.claims.give(new, idle)
+        elif len(idle) < KEEP_CHUNKS:
+            able = (chunk for chunk in self.claims.share(new) if chunk not in outlooks[new].under_way)
+            self.claims.give(old, islice(able, KEEP_CHUNKS - len(idle)))
 
     def _relieve(self, choice: Choice, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
         """Peers carry the session: leave it to a group again, or to something else when they bring nothing more."""
@@ -231,7 +251,7 @@ class Steering:
         """Beside a group that arrives: at once where peers are needed, else when it costs this machine little."""
         if self.helper is not None or self.main is None or not self._ways[self.main].group or not self._begun:
             return []
-        needed = self.main in outlooks and bool(outlooks[self.main].last)
+        needed = self._needed or (self.main in outlooks and bool(outlooks[self.main].last))
         if self.busy and not needed:
             return []
         name = next((name for name, way in self._ways.items() if way.peers and self._able(name, now)), None)
@@ -280,8 +300,17 @@ class Steering:
         mine = sorted((chunk for chunk in able if self.claims.owner(chunk) == main), reverse=True)
         self.claims.give(helper, mine[:count])
 
+    @property
+    def _needed(self) -> bool:
+        """Somebody takes the image from peers, and cannot be in the group."""
+        return any(self.facts.others.get(way.name) for way in self._ways.values() if way.peers)
+
     def _close(self, name: str, reason: str = "") -> list[Act]:
         if name in self._closing:
             return []
         self._closing.add(name)
         return [Close(name=name, reason=reason)]
+
+
+def _begun(outlook: Outlook) -> frozenset[int]:
+    return outlook.under_way if outlook.begun is None else outlook.begun

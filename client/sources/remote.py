@@ -36,6 +36,10 @@ from transports.methods import parse_method
 __all__ = ["RemoteSource"]
 
 ANSWERS_WITHIN_S = 2.0
+ALONE_S = 5.0
+ALONE_EVERY_S = 0.5
+"""Who has the choice and began alone looks so long, so often, whether others come: a room is rarely switched on by
+halves, and what one takes alone meanwhile the others' sending lacks."""
 
 
 class RemoteSource:
@@ -93,6 +97,7 @@ class RemoteSource:
         self._swarmed = False
         """A transport was in use that is not only there to stand by another."""
         self._gave_bytes = 0
+        self._began = time.monotonic()
         self.duplicate_chunks = 0
         """Chunks that lanes received in vain and did not deliver."""
         self.duplicate_bytes = 0
@@ -205,7 +210,9 @@ class RemoteSource:
                 self._session = None
         except OgcastError as error:
             self._on_event("report-failed", {"message": str(error)})
-        return max(0.5, min(session.report_every_s, 30.0))
+        every_s = max(0.5, min(session.report_every_s, 30.0))
+        alone = self._auto and self._room.sessions <= 1 and time.monotonic() < self._began + ALONE_S
+        return min(every_s, ALONE_EVERY_S) if alone else every_s
 
     async def close(self, report: SessionReport | None) -> None:
         """Leave what is shared, send the last report and end the session; an unreachable repository lets it expire."""

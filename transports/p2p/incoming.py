@@ -197,8 +197,11 @@ class SwarmIncoming:
         holders = self._swarm.holders
         self._met = self._met or bool(holders.peers)
         held = frozenset(np.flatnonzero(holders.rarity).tolist()) if self.stands_by and self._met else None
+        requests = self._swarm.requests
+        begun = (chunk for chunk in requests.chunks() if any(each.begun for each in requests.of(chunk)))
         return Outlook(
-            under_way=self._swarm.in_hand | frozenset(self._swarm.requests.chunks()),
+            under_way=self._swarm.in_hand | frozenset(requests.chunks()),
+            begun=self._swarm.in_hand | frozenset(begun),
             within_reach=held,
         )
 

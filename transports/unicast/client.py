@@ -13,6 +13,7 @@ from typing import cast
 from core.arena import Arena, Slot
 from core.errors import UsageError
 from core.ids import SessionId
+from core.quota import Quota
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from transports.base import CaptureLane, ClientContext, Delivery, Offer, Outlook
@@ -123,7 +124,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
 
     def outlook(self) -> Outlook:
         """See Steerable."""
-        return Outlook(under_way=self._lane.under_way)
+        return Outlook(under_way=self._lane.under_way, begun=self._lane.begun)
 
     async def close(self) -> None:
         """Cancel what is in flight, give every slot back that no delivery holds, close the connection."""
@@ -176,6 +177,9 @@ class UnicastIncoming(asyncio.BufferedProtocol):
     def _pump(self) -> None:
         lane = self._lane
         now = self._loop.time()
+        if isinstance(self._arena, Quota):
+            while self._arena.excess and (slot := lane.take_slot()) is not None:
+                slot.release()
         while lane.wants_slot and (slot := self._arena.try_acquire()) is not None:
             lane.handle_slot(slot, now)
         if lane.wants_slot and (self._feeder is None or self._feeder.done()):

@@ -68,6 +68,11 @@ def test_a_busy_machine_keeps_nothing_for_peers_beside_a_group_only() -> None:
     for busy in (True, False):
         steering.busy = busy
         assert steering.gives == (not busy)
+    steering.busy = True
+    steering.facts = Facts(sessions=3, near=3, others={"swarm": 1})  # somebody is carried by peers
+    assert steering.gives
+    steering.facts = Facts(sessions=3, near=3, others={"cast": 2})
+    assert not steering.gives
     swarm, _, _ = _steering("swarm")
     assert swarm.poll(0.0, {}) == [Open(name="swarm")]
     swarm.busy = True
@@ -242,17 +247,38 @@ def test_auto_goes_from_the_repository_to_a_group_when_others_come() -> None:
         _have(steering, want, chunk, 1.0)
     busy = Outlook(under_way=frozenset({4, 5}))
     steering.facts = Facts(sessions=3, near=3)
-    assert steering.poll(SETTLE_S / 2, {"plain": busy}) == []
-    assert steering.poll(SETTLE_S, {"plain": busy}) == [Open(name="cast")]
+    assert steering.poll(SETTLE_S / 2, {"plain": busy}) == [Open(name="cast")]  # at once
     assert steering.roles == {"cast": "main", "plain": "leaves"}
     kept = set(steering.claims.share("plain"))
     assert {4, 5} <= kept
     assert len(kept) == 2 + KEEP_CHUNKS
     for chunk in kept:
         _have(steering, want, chunk, 5.0)
-    assert steering.poll(6.0, {"plain": NOTHING, "cast": NOTHING}) == [Close(name="plain")]
+    arrives = Outlook(under_way=frozenset({40}))
+    assert steering.poll(6.0, {"plain": NOTHING, "cast": arrives}) == [Close(name="plain")]
     steering.handle_ended("plain", 6.1)
     assert steering.roles == {"cast": "main"}
+
+
+def test_what_the_lane_before_has_not_really_begun_with_goes_to_the_group_once_that_arrives() -> None:
+    steering, _, _ = _steering("", facts=Facts(), auto=True)
+    steering.poll(0.0, {})
+    plain = Outlook(under_way=frozenset({0, 1, 2}), begun=frozenset({0}))
+    steering.facts = Facts(sessions=3, near=3)
+    steering.poll(0.5, {"plain": plain})
+    assert set(steering.claims.share("plain")) == {0, *range(1, 1 + KEEP_CHUNKS)}
+    # As long as the group does not arrive there is always something to go on with.
+    plain = Outlook(under_way=frozenset({0, 1, 2}), begun=frozenset({0, 1, 2}))
+    steering.poll(0.7, {"plain": plain, "cast": NOTHING})
+    assert set(steering.claims.share("plain")) == {0, 1, 2, *range(3, 3 + KEEP_CHUNKS)}
+    steering.poll(0.9, {"plain": plain, "cast": Outlook(under_way=frozenset({40}))})
+    assert set(steering.claims.share("plain")) == {0, 1, 2}
+    assert len(steering.claims.share("cast")) == CHUNKS - 3
+    # Whoever had company from the beginning thinks it over no sooner than before.
+    steering.facts = Facts()
+    steering.poll(1.0, {"plain": plain, "cast": NOTHING})
+    assert steering.choice is not None
+    assert steering.choice.name == "cast"
 
 
 def test_a_group_that_turns_out_to_be_blocked_costs_the_lane_before_it_nothing() -> None:

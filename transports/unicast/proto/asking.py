@@ -48,6 +48,7 @@ class AskingLane:
     ) -> None:
         """`wanted` is asked when a chunk begins to arrive; `other` is what people call the serving side."""
         self._handshake = Handshake(session_id=session_id, key=key, nonce=nonce, max_stored=slot_bytes)
+        self._slot_bytes = slot_bytes
         self._reader = FrameReader(self._place)
         self._root = root
         self._chunks = chunks
@@ -123,7 +124,7 @@ class AskingLane:
     @property
     def spare(self) -> int:
         """Slots that no chunk asked for may yet need."""
-        return len(self._slots) - len(self._asked)
+        return max(0, len(self._slots) - len(self._asked))
 
     @property
     def limit(self) -> int:
@@ -137,9 +138,11 @@ class AskingLane:
         """A slot to fill; the machine owns it until it comes out of an event, `take_slot` or `release_all`."""
         self._slots.append(slot)
 
-    def take_slot(self) -> Memory | None:
-        """A spare slot back."""
-        return self._slots.pop() if self.spare > 0 else None
+    def take_slot(self, *, hurry: bool = False) -> Memory | None:
+        """A spare slot back; in a `hurry` also that of a request that was taken back: if its chunk comes all the same,
+        it is dropped."""
+        spare = self._beyond_need if hurry else self.spare
+        return self._slots.pop() if spare > 0 else None
 
     def ask(self, chunks: Sequence[int], now: float) -> None:
         """Ask for chunks, each of which has a spare slot. Call when `opened`."""
@@ -277,16 +280,21 @@ class AskingLane:
         """Where the stored frame of a READ answer goes: the slot given last, whose memory is the likeliest in cache."""
         if not header.reply or header.op is not Op.READ or header.subject not in self._asked:
             raise ProtocolError(f"{header.op.name} of chunk {header.subject}, which was not asked for")
-        slot = self._slots[-1]
-        if header.length > len(slot.view):
+        if header.length > self._slot_bytes:
             raise ProtocolError(f"stored frame of {header.length} bytes, more than was said to be accepted")
+        room = header.subject not in self._cancelled or self._beyond_need > 0
         self._forget(header.subject)
-        if not self._wanted(header.subject):
+        if not room or not self._wanted(header.subject):
             self._events.append(Returned(chunk=header.subject))
             return None
-        self._arriving = self._slots.pop()
+        slot = self._arriving = self._slots.pop()
         self.arriving = header.subject
         return slot.view[: header.length]
+
+    @property
+    def _beyond_need(self) -> int:
+        """Slots beyond those of requests that stand."""
+        return len(self._slots) - len(self._asked) + len(self._cancelled)
 
     def _forget(self, chunk: int) -> None:
         self._asked.remove(chunk)

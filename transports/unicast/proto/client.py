@@ -84,6 +84,12 @@ class FetchLane:
         return self._picker.under_way
 
     @property
+    def begun(self) -> frozenset[int]:
+        """Those of them whose bytes arrive, or are here."""
+        arriving = self._lane.arriving
+        return self._picker.held if arriving is None else self._picker.held | {arriving}
+
+    @property
     def waiting(self) -> int:
         """Position in the queue for a turn; 0: not waiting."""
         return self._lane.waiting
@@ -112,6 +118,10 @@ class FetchLane:
         """A slot to fill; the machine owns it until it comes out of `poll_received` or `release_all`."""
         self._lane.handle_slot(slot)
         self._ask(now)
+
+    def take_slot(self) -> Memory | None:
+        """A slot that no request which stands needs, back: others need the memory more."""
+        return self._lane.take_slot(hurry=True)
 
     def release_all(self) -> None:
         """Give back every slot the machine still owns. The stream must not be fed afterwards."""

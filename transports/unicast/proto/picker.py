@@ -42,6 +42,11 @@ class Picker:
         """Asked for, or come and not judged."""
         return frozenset(self._asked | self._held)
 
+    @property
+    def held(self) -> frozenset[int]:
+        """Come and not judged."""
+        return frozenset(self._held)
+
     def count(self, limit: int) -> int:
         """How many could be taken now, up to `limit`."""
         again = sum(1 for chunk in self._again if chunk in self._want)

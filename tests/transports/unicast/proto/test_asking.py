@@ -110,6 +110,27 @@ def test_a_cancelled_request_is_returned_and_its_slot_with_it(pair: Pair) -> Non
     slot.release()
 
 
+def test_in_a_hurry_the_slot_of_a_request_taken_back_is_had_at_once_and_its_chunk_dropped_if_it_comes(
+    pair: Pair,
+) -> None:
+    pair.ask(1, 2)
+    assert pair.lane.take_slot(hurry=True) is None
+    pair.up()
+    frames = serve_bytes(pair.server, pair.store)  # both are on their way
+    pair.lane.cancel([2], 0.0)
+    assert pair.lane.take_slot() is None
+    slot = pair.lane.take_slot(hurry=True)
+    assert slot is not None
+    assert pair.lane.take_slot(hurry=True) is None
+    for frame in frames:
+        pair.lane.handle_bytes(frame, 0.0)
+    events = pair.events()
+    assert [type(event) for event in events] == [Received, Returned]
+    assert [event.chunk for event in events] == [1, 2]  # type: ignore[union-attr]
+    slot.release()
+    events[0].slot.release()  # type: ignore[union-attr]
+
+
 def test_a_chunk_nobody_wants_when_it_comes_is_returned(pair: Pair) -> None:
     pair.ask(3)
     pair.unwanted.add(3)
