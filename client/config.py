@@ -47,8 +47,8 @@ class ClientSettings:
         default=True,
     )
     seed_from_target: bool = setting(
-        doc="Whether a DIRECT restore over p2p goes on giving from the target what memory does not hold, if that\n"
-        "is no spinning disk. Each chunk is read back, compared with its digest and compressed again.",
+        doc="Whether a DIRECT restore over p2p gives from the target what memory does not hold, as soon as it is\n"
+        "written, if that is no spinning disk. Each chunk is read back, compared with its digest, compressed again.",
         default=False,
     )
     state_dir: Path | None = setting(

@@ -19,7 +19,7 @@ from client.restoring import Restore, needs_of
 from client.run import Run
 from client.sources.local import LocalSource
 from client.sources.remote import RemoteSource
-from client.target_reader import is_solid_state
+from client.target_reader import TargetReader, is_solid_state
 from client.updating import Update
 from core.errors import NoCacheError, OgcastError, UsageError
 from core.ids import ImageRef
@@ -267,19 +267,32 @@ async def _direct(
 ) -> Restore:
     """Restore from the repository, performed."""
     run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
-    remote = _remote(run, control, method, options, fallback)
+    target = _given_from(run, opened)
+    reader = None if target is None else TargetReader(target, manifest, whole=False)
+    remote = _remote(run, control, method, options, fallback, cache=reader)
     restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
+    if reader is not None:
+        restore.on_written = reader.add
     if seed:
-        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, opened)
-    await restore.perform()
+        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, target)
+    try:
+        await restore.perform()
+    finally:
+        if reader is not None:
+            reader.close()
     return restore
 
 
-def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, opened: OpenTarget) -> None:
+def _given_from(run: Run, opened: OpenTarget) -> str | None:
+    """The target, if peers are given from it what memory does not hold, while it is restored and afterwards."""
     target = opened.sink.name if run.settings.seed_from_target and opened.sink.reads_back else None
     if target is not None and not is_solid_state(target):
         run.notice(f"{target} is not known to be an SSD: what memory does not hold is not given from it")
-        target = None
+        return None
+    return target
+
+
+def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, target: str | None) -> None:
     giver = next((giver for giver in remote.givers if giver.afterwards() is not None), None)
     if giver is not None:
         inherited, descriptors = giver.hand_over()

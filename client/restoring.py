@@ -73,6 +73,8 @@ class Restore:
             run, self.figures, total_bytes=self._raw_total, chunks=manifest.chunk_count, remote=remote
         )
         self.brake: Mapping[str, float] = {}
+        self.on_written: Callable[[Sequence[ChunkIndex]], None] = lambda chunks: None
+        """Told, on whatever thread, which verified chunks can be read from the target from now on."""
         self.on_fetched: Callable[[], None] = lambda: None
         """Called when all is fetched, before what was written is on stable storage."""
 
@@ -102,6 +104,8 @@ class Restore:
         for notice in self._open.notices:
             self._run.notice(notice)
         have = await self._have()
+        self._target.on_written = self.on_written
+        self.on_written([ChunkIndex(chunk) for chunk in have])
         if self._sink.reads_back:
             self._journal.start(sorted(have))
             self._tell_trouble()

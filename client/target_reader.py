@@ -1,4 +1,4 @@
-"""A target that was restored, as a reader of chunks: read back, proven, and compressed anew.
+"""A target that was restored, or is being restored, as a reader of chunks: read back, proven, and compressed anew.
 
 What it holds changes as soon as somebody starts the system on it: each chunk is compared with its digest whenever it
 is read, and one that changed is held no more.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from client.proto.plan import RestorePlan
@@ -41,19 +41,26 @@ def is_solid_state(path: str, *, sysfs: Path = Path("/sys")) -> bool:
 
 
 class TargetReader:
-    """A ChunkReader. Use on one thread. The target is open only while a chunk is read: nobody is kept from it."""
+    """A ChunkReader. Use on one thread, but for `add`. The target is open only while a chunk is read: nobody is kept
+    from it."""
 
-    def __init__(self, path: str, manifest: Manifest) -> None:
+    def __init__(self, path: str, manifest: Manifest, *, whole: bool = True) -> None:
+        """`whole`: the target was restored; else it is being restored, and holds what is added."""
         self._path = path
         self._manifest = manifest
         self._plan = RestorePlan(manifest)
         self._chunks: dict[Digest, ChunkIndex] = {}
-        for number in range(manifest.chunk_count):
+        for number in range(manifest.chunk_count if whole else 0):
             self._chunks.setdefault(manifest.digest(ChunkIndex(number)), ChunkIndex(number))
         self._frames: OrderedDict[Digest, StoredChunk] = OrderedDict()
         self._frames_bytes = 0
         self.changed = 0
         """Chunks that were not what their digest says any more."""
+
+    def add(self, chunks: Iterable[ChunkIndex]) -> None:
+        """These were verified and written, on whatever thread."""
+        for chunk in chunks:
+            self._chunks[self._manifest.digest(chunk)] = chunk
 
     def contains(self, digests: Sequence[Digest]) -> list[bool]:
         """See ChunkReader: what was not found changed yet."""

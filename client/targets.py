@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from client.journal import Journal
@@ -10,6 +10,7 @@ from client.proto.plan import RestorePlan
 from client.proto.write_order import coalesce
 from client.sinks.base import Sink
 from client.writer import Verified
+from core.ids import ChunkIndex
 from images.manifest import Manifest
 from images.stores import ChunkWriter
 
@@ -60,6 +61,8 @@ class PartitionTarget:
         self.discard_refused = False
         """Whether the device cannot discard."""
         self.bytes_written = 0
+        self.on_written: Callable[[Sequence[ChunkIndex]], None] = lambda chunks: None
+        """Told, on the writing thread, which chunks are on the target."""
 
     def begin(self) -> None:
         """Give free space back if asked, then make ZERO zero; once. Blocks.
@@ -83,6 +86,7 @@ class PartitionTarget:
             self._sink.write(offset, buffers)
             self.bytes_written += sum(len(buffer) for buffer in buffers)
         self._journal.add(item.chunk for item in batch)
+        self.on_written([item.chunk for item in batch])
 
     def _runs(self, batch: Sequence[Verified]) -> Iterator[tuple[int, int, memoryview]]:
         for item in batch:

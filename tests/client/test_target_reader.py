@@ -17,7 +17,10 @@ from images.codec import decode_into
 from images.extents import Kind
 from images.manifest import Manifest, parse_manifest
 from images.memstore import MemoryStore
+from images.stores import Encoding
 from tests.support.images import MadeImage, make_image, random_extents
+from transports.p2p.ring import Ring
+from transports.p2p.shelf import Shelf
 
 SIZE = (3 << 20) + 12288 + 512
 
@@ -51,6 +54,32 @@ def test_every_chunk_can_be_given_though_free_space_holds_other_things(image: Ma
         assert _decoded(reader, manifest, chunk) == image.content[start:stop]
     assert reader.contains(manifest.digests()) == [True] * manifest.chunk_count
     assert reader.changed == 0
+    reader.close()
+
+
+def test_while_it_is_restored_what_was_written_can_be_given_and_nothing_else(image: MadeImage, target: Path) -> None:
+    manifest = parse_manifest(image.manifest)
+    reader = TargetReader(str(target), manifest, whole=False)
+    gone: list[int] = []
+    shelf = Shelf(manifest, cache=reader, ring=Ring(manifest, limit_bytes=0, free_bytes=lambda: 1, segment_bytes=1))
+    shelf.on_gone = gone.extend
+    shelf.look_up()
+    assert shelf.count == 0
+    with pytest.raises(ChunkError, match="is not on"):
+        reader.locate(manifest.digest(ChunkIndex(1)))
+    reader.add([ChunkIndex(0)])
+    shelf.add(ChunkIndex(0), b"x", Encoding.RAW)
+    shelf.add(ChunkIndex(1), b"y", Encoding.RAW)  # memory lets go of the first, which the target has
+    shelf.add(ChunkIndex(2), b"z", Encoding.RAW)  # … and of the second, which it has not
+    assert gone == [1]
+    start, stop = manifest.span(ChunkIndex(0))
+    place = shelf.locate(manifest.digest(ChunkIndex(0)))
+    raw = bytearray(place.raw_length)
+    decode_into(os.pread(place.fd, place.length, place.offset), place.encoding, memoryview(raw))
+    assert raw == image.content[start:stop]
+    reader.add([ChunkIndex(1)])
+    assert shelf.recheck() == [1]
+    shelf.close()
     reader.close()
 
 

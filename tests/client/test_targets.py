@@ -32,9 +32,12 @@ def test_nothing_is_touched_before_the_first_chunk_and_only_data_is_written(tmp_
     target = PartitionTarget(sink, RestorePlan(manifest), journal, discard=False)
     assert path.read_bytes() == before
     raw = memoryview(made.content[:CHUNK])
+    written: list[int] = []
+    target.on_written = written.extend
     target.write([Verified(chunk=ChunkIndex(0), raw=raw, frame=raw, encoding=Encoding.RAW)])
     assert target.begun
     assert target.bytes_written == 4096
+    assert written == [0]
     assert path.read_bytes() == made.expected_on(before)
     journal.close()
     assert read_journal(tmp_path / "j", identity)[0] == [0]

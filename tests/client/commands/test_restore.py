@@ -8,16 +8,19 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from client import deployment
 from client.app import app
 from client.sinks.file import FileSink
+from client.target_reader import TargetReader
 from core.cli import run
-from core.ids import ImageRef
+from core.ids import ChunkIndex, ImageRef
 from images.extents import Extents
+from images.manifest import Manifest
 from images.repository import Repository
 from tests.client.conftest import IMAGE_SIZE, MIB, Room
 from tests.support.images import make_image
@@ -50,6 +53,41 @@ def test_zero_becomes_zero_and_skip_is_left_alone_in_an_old_file(room: Room, tmp
     before = _dirty(target, IMAGE_SIZE + MIB)
     assert room.ogcast("restore", "room1", target).code == 0
     assert target.read_bytes() == room.image.expected_on(before[:IMAGE_SIZE]) + before[IMAGE_SIZE:]
+
+
+def test_by_choice_peers_are_given_from_the_target_while_it_is_restored(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "disk.img"
+    readers: list[TargetReader] = []
+    written: list[int] = []
+    monkeypatch.setattr(deployment, "is_solid_state", lambda path: True)
+
+    class Seen(TargetReader):
+        def __init__(self, path: str, manifest: Manifest, *, whole: bool = True) -> None:
+            super().__init__(path, manifest, whole=whole)
+            self.manifest = manifest
+            readers.append(self)
+
+        def add(self, chunks: Iterable[ChunkIndex]) -> None:
+            found = list(chunks)
+            super().add(found)
+            for chunk in found:  # it is there already, and it is what the manifest says
+                self.locate(self.manifest.digest(chunk))
+                written.append(chunk)
+
+    monkeypatch.setattr(deployment, "TargetReader", Seen)
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    config = tmp_path / "client.toml"
+    for choice in ("false", "true"):
+        config.write_text(f"{room.config.read_text()}\nseed_from_target = {choice}\n")
+        config.chmod(0o600)
+        command = ["restore", "room1", str(target), "--method", "TORRENT-DIRECT", "--no-seed"]
+        assert run(app, ["--config", str(config), "--repo", room.url, "--json", *command]) == 0
+        assert len(readers) == (choice == "true")
+    assert len(written) == len(set(written)) > 0
+    assert readers[0].changed == 0
+    assert target.read_bytes() == room.image.content
 
 
 @pytest.mark.parametrize("mode", ["sample", "full"])
