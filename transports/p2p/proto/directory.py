@@ -60,6 +60,8 @@ class Directory:
         self._sessions: dict[str, Member] = {}
         self._scatters: dict[str, Scatter] = {}
         self._damaged: dict[int, str] = {}
+        self._ids: dict[str, int] = {}
+        """The number of each session's member, for when it is back: what neighbours know of it stays true."""
         self._healths: dict[str, Health] = {}
         """What each session's client said last of itself."""
         self._notices = Notices()
@@ -98,8 +100,10 @@ class Directory:
             subnet = ELSEWHERE
         if before is not None and (before.subnet, before.host, before.port) != (subnet, address, announce.port):
             self._remove(before, now)
-            before = None
-        member_id = self._new_id() if before is None else before.id
+            del self._ids[session]  # its neighbours are to forget it where it was
+        member_id = self._ids.get(session, 0)
+        if not member_id:
+            member_id = self._ids[session] = self._new_id()
         self._joined += 1
         member = Member(
             id=member_id,
@@ -144,6 +148,7 @@ class Directory:
         """A session is over and will not come back."""
         self._justice.handle_closed(session)
         self._healths.pop(session, None)
+        self._ids.pop(session, None)
 
     def handle_timer(self, now: float) -> None:
         """Call a few times a second."""
@@ -316,7 +321,7 @@ class Directory:
             raise ProtocolError(f"chunk {max(chunks)} of an image of {self._chunks}")
 
     def _new_id(self) -> int:
-        while (member_id := self._rng.randrange(1, 1 << 32)) in self._members:
+        while (member_id := self._rng.randrange(1, 1 << 32)) in self._ids.values():
             pass
         return member_id
 

@@ -176,6 +176,21 @@ def test_who_stays_away_is_forgotten() -> None:
     assert len(swarm.directory) == 1
 
 
+def test_who_is_back_after_a_long_time_has_its_number_until_its_session_is_over() -> None:
+    swarm = Swarm()
+    one, two = swarm.join("a", port=7), swarm.join("b")
+    key = swarm.told(one, Welcome)[0].listen_key
+    swarm.directory.handle_left(one, swarm.now, gone=False)
+    swarm.run(REJOIN_S)
+    assert swarm.told(two, Forget) == [Forget(ids=(one,))]
+    assert swarm.join("a", port=8) == one
+    assert swarm.told(one, Welcome)[0].listen_key == key
+    assert [peer.port for message in swarm.told(two, Meet) for peer in message.peers if peer.id == one][-1] == 8
+    swarm.directory.handle_left(one, swarm.now, gone=True)
+    swarm.directory.handle_closed("a")
+    assert swarm.join("a", port=8) != one
+
+
 def test_who_comes_back_elsewhere_is_somebody_else() -> None:
     swarm = Swarm()
     one, two = swarm.join("a"), swarm.join("b")
