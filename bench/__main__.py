@@ -30,6 +30,17 @@ MIB = 1 << 20
 WIDE = 160
 """Columns of a table that goes to a file."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+EXAMPLES = """\b
+What to type first (those with sudo need root, for network namespaces):
+  python -m bench list                     each scenario and its question
+  python -m bench demo                     every transport once, no figures
+  python -m bench simnet --clients 200     a cast in virtual time
+  sudo python -m bench multicast-room --size 64 --runs 1     a room of 8
+  sudo python -m bench p2p --json          a family, for programs
+  python -m bench restore --save           keep the result …
+  python -m bench report                   … and write docs/benchmarks.md
+  python -m bench lab --help               test hosts by hand
+"""
 NOT_IN_ALL = ("demo", "chunks")
 """Left out of `all`: one is no measurement, the other answers a question of design and takes long."""
 
@@ -134,7 +145,7 @@ def main() -> None:
             make_app()(args=sys.argv[2:], prog_name="bench lab")
         else:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            app.command()(bench)
+            app.command(epilog=EXAMPLES)(bench)
             app(prog_name="bench")
     except OgcastError as error:
         print(f"error: {error}", file=sys.stderr)
