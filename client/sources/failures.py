@@ -23,6 +23,9 @@ REFUSALS_MAX = 3
 """Sessions in a row that a transport may end without one chunk before it is given up."""
 LANE_REST_S = 10.0
 """A lane that cannot be reached while the repository answers is tried again after so long."""
+LANE_PATIENCE_S = 20.0
+"""The only lane that may be taken is given up when it could not be reached for so long while the repository answers: no
+firewall opens by itself, and whoever waits is to be told."""
 BROKEN_PAUSE_S = 1.0
 """A lane whose connection broke is opened again after so long, while others go on."""
 
@@ -43,16 +46,25 @@ class Failures:
         self._on_session_over = on_session_over
         self._clock = clock
         self._refusals = 0
+        self._unreachable_since: float | None = None
         self.failed = ""
         """The lane whose broken connection was the session's to hear of last; empty: another kind of failure was."""
 
-    def handle_unreachable(self, name: str, error: ConnectionFailedError) -> None:
-        """The repository answers, but this lane of it cannot be reached."""
-        self._rest(name, error, LANE_REST_S)
+    def handle_unreachable(self, name: str, error: ConnectionFailedError, *, others: bool) -> None:
+        """The repository answers, but this lane of it cannot be reached. `others`: something else can be taken."""
+        if others:
+            self._rest(name, error, LANE_REST_S)
+            return
+        now = self._clock()
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        if now >= self._unreachable_since + LANE_PATIENCE_S:
+            self._give_up(name, error)
 
     def handle_progress(self) -> None:
         """Chunks came."""
         self._refusals = 0
+        self._unreachable_since = None
 
     def judge(
         self, name: str, error: Exception, *, alone: bool, helps: bool, opened: bool, offered: list[str]

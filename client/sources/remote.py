@@ -185,9 +185,9 @@ class RemoteSource:
             # Where the repository answers, it is only the lane that does not work: another may.
             name = self._failures.failed
             others = [other for other in offers if other != name]
-            untouched = len(want) == before and self._paths.poll_choice(others, time.monotonic()) is not None
-            if name and untouched and await self._answers(manifest):
-                self._failures.handle_unreachable(name, error)
+            if name and len(want) == before and await self._answers(manifest):
+                able = self._paths.poll_choice(others, time.monotonic()) is not None
+                self._failures.handle_unreachable(name, error, others=able)
             raise
         finally:
             self._steering = None
@@ -278,7 +278,9 @@ class RemoteSource:
         tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
         return TransferError(
             f"no transport left for this image (offered: {offered}{refused}{tried})",
-            hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}",
+            hint="look what lies between this client and the repository, or allow others (no --no-fallback)"
+            if tried
+            else f"this ogcast knows {', '.join(sorted(registry.specs()))}",
         )
 
     async def _find_link(self) -> Link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from bench.lab import shell
 from bench.lab.topology import Link, room
 from tests.support.rooms import Client, room_of
+from transports.p2p.origin import OFFSET
+from transports.p2p.settings import DEFAULT_PORT as MEMBER_PORT
+from transports.unicast.settings import UnicastSettings
 
 pytestmark = [
     pytest.mark.root,
@@ -20,6 +24,7 @@ pytestmark = [
 RATE = 200e6
 MIB = 1 << 20
 DUPLICATES_MAX = 0.02
+ORIGIN_PORT, LANE_PORT = MEMBER_PORT + OFFSET, UnicastSettings().port
 CHUNK_BYTES = 4 * MIB
 """One chunk that crosses its cancel is more than the share above of an image this small."""
 
@@ -96,6 +101,30 @@ def test_auto_takes_peers_where_groups_are_blocked(tmp_path: Path) -> None:
             _frugal(client.done())
         assert any(_from_peers(client.named("done")[0]) for client in clients)
         lab.check("c1", "c2", "c3")
+        repod.stop()
+
+
+def test_a_blocked_lane_is_done_without_or_named_when_nothing_else_may_be_taken(tmp_path: Path) -> None:
+    with room_of(room(3, rate_bits_per_s=RATE), tmp_path, image_bytes=16 * MIB) as lab:
+        repod = lab.serve()
+        ports = {"c1": ORIGIN_PORT, "c2": LANE_PORT, "c3": MEMBER_PORT}
+        for host, port in ports.items():
+            table = "table inet wall"
+            chain = "chain out { type filter hook output priority 0; }"
+            rule = f"add rule inet wall out tcp dport {port} drop"
+            script = f"{table}\n{table} {{\n{chain}\n}}\n{rule}\n"
+            subprocess.run(lab.rig.command(host, ["nft", "-f", "-"]), input=script, text=True, check=True)
+        peers = lab.client("c1", method="TORRENT-DIRECT")
+        lanes = lab.client("c2", "--no-fallback", method="UNICAST-DIRECT")
+        members = lab.client("c3", "--no-fallback", method="TORRENT-DIRECT")
+        assert str(ORIGIN_PORT) in peers.until("transport-resting", transport="p2p")["message"]
+        assert peers.done(60)["bytes_by_source"] == {"repository": 16 * MIB}
+        for client, port in ((lanes, LANE_PORT), (members, MEMBER_PORT)):
+            assert client.process.wait(120) == 53
+            error = client.failed()
+            assert f"port {port}" in error["message"]
+            assert "--no-fallback" in error["hint"]
+        lab.check("c1")
         repod.stop()
 
 

@@ -138,6 +138,7 @@ class SwarmClient:
             owner=incoming,
         )
         self._incoming = incoming
+        incoming.origin_port = offer.origin_port
         try:
             await membership.connect()
             if server is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arena import Arena
-from core.errors import ChunkError, ConnectionFailedError, OgcastError, ProtocolError, TransferError
+from core.errors import ChunkError, ConnectionFailedError, OgcastError, PathError, ProtocolError, TransferError
 from core.wantmap import WantMap
 from transports.base import Delivery, Outlook
 from transports.p2p.exchange import Exchange
@@ -42,6 +42,9 @@ from transports.p2p.traffic import Traffic, digest_received, source_of
 __all__ = ["SwarmIncoming"]
 
 TICK_S = 0.1
+ORIGIN_S = 6.0
+"""Without the origin's lane, while repod answers, and without anything from anybody for so long: take another path."""
+ORIGIN_REST_S = 30.0
 
 
 class SwarmIncoming:
@@ -76,7 +79,9 @@ class SwarmIncoming:
         self._traffic = Traffic(now=self._loop.time())
         self._hope = Hope()
         self._given = 0
-        self._moved_at = self._loop.time()
+        self._moved_at = self._cut_off_since = self._loop.time()
+        self.origin_port = 0
+        """Where the origin's lanes are, for messages."""
         self._exchange = Exchange(
             swarm=swarm, want=want, arena=arena, traffic=self._traffic, send=self._send, on_change=self._handle_change
         )
@@ -336,6 +341,17 @@ class SwarmIncoming:
         assert self._neighbours is not None
         refused = self._membership.refused
         moved_at = max(self._moved_at, self._swarm.quiet_since)
+        if self._swarm.has_origin or self._swarm.under_way or not self._membership.reachable or self.stands_by:
+            self._cut_off_since = now
+        if now >= max(self._cut_off_since, self._swarm.quiet_since) + ORIGIN_S:
+            self._fail(
+                PathError(
+                    f"chunks of the repository cannot be had: port {self.origin_port} does not answer, and peers have "
+                    "nothing that is lacking",
+                    again_after_s=ORIGIN_REST_S,
+                    hint="is a firewall in between?",
+                )
+            )
         if self._hope.is_lost(now, moved_at=moved_at, peers=self._neighbours.known > 0, refused=refused is not None):
             self._fail(
                 refused or ConnectionFailedError("the repository is out of reach, and no peer has what is lacking")

@@ -70,12 +70,7 @@ def run(options: Options) -> Outcome:
             note=complaints(transfers),
         )
     )
-    rows.append(
-        Row(
-            label="images the repository sent, over what a group without peers needs",
-            figures={"%": 100 * (sent / least - 1), "images": sent},
-        )
-    )
+    rows.append(Row(label="images the repository sent, over what a group without peers needs", figures={"%": 100 * (sent / least - 1), "images": sent}))
     rows.append(
         Row(
             label="slowest client, from its own start",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from client.proto.paths import RESTS_MAX, PathPolicy
-from client.sources.failures import BROKEN_PAUSE_S, LANE_REST_S, REFUSALS_MAX, Failures
+from client.sources.failures import BROKEN_PAUSE_S, LANE_PATIENCE_S, LANE_REST_S, REFUSALS_MAX, Failures
 from core.errors import (
     AuthenticationError,
     ChunkError,
@@ -21,13 +21,14 @@ OFFERED = ["group", "plain"]
 
 
 class Scene:
-    """Failures with a clock that stands still."""
+    """Failures with a clock that stands still until it is set."""
 
     def __init__(self, *, fallback: bool = True) -> None:
         self.paths = PathPolicy(first="group", fallback=fallback)
         self.events: list[str] = []
         self.sessions_over = 0
-        self.failures = Failures(self.paths, on_event=self._note, on_session_over=self._over, clock=lambda: 0.0)
+        self.now = 0.0
+        self.failures = Failures(self.paths, on_event=self._note, on_session_over=self._over, clock=lambda: self.now)
 
     def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         self.events.append(f"{name} {fields['transport']}")
@@ -95,8 +96,23 @@ def test_a_lane_that_cannot_be_reached_rests_while_others_go_on() -> None:
     for _ in range(RESTS_MAX):
         assert scene.judge(error, alone=False, opened=False) is None
         assert not scene.paths.is_able("group", LANE_REST_S - 0.1)
-    scene.failures.handle_unreachable("group", error)
+    scene.failures.handle_unreachable("group", error, others=True)
     assert "group" in scene.paths.given_up
+
+
+def test_the_only_lane_is_given_up_after_a_while_in_which_it_could_not_be_reached() -> None:
+    scene = Scene()
+    error = ConnectionFailedError("no answer")
+    for scene.now in (0.0, LANE_PATIENCE_S - 0.1):
+        scene.failures.handle_unreachable("group", error, others=False)
+        assert scene.paths.is_able("group", scene.now)  # it is tried again and again
+    scene.failures.handle_progress()
+    for scene.now in (LANE_PATIENCE_S, 2 * LANE_PATIENCE_S - 0.1):
+        scene.failures.handle_unreachable("group", error, others=False)
+        assert "group" not in scene.paths.given_up
+    scene.now = 2 * LANE_PATIENCE_S
+    scene.failures.handle_unreachable("group", error, others=False)
+    assert scene.paths.given_up == {"group": "no answer"}
 
 
 @pytest.mark.parametrize("error", [ProtocolError("rubbish"), TransferError("banned"), ChunkError("bad")])

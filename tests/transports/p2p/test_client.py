@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from core.arena import Arena
-from core.errors import ProtocolError, UsageError
+from core.errors import PathError, ProtocolError, UsageError
 from tests.support.swarms import KEY, running
 from tests.support.takers import Taker
 from transports.base import Offer
+from transports.p2p import incoming
 
 pytestmark = pytest.mark.asyncio
 
@@ -57,3 +59,30 @@ async def test_a_leecher_gives_nothing_to_a_peer_that_gives_to_it() -> None:
         peer.start()
         await asyncio.gather(leecher.done(seconds=60), peer.done(seconds=60))
         assert peer.sources == {"repository": 60}
+
+
+async def _first_of(taker: Taker, offer: Offer) -> None:
+    fetch = taker.client.fetch(
+        offer,
+        session_id=taker.session,
+        key=KEY,
+        manifest=taker.room.manifest,
+        want=taker.want,
+        arena=taker.arena,
+    )
+    async with fetch as deliveries, asyncio.timeout(20):
+        await deliveries.__anext__()
+
+
+async def test_where_the_origin_cannot_be_reached_and_peers_have_nothing_another_path_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incoming, "ORIGIN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        closed = free.getsockname()[1]
+    async with running() as room:
+        taker = Taker(room)
+        offer = Offer(transport="p2p", parameters={**taker.offer.parameters, "origin_port": closed})
+        with pytest.raises(PathError, match=f"port {closed} does not answer") as caught:
+            await _first_of(taker, offer)
+        assert caught.value.again_after_s
