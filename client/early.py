@@ -41,6 +41,9 @@ TIMEOUT_S = 5.0
 HEAD_START_S = 0.25
 """The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
 cores, all should listen before any of them goes on."""
+LISTEN_MAX_S = 3.0
+"""Nobody listens for longer before the command is there: on a link slower than the cast nothing else gets through, not
+even what the command still has to ask the repository."""
 ANSWER_MAX_BYTES = 1 << 20
 JOURNALS = "*.ogj"
 COMMANDS = ("restore", "deploy")
@@ -110,6 +113,8 @@ class EarlySession:
         self._early = early
         self._listening: dict[str, Early] = {}
         self._opened: SessionOpened | None = None
+        self._limit = threading.Timer(LISTEN_MAX_S, self._stop_listening)
+        self._limit.daemon = True
         self._thread = threading.Thread(target=self._open, name="early-session", daemon=True)
         self._thread.start()
 
@@ -129,18 +134,24 @@ class EarlySession:
         return opened
 
     def take_listening(self, transport: str) -> Early | None:
-        """What listens for a transport; it belongs to the caller."""
+        """What listens for a transport; it belongs to the caller. None if it listens no more."""
+        self._limit.cancel()
         return self._listening.pop(transport, None)
 
     def close(self) -> None:
         """Listen no more, and give a session back that nobody took; harmless when repeated."""
         self._thread.join(2 * TIMEOUT_S)
-        while self._listening:
-            self._listening.popitem()[1].close()
+        self._limit.cancel()
+        self._stop_listening()
         opened, self._opened = self._opened, None
         if opened is not None:
             with contextlib.suppress(OSError, HTTPException, OgcastError):  # it expires by itself
                 self._request("DELETE", f"/sessions/{opened.session}", None)
+
+    def _stop_listening(self) -> None:
+        with contextlib.suppress(KeyError):  # somebody else took the last one meanwhile
+            while self._listening:
+                self._listening.popitem()[1].close()
 
     def _open(self) -> None:
         request = SessionRequest(
@@ -158,6 +169,7 @@ class EarlySession:
                     module, _, name = path.partition(":")
                     listen = getattr(importlib.import_module(module), name)
                     self._listening[offer.transport] = listen(offer.parameters, interface=self._settings.interface)
+                    self._limit.start()
         except Exception:  # the command meets the same trouble, and has the words for it
             return
 

@@ -50,11 +50,13 @@ class Ticker:
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        due = time.monotonic()
+        due, told = time.monotonic(), ""
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             self.progress()
-            if self._remote is not None and time.monotonic() >= due:
+            # Others of the room go by what this client takes its chunks from: they hear of a change at once.
+            if self._remote is not None and (time.monotonic() >= due or self._remote.path != told):
+                told = self._remote.path
                 due = time.monotonic() + await self._remote.report(self.report(self.state))
 
     def report(self, state: str, message: str = "") -> SessionReport:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -109,6 +110,22 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
         listening.close()
         assert begun.take_listening("multicast") is None
         assert _take(begun, room) is None
+
+
+def test_nobody_listens_for_long_before_the_command_is_there(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "LISTEN_MAX_S", 0.2)
+    closed = threading.Event()
+    close = GroupReceiver.close
+
+    def seen(receiver: GroupReceiver) -> None:
+        close(receiver)
+        closed.set()
+
+    monkeypatch.setattr(GroupReceiver, "close", seen)
+    with _begun(room, monkeypatch) as begun:
+        assert closed.wait(PATIENCE_S)
+        assert begun.take_listening("multicast") is None
+        assert _take(begun, room) is not None  # the session is there all the same
 
 
 @pytest.mark.parametrize("changes", [{"root": bytes(32)}, {"method": "UNICAST-DIRECT"}, {"options": "x"}, {"want": 1}])

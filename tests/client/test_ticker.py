@@ -4,16 +4,19 @@ import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from client import ticker as ticker_module
 from client.config import load_settings
 from client.figures import Figures
 from client.proto.brake import BrakeMeter
 from client.run import Run
+from client.sources.remote import RemoteSource
 from client.ticker import Ticker
 from tests.client.test_config import GOOD
+from transports.control import SessionReport
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,3 +84,31 @@ async def test_counts_of_another_thread_are_thinned_out_but_the_last_is_told(kep
     assert [fields["done_bytes"] for _, fields in reporter.events] == [0, 1000]
     assert reporter.events[-1][1]["rate_bytes_per_s"] > 0
     assert reporter.events[-1][1]["left_s"] == 0
+
+
+class Remote:
+    """What a ticker asks of a source; reports are due in an hour."""
+
+    def __init__(self) -> None:
+        self.path = "cast"
+        self.picked = ""
+        self.heard: list[str] = []
+
+    async def report(self, report: SessionReport) -> float:
+        self.heard.append(report.transport)
+        return 3600.0
+
+
+async def test_another_path_is_reported_at_once(kept: tuple[Run, Kept], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticker_module, "PROGRESS_EVERY_S", 0.01)
+    remote = Remote()
+    ticker = Ticker(kept[0], Figures(), total_bytes=10, chunks=1, remote=cast(RemoteSource, remote))
+    running = asyncio.ensure_future(ticker.run())
+    async with asyncio.timeout(20):
+        while not remote.heard:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+        remote.path = "swarm"
+        while len(remote.heard) < 2:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert remote.heard == ["cast", "swarm"]
