@@ -41,7 +41,7 @@ TIMEOUT_S = 5.0
 HEAD_START_S = 0.25
 """The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
 cores, all should listen before any of them goes on."""
-LISTEN_MAX_S = 3.0
+LISTEN_MAX_S = 2.0
 """Nobody listens for longer before the command is there: on a link slower than the cast nothing else gets through, not
 even what the command still has to ask the repository."""
 ANSWER_MAX_BYTES = 1 << 20

@@ -36,8 +36,9 @@ STALL_GROUP_S = 8.0
 """… or for so long, while a group goes on whose members have more every moment; a quarter where they have nothing."""
 FLOOD_LOSS = 0.4
 FLOOD_S = 1.5
-FLOOD_REST_S = 20.0
-"""Who loses so much of a cast for so long has a link that is slower than the cast, and leaves it."""
+FLOOD_REST_S = 120.0
+"""Who loses so much of a cast for so long has a link that is slower than the cast, and leaves it; for long,
+since links stay as they are, and each look at the cast costs seconds in which nothing else comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
