@@ -28,6 +28,9 @@ __all__ = ["Act", "Close", "Open", "Steering"]
 KEEP_CHUNKS = 4
 """Until the new lane gets something, the one that is leaving has so many chunks to go on with, and no more: what it
 asked for keeps memory that the new one needs."""
+TAIL_CHUNKS = 8
+"""A group that sends still is left so many chunks at least: beside it the last one would come slowly from peers, and be
+what everything waits for."""
 SETTLE_S = 3.0
 """A choice is looked at again after so long, or when somebody joins who was alone."""
 STALL_S = 2.0
@@ -290,12 +293,17 @@ class Steering:
         if peers.within_reach is not None:
             self.claims.give(main, [chunk for chunk in idle if chunk not in peers.within_reach])
         left = len(share)
-        if self._mending.poll_return(now, left=left, resting=cast.resting):
-            self.claims.give(main, idle)
+        last = cast.resting or not len(self.claims.share(main))  # there is nothing else to wait for
+        if self._mending.poll_return(now, left=left, resting=last):
+            self.claims.give(main, [chunk for chunk in share if chunk not in _begun(peers)])
             return
         count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting)
         if not (cast.repeating or cast.resting):
             return  # a link that the cast fills loses for each byte from peers one of the cast, which all wait for
+        if not cast.resting:
+            count = min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
+        if count <= 0:
+            return
         # The group goes round from the front: what lies at the end of its way back comes last.
         able = cast.last if peers.within_reach is None else cast.last & peers.within_reach
         mine = sorted((chunk for chunk in able if self.claims.owner(chunk) == main), reverse=True)

@@ -5,6 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.proto.mending import PATIENCE_RESTING_S
 from client.proto.paths import WORTH_CHUNKS, PathPolicy
 from client.proto.picker import Facts, Way
 from client.proto.steering import (
@@ -13,6 +14,7 @@ from client.proto.steering import (
     SETTLE_S,
     STALL_GROUP_S,
     STALL_S,
+    TAIL_CHUNKS,
     Act,
     Close,
     Open,
@@ -136,11 +138,42 @@ def test_a_group_stands_by_while_peers_bring_the_rest_and_gets_back_what_they_do
     assert not steering.stands_by("plain")
     for chunk in range(1, CHUNKS - 1):
         _have(steering, want, chunk, 1.0)
-    steering.poll(1.1, {"cast": Outlook(under_way=frozenset(), last=frozenset({0}), repeating=True), "swarm": NOTHING})
+    steering.poll(1.1, {"cast": Outlook(under_way=frozenset(), last=frozenset({0}), resting=True), "swarm": NOTHING})
     assert steering.claims.owner(0) == "swarm"
     gone = Outlook(under_way=frozenset(), within_reach=frozenset())
     assert steering.poll(1.3, {"cast": NOTHING, "swarm": gone}) == []
     assert steering.claims.owner(0) == "cast"
+
+
+def test_the_last_chunks_are_left_to_a_group_that_sends_still() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    for chunk in range(TAIL_CHUNKS + 1, CHUNKS - 1):
+        _have(steering, want, chunk, 1.0)
+    cast = Outlook(under_way=frozenset(), last=frozenset(range(TAIL_CHUNKS + 1)), repeating=True)
+    steering.poll(1.1, {"cast": cast, "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [TAIL_CHUNKS]
+    _have(steering, want, TAIL_CHUNKS, 1.2)
+    steering.poll(1.3, {"cast": cast, "swarm": NOTHING})
+    assert not len(steering.claims.share("swarm"))
+    resting = Outlook(under_way=frozenset(), last=cast.last, resting=True)
+    steering.poll(1.4, {"cast": resting, "swarm": NOTHING})
+    assert len(steering.claims.share("swarm")) > 1
+
+
+def test_what_peers_were_asked_for_and_do_not_send_is_left_to_a_group_that_has_nothing_else_to_bring() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    for chunk in range(2, CHUNKS - 1):
+        _have(steering, want, chunk, 1.0)
+    resting = Outlook(under_way=frozenset(), last=frozenset({0, 1}), resting=True)
+    steering.poll(1.1, {"cast": resting, "swarm": NOTHING})
+    asked = Outlook(under_way=frozenset({0, 1}), begun=frozenset({1}))
+    sending = Outlook(under_way=frozenset(), repeating=True)  # to others
+    steering.poll(1.2, {"cast": sending, "swarm": asked})
+    assert set(steering.claims.share("swarm")) == {0, 1}
+    steering.poll(1.2 + PATIENCE_RESTING_S, {"cast": sending, "swarm": asked})
+    assert set(steering.claims.share("swarm")) == {1}  # what arrives stays
 
 
 def test_only_what_peers_have_is_left_to_them_once_they_have_said_so() -> None:

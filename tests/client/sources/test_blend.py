@@ -105,7 +105,7 @@ async def test_two_lanes_feed_one_map_and_each_hears_of_its_own_chunks() -> None
     async with _scene(4) as scene:
         scene.puppets["cast"].bring(2)
         assert [delivery.source for delivery in await scene.take()] == ["cast"]
-        scene.puppets["cast"].look = Outlook(under_way=frozenset(), last=frozenset({0, 1}), repeating=True)
+        scene.puppets["cast"].look = Outlook(under_way=frozenset(), last=frozenset({1}), resting=True)
         await scene.until(lambda: len(scene.puppets["swarm"].share) == 1)
         scene.puppets["swarm"].bring(1)
         assert [delivery.source for delivery in await scene.take()] == ["swarm"]
@@ -121,7 +121,7 @@ async def test_a_group_that_is_left_nothing_stands_by_and_gets_back_what_peers_d
         cast, swarm = scene.puppets["cast"], scene.puppets["swarm"]
         cast.bring(1)
         await scene.take()
-        cast.look = Outlook(under_way=frozenset(), last=frozenset({0}), repeating=True)
+        cast.look = Outlook(under_way=frozenset(), last=frozenset({0}), resting=True)
         await scene.until(lambda: 0 in swarm.share)
         waiting = asyncio.ensure_future(scene.take())
         swarm.look = Outlook(under_way=frozenset(), within_reach=frozenset())
