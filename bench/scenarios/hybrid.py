@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from bench.lab import shell
 from bench.lab.classroom import METHOD as MULTICAST
@@ -126,8 +127,18 @@ def _fetch(
     late: tuple[float, str] | None = None,
 ) -> Transfer:
     with Rig(topology) as rig, classroom.open(rig, multicast={"rate_mbit_per_s": RATE / 1e6}) as lesson:
+        lesson.settings = _settings(classroom)
         plans = [] if late is None else [(late[0], partial(lesson.start, late[1], method=method))]
         return lesson.fetch(hosts, method=method, timeout_s=timeout_s, plans=plans)
+
+
+def _settings(classroom: Classroom) -> Path:
+    """Clients that give on when they are done, as they do unless told otherwise: what others of the room go by."""
+    path = classroom.folder / "client-giving.toml"
+    text = (classroom.site.repository / "client.toml").read_text()
+    path.write_text(text.replace("seed = false", "seed = true"))
+    path.chmod(0o600)
+    return path
 
 
 def _special_row(method: str, special: Special, transfers: list[Transfer]) -> Row:
