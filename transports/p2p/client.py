@@ -100,6 +100,8 @@ class SwarmClient:
             rng=random.Random(),
             now=loop.time(),
         )
+        if server is not None:
+            server.held_by = swarm.holders.count
         incoming = SwarmIncoming(
             swarm=swarm, shelf=shelf, want=want, arena=arena, server=server, on_event=self._context.on_event
         )

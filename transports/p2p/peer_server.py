@@ -52,7 +52,10 @@ class PeerServer:
         self._lanes: dict[int, Lane] = {}
         self._guests = Guests()
         self._slots = UploadSlots(
-            bytes_per_s=upload_bytes_per_s, far_bytes_per_s=upload_far_bytes_per_s, now=self._loop.time()
+            bytes_per_s=upload_bytes_per_s,
+            far_bytes_per_s=upload_far_bytes_per_s,
+            rank=self._rank,
+            now=self._loop.time(),
         )
         self._opening: asyncio.TimerHandle | None = None
         self._rechecking: asyncio.TimerHandle | None = None
@@ -60,6 +63,8 @@ class PeerServer:
         self._scratch = bytearray(READ_BYTES)
         self._ticking = False
         self.counts: Counter[str] = Counter()
+        self.held_by: Callable[[int], int | None] = lambda member: None
+        """How many chunks a member is known to hold; None of who gives nothing."""
         self.on_gone: Callable[[list[int]], None] = lambda chunks: None
         """Told, beside the peers, what is held no more."""
         self.on_news: Callable[[list[int]], object] = lambda chunks: None
@@ -252,6 +257,13 @@ class PeerServer:
     def do_work(self, lane: Lane, work: LookUp | Store) -> None:
         """Never asked: a peer takes no captures."""
         self._loop.call_soon(lane.end, Status.FAILED, "a peer takes no captures")
+
+    def _rank(self, number: int) -> int:
+        """See UploadSlots: who gives nothing to others comes after all who do."""
+        lane = self._lanes.get(number)
+        member = member_of(lane.machine.session_id or "") if lane is not None else None
+        held = None if member is None else self.held_by(member)
+        return self._shelf.manifest.chunk_count if held is None else held
 
     def _wake(self) -> None:
         while (number := self._slots.poll_granted()) is not None:

@@ -108,7 +108,11 @@ class SimPeer:
             self._clock,
             self._wire,
             source=0,
-            slots=UploadSlots(bytes_per_s=self.settings.upload_cap_bytes_per_s, now=self._clock.now),
+            slots=UploadSlots(
+                bytes_per_s=self.settings.upload_cap_bytes_per_s,
+                rank=lambda number: uploads.rank(number),
+                now=self._clock.now,
+            ),
             length_of=self._ground.length_of,
             holds=lambda chunk: bool(self.held[chunk]),
             delay_s=self._ground.delay_s,
@@ -259,6 +263,10 @@ class SimPeer:
             self.swarm.handle_refused(source, chunk)
             self._free += 1
             self._pump_soon()
+
+    def count(self) -> int:
+        """See Receiver."""
+        return int(self.held.sum())
 
     def handle_waiting(self, source: int, *, waiting: bool) -> None:
         """See Receiver."""

@@ -30,6 +30,9 @@ class Receiver(Protocol):
     def handle_refused(self, source: int, chunk: int) -> None:
         """It is not there any more."""
 
+    def count(self) -> int:
+        """Chunks it holds."""
+
     def handle_waiting(self, source: int, *, waiting: bool) -> None:
         """It was told that it waits, or its turn came."""
 
@@ -74,6 +77,11 @@ class Uploads:
     def receivers(self) -> list[Receiver]:
         """Everybody who is connected."""
         return [lane.receiver for lane in self._lanes.values()]
+
+    def rank(self, number: int) -> int:
+        """How many chunks a receiver holds."""
+        lane = self._lanes.get(number)
+        return 0 if lane is None else lane.receiver.count()
 
     def join(self, number: int, receiver: Receiver) -> None:
         """Somebody connected."""

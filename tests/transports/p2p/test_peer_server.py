@@ -301,3 +301,28 @@ async def test_what_goes_to_another_subnet_is_counted_and_held_back() -> None:
         assert peer.server.bytes_far == taken
         assert peer.server.counts["bytes_sent"] > taken
         assert peer.server._slots.held_back > 0
+
+
+async def test_who_holds_least_is_given_first_and_who_gives_nothing_last() -> None:
+    async with home(upload_bytes_per_s=128 << 10) as peer:
+        peer.server.held_by = {9: 5, 10: 0}.get
+        first, much, little, taker = [await peer.welcome(number) for number in (8, 9, 10, 11)]
+        first.read([0], credits=1)
+        assert (await first.hear(Op.READ)).header.status is Status.OK
+        came: list[int] = []
+
+        async def take(visitor: Visitor, number: int) -> None:
+            visitor.read([2], credits=1)
+            frame = await visitor.next()
+            while frame is not None and frame.header.op is Op.WAIT:
+                frame = await visitor.next()
+            assert frame is not None
+            assert frame.header.status is Status.OK
+            came.append(number)
+
+        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as tasks:
+            for place, (visitor, number) in enumerate([(taker, 11), (much, 9), (little, 10)], start=1):
+                tasks.create_task(take(visitor, number))
+                while not came and peer.server._slots.waiting != place:  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(0.005)
+        assert came == [10, 9, 11]

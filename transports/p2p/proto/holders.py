@@ -18,6 +18,7 @@ class Holders:
         self.rarity: NDArray[np.uint16] = np.zeros(chunks, dtype=np.uint16)
         """Neighbours that hold each chunk; read only."""
         self._maps: dict[int, NDArray[np.bool_]] = {}
+        self._counts: dict[int, int] = {}
         self.frontier = 0
         """One more than the highest chunk anybody was ever heard to hold."""
 
@@ -29,14 +30,20 @@ class Holders:
     def __contains__(self, peer: int) -> bool:
         return peer in self._maps
 
+    def count(self, peer: int) -> int | None:
+        """How many chunks `peer` holds; None of who is no neighbour."""
+        return self._counts.get(peer)
+
     def join(self, peer: int) -> None:
         """A neighbour; it holds nothing until something else is said. Harmless when repeated."""
         if peer not in self._maps:
             self._maps[peer] = np.zeros(self.chunks, dtype=np.bool_)
+            self._counts[peer] = 0
 
     def leave(self, peer: int) -> None:
         """It is a neighbour no more."""
         held = self._maps.pop(peer, None)
+        self._counts.pop(peer, None)
         if held is not None:
             self.rarity -= held
 
@@ -46,6 +53,7 @@ class Holders:
         self._maps[peer] = held
         self.rarity += held
         found = np.flatnonzero(held)
+        self._counts[peer] = len(found)
         if len(found):
             self.frontier = max(self.frontier, int(found[-1]) + 1)
 
@@ -55,6 +63,7 @@ class Holders:
         for chunk in chunks:
             if not held[chunk]:
                 held[chunk] = True
+                self._counts[peer] += 1
                 self.rarity[chunk] += 1
                 self.frontier = max(self.frontier, chunk + 1)
 
@@ -64,6 +73,7 @@ class Holders:
         for chunk in chunks:
             if held[chunk]:
                 held[chunk] = False
+                self._counts[peer] -= 1
                 self.rarity[chunk] -= 1
 
     def holds(self, peer: int, chunk: int) -> bool:

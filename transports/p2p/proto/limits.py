@@ -38,10 +38,10 @@ MAX_LIST_PEERS = 64
 MAX_MEMBERS = 4096
 """Of one swarm."""
 
-DEGREE = 10
+DEGREE = 30
 """Neighbours a member is given; in a swarm that is not larger, everybody."""
 
-MAX_NEIGHBOURS = 32
+MAX_NEIGHBOURS = 64
 """Neighbours a member has at most, bridges and those that were given others included."""
 
 BRIDGES = 2

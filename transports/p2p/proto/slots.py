@@ -1,4 +1,8 @@
-"""Upload slots of a peer: who is sent to now. A few at a time, each chunk by chunk, the least served first.
+"""Upload slots of a peer: who is sent to now. A few at a time, each chunk by chunk, who has least to give first.
+
+Whoever holds little has an idle link; a chunk it gets is passed on, where one for somebody who holds much is one more
+of many. Among equals the least served is first, and every FAIR_EVERYth turn is that of the one that waits longest, so
+that those who have much, or are no neighbours, wait but do not starve.
 
 With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile.
 A cap on what is sent holds back slots, not bytes: a chunk goes out at the speed of the link, and then nobody is lent
@@ -8,6 +12,7 @@ a slot until the average is right again. Receivers in other subnets may have a c
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 
 from transports.p2p.proto.allowance import Allowance
 from transports.p2p.proto.crowd import SENDING
@@ -15,6 +20,8 @@ from transports.p2p.proto.crowd import SENDING
 __all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "TELL_AGAIN_S", "UploadSlots"]
 
 SLOTS = 10
+FAIR_EVERY = 4
+"""Of so many turns one goes by waiting alone."""
 TELL_AFTER_S = 0.05
 """A receiver that waits for so long is told its place, so that it asks somebody who has nothing to do …"""
 TELL_AGAIN_S = 0.5
@@ -42,9 +49,19 @@ class _Cap:
 class UploadSlots:
     """Lanes are named by a number. A slot is lent for one chunk: whoever wants to send another asks again."""
 
-    def __init__(self, slots: int = SLOTS, *, bytes_per_s: int = 0, far_bytes_per_s: int = 0, now: float = 0.0) -> None:
+    def __init__(
+        self,
+        slots: int = SLOTS,
+        *,
+        bytes_per_s: int = 0,
+        far_bytes_per_s: int = 0,
+        rank: Callable[[int], int] = lambda lane: 0,
+        now: float = 0.0,
+    ) -> None:
         """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
-        cap."""
+        cap. `rank` says how many chunks the one at a lane holds: it is asked whenever a slot is lent."""
+        self._rank = rank
+        self._lent = 0
         self.slots = slots
         """Receivers at a time; where more are connected, SENDING at most."""
         self._cap = _Cap(bytes_per_s, now) if bytes_per_s else None
@@ -156,7 +173,11 @@ class UploadSlots:
         return notices
 
     def _order(self) -> list[int]:
-        return sorted(self._waiting, key=lambda lane: (self._served[lane], self._waiting[lane]))
+        return sorted(self._waiting, key=self._claim)
+
+    def _claim(self, lane: int) -> tuple[int, int, float]:
+        """The lowest is first."""
+        return self._rank(lane), self._served[lane], self._waiting[lane]
 
     def _caps_of(self, lane: int) -> list[_Cap]:
         """What limits what goes to `lane`."""
@@ -175,7 +196,9 @@ class UploadSlots:
             able = [lane for lane in self._waiting if self._may_begin(lane, now)]
             if not able:
                 return
-            lane = min(able, key=lambda lane: (self._served[lane], self._waiting[lane]))
+            self._lent += 1
+            fair = self._lent % FAIR_EVERY == 0
+            lane = min(able, key=self._waiting.__getitem__) if fair else min(able, key=self._claim)
             del self._waiting[lane]
             self._told.pop(lane, None)
             self._active[lane] = False

@@ -228,7 +228,7 @@ def test_what_a_member_gives_back_is_looked_into() -> None:
 
 def test_need_is_met_by_somebody_who_has_it_or_by_the_origin() -> None:
     swarm = Swarm()
-    members = [swarm.join(f"s{n}") for n in range(30)]
+    members = [swarm.join(f"s{n}") for n in range(3 * DEGREE)]
     holder = members[0]
     asking = next(m for m in members[1:] if holder not in swarm.directory.neighbours(m))
     swarm.have(holder, 39)

@@ -24,6 +24,8 @@ def test_rarity_follows_what_was_said(acts: list[tuple[str, int, int]]) -> None:
         elif peer in model:
             (holders.add if act == "add" else holders.remove)(peer, [chunk])
             (model[peer].add if act == "add" else model[peer].discard)(chunk)
+    for peer in range(4):
+        assert holders.count(peer) == (len(model[peer]) if peer in model else None)
     for chunk in range(CHUNKS):
         assert holders.rarity[chunk] == sum(chunk in held for held in model.values())
         assert all(holders.holds(peer, chunk) == (chunk in held) for peer, held in model.items())

@@ -1,4 +1,4 @@
-"""A few receivers at a time, the least served first, each for one chunk."""
+"""A few receivers at a time, who holds least first, then the least served, each for one chunk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from transports.p2p.proto.slots import BURST_S, TELL_AGAIN_S, UploadSlots
+from transports.p2p.proto.slots import BURST_S, FAIR_EVERY, TELL_AGAIN_S, UploadSlots
 
 CHUNK = 1_000_000
 
@@ -52,6 +52,39 @@ def test_slots_are_lent_for_one_chunk_to_the_least_served() -> None:
     assert slots.poll_granted() == 1
     slots.forget(1, 0.2)
     assert slots.active == slots.waiting == 0
+
+
+def test_who_holds_least_is_first_however_much_it_was_given() -> None:
+    slots = UploadSlots(1, rank={1: 9, 2: 5, 3: 0}.__getitem__)
+    for lane in (1, 2, 3):
+        slots.join(lane)
+    assert slots.ask(1, 0.0)
+    slots.spend(1, 100, 0.0)
+    assert not slots.ask(2, 0.1)
+    assert not slots.ask(3, 0.2)
+    slots.leave(1, 0.3)
+    assert slots.poll_granted() == 3
+    slots.spend(3, 1000, 0.3)
+    assert slots.ask(3, 0.4)
+
+
+def test_who_holds_much_waits_but_does_not_starve() -> None:
+    slots = UploadSlots(1, rank=lambda lane: 9 if lane == 0 else 0)
+    for lane in range(3):
+        slots.join(lane)
+    assert slots.ask(1, 0.0)
+    slots.spend(1, 100, 0.0)
+    assert not slots.ask(0, 0.0)
+    assert not slots.ask(2, 0.1)
+    order: list[int] = []
+    lane = 1
+    while len(order) < 3 * FAIR_EVERY:
+        granted = lane if slots.ask(lane, len(order) + 1.0) else slots.poll_granted()
+        assert granted is not None
+        order.append(lane := granted)
+        slots.spend(lane, 100, len(order) + 0.5)
+    assert {1, 2} < set(order)
+    assert 1 <= order.count(0) <= 3
 
 
 def test_who_waits_long_is_told_once() -> None:

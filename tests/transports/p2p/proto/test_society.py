@@ -7,7 +7,7 @@ from typing import Any
 
 from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.credentials import credential, listen_key
-from transports.p2p.proto.limits import BRIDGES
+from transports.p2p.proto.limits import BRIDGES, DEGREE
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.messages import Banned, Forget, Meet, PeerAddress
 from transports.p2p.proto.outbox import Outbox
@@ -157,7 +157,7 @@ def test_a_holder_is_somebody_who_serves() -> None:
 
 def test_who_lost_a_neighbour_gets_another() -> None:
     room = SocietyRoom()
-    members = [room.add(number) for number in range(1, 31)]
+    members = [room.add(number) for number in range(1, 3 * DEGREE)]
     room.told()
     poor = min(members, key=lambda member: len(room.society.neighbours(member)))
     gone = room.society.neighbours(poor)[0]
