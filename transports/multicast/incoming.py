@@ -263,6 +263,7 @@ class MulticastIncoming:
         if message.lane == "unicast":
             self._fail(PathError(f"this client is taken out of the cast: {message.reason}", again_after_s=REST_S))
         else:
+            self._membership.handle_lane(late=message.lane == "late")
             self._on_event("notice", {"message": f"multicast, lane {message.lane}: {message.reason}"})
 
     async def _look_after(self) -> None:

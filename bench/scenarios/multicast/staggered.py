@@ -30,8 +30,8 @@ def run(options: Options) -> Outcome:
     """A duplicate is what a member of the group receives beyond one image: it has it already (Frisbee's measure).
 
     Counted by each host's kernel from the moment it is a member until its client has ended. The second figure is the
-    sender's: what it sent, over the least that serves those starts by the group alone (one image, and once more up to the
-    last start); less when peers gave some of it.
+    sender's: what it sent, over the least that serves those starts by the group alone (one image, and once more up to
+    the last start); less when peers gave some of it.
     """
     limit_s = seconds_on_wire(options.size, RATE)
     hosts = [f"c{number + 1}" for number in range(CLIENTS)]
@@ -70,7 +70,12 @@ def run(options: Options) -> Outcome:
             note=complaints(transfers),
         )
     )
-    rows.append(Row(label="images the repository sent, over what a group without peers needs", figures={"%": 100 * (sent / least - 1), "images": sent}))
+    rows.append(
+        Row(
+            label="images the repository sent, over what a group without peers needs",
+            figures={"%": 100 * (sent / least - 1), "images": sent},
+        )
+    )
     rows.append(
         Row(
             label="slowest client, from its own start",

@@ -1,8 +1,9 @@
 """When a member costs the group too much, and when it may come back.
 
-Two steps. A member whose network loses far more than the others' is *late* at once: its repairs are sent only when
-nobody else lacks anything. One that stays so, or alone causes more than 5 % of what is sent and several times what
-others do, for 5 s, is asked to fetch what it lacks by *unicast*; the packets others need still reach it.
+Two steps. A member whose network loses far more than the others' is *late* at once, and so is one that alone causes
+more than 5 % of what is sent, and several times what others do, for 5 s: its repairs are sent only when nobody else
+lacks anything. Who goes on to lose so much, or costs as much again soon after, is asked to fetch what it lacks by
+*unicast*, which takes more of the sender's link than one stall is worth; the packets others need still reach it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ COMMON_LOSS = 0.06
 """Where even the best quarter loses this much the fault is one of all: the rate is to follow, and nobody is judged by
 what is repaired meanwhile, and for COST_S after it."""
 GRACE_S = 3.0
-"""Who joins misses something at first, all the more if it joins while its program still starts; that is not counted."""
+"""Who joins misses something at first, all the more if it joins while its program still starts; what it asks for in so
+long from its first report on is not counted."""
+COST_LATE_S = 10.0
+"""For so long who cost too much is served last."""
+AGAIN_S = 30.0
+"""Who costs too much again within so long is moved."""
 RETURN_S = 20.0
 EVERY_S = 0.1
 
@@ -58,10 +64,12 @@ class Demotion:
         self._excused_until: dict[int, float] = {}
         self._late_since: dict[int, float] = {}
         self._moved_at: dict[int, float] = {}
+        self._cost_at: dict[int, float] = {}
+        """When a member was made late for what it costs."""
 
     def forget(self, member_id: int) -> None:
         """The member left."""
-        for table in (self._since, self._excused_until, self._late_since, self._moved_at):
+        for table in (self._since, self._excused_until, self._late_since, self._moved_at, self._cost_at):
             table.pop(member_id, None)
 
     def poll(self, members: Members, packets_sent: int, now: float) -> list[Verdict]:
@@ -99,7 +107,7 @@ class Demotion:
 
     def _cost(self, member: Member, packets_sent: int, now: float) -> float:
         """What share of the packets was for this member alone, since it is looked at."""
-        if now < self._excused_until.setdefault(member.id, now + GRACE_S):
+        if not member.number or now < self._excused_until.setdefault(member.id, now + GRACE_S):
             self._since[member.id] = (now, packets_sent, member.sole_packets)
         _, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
         return (member.sole_packets - sole) / max(FEW_PACKETS, packets_sent - sent)
@@ -107,19 +115,8 @@ class Demotion:
     def _must_go(
         self, member: Member, normal: float, cost: float, usual: float, packets_sent: int, now: float
     ) -> Verdict | None:
-        late = self._late_since.get(member.id)
-        if late is not None:
-            if member.loss < self._too_much(normal) / 2:
-                del self._late_since[member.id]
-                return Verdict(member=member.id, lane="multicast", reason=f"loses {member.loss:.1%} again")
-            if now - late >= COST_S:
-                self._moved_at[member.id] = now
-                return Verdict(
-                    member=member.id,
-                    lane="unicast",
-                    reason=f"loses {member.loss:.0%} of the packets where the group loses {normal:.1%}",
-                )
-            return None
+        if member.id in self._late_since:
+            return self._while_late(member, normal, now)
         if member.loss > self._too_much(normal):
             self._late_since[member.id] = now
             return Verdict(
@@ -134,10 +131,30 @@ class Demotion:
         if now - since < COST_S and not greedy:
             return None
         self._since[member.id] = (now, packets_sent, member.sole_packets)
-        if cost > COST_SHARE and cost > COST_TIMES * usual:
+        if cost <= COST_SHARE or cost <= COST_TIMES * usual:
+            return None
+        again = member.id in self._cost_at and now < self._cost_at[member.id] + AGAIN_S
+        (self._moved_at if again else self._late_since)[member.id] = now
+        self._cost_at[member.id] = now
+        reason = f"{cost:.0%} of what is sent is for this client alone{', again' if again else ''}"
+        return Verdict(member=member.id, lane="unicast" if again else "late", reason=reason)
+
+    def _while_late(self, member: Member, normal: float, now: float) -> Verdict | None:
+        """A late member recovers, or is moved; for what it cost it stays late for a while whatever it loses."""
+        late = self._late_since[member.id]
+        lossy = member.loss >= self._too_much(normal) / 2
+        costly = self._cost_at.get(member.id) == late
+        if not lossy and now >= late + (COST_LATE_S if costly else 0.0):
+            del self._late_since[member.id]
+            # what was not repaired meanwhile is asked for at once
+            self._excused_until[member.id] = now + GRACE_S
+            return Verdict(member=member.id, lane="multicast", reason=f"loses {member.loss:.1%} again")
+        if lossy and now >= late + COST_S:
             self._moved_at[member.id] = now
             return Verdict(
-                member=member.id, lane="unicast", reason=f"{cost:.0%} of what is sent is for this client alone"
+                member=member.id,
+                lane="unicast",
+                reason=f"loses {member.loss:.0%} of the packets where the group loses {normal:.1%}",
             )
         return None
 

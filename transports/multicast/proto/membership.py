@@ -59,6 +59,7 @@ class Membership:
         self._chunk_at = now
         self._stored = 0
         self._served = now
+        self._late = False
         self._asked = 0
         """Reports that had asked for something when a symbol of use came last, at `_served`."""
         self.probes = 0
@@ -77,6 +78,10 @@ class Membership:
         self._waiting = True
         self._heard = now
 
+    def handle_lane(self, *, late: bool) -> None:
+        """The sender serves this member last, if `late`: that it asks in vain means nothing then."""
+        self._late = late
+
     def handle_chunk(self, now: float) -> None:
         """A chunk arrived."""
         self._chunk_at = now
@@ -93,7 +98,7 @@ class Membership:
             return None
         if self._probe_until is not None:
             return self._probe(now, packets=packets, span=span, probes=figures.probes)
-        if figures.stored != self._stored or figures.asked == self._asked:
+        if figures.stored != self._stored or figures.asked == self._asked or self._late:
             self._stored, self._asked, self._served = figures.stored, figures.asked, now
         if self._waiting or not lacking:
             self._heard = self._chunk_at = now

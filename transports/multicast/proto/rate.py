@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.report_clock import MEMBERS_PER_S, REPORT_S
 
-__all__ = ["Pace", "RateControl", "RateLimits", "share_budget"]
+__all__ = ["SLACK_S", "Pace", "RateControl", "RateLimits", "share_budget"]
 
 BURST_S = 0.003
 """What one train may hold of the rate: short enough for the buffers of a switch."""
-SLACK_S = 0.01
-"""What may be caught up after the sender was late."""
+SLACK_S = 0.05
+"""What may be caught up after the sender was late: on a machine with much to do that happens, and a link that lies idle
+meanwhile has lost its time for good. Spread out, it would take more of the sleeps that are late."""
 
 EVERY_S = 0.25
 QUANTILE = 0.75

@@ -270,8 +270,9 @@ class Reception:
         self._clock.handle_sent(now)
         self._number += 1
         self.figures.reports += 1
-        self.figures.asked += len(chunks) > 0
         status = self._status
+        busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones
+        self.figures.asked += bool(len(chunks)) and not (busy and (blocks == WHOLE_CHUNK).all())
         waiting = max(0, self._all_slots - len(self._slots) - len(self._assemblies))
         return Report(
             cast_id=self._cast_id,
@@ -319,8 +320,7 @@ class Reception:
 
     def _assembly_of(self, chunk: int, headers: Headers, mine: NDArray[np.int64], now: float) -> Assembly | None:
         """The assembly a train belongs to, made if this is its first; None if the train is of no use."""
-        state = self._state[chunk]
-        first = int(mine[0])
+        state, first = self._state[chunk], int(mine[0])
         length, encoding = int(headers.stored_bytes[first]), int(headers.encoding[first])
         if state in (State.UNWANTED, State.READY):
             self.figures.surplus += len(mine)

@@ -7,7 +7,8 @@ from transports.multicast.proto.members import Members
 def room(*losses: float) -> Members:
     members = Members()
     for number, loss in enumerate(losses):
-        members.add(number, bytes(32), 0.0).loss = loss
+        member = members.add(number, bytes(32), 0.0)
+        member.loss, member.number = loss, 1
     return members
 
 
@@ -45,7 +46,7 @@ def test_the_last_one_costs_nobody_anything() -> None:
     assert polls(Demotion(0.0), members, 0.0, 6.0, 12.0) == []
 
 
-def test_who_alone_causes_a_twentieth_of_what_is_sent_is_moved() -> None:
+def test_who_alone_causes_a_twentieth_of_what_is_sent_is_served_last() -> None:
     members = room(0.05, 0.05, 0.05)
     demotion = Demotion(0.0)
     polls(demotion, members, 0.0, 2.9, sent=0)
@@ -53,8 +54,54 @@ def test_who_alone_causes_a_twentieth_of_what_is_sent_is_moved() -> None:
     assert greedy is not None
     greedy.sole_packets = 60
     ((now, verdict),) = polls(demotion, members, 7.0, 8.0, sent=1000)
-    assert (now, verdict.member, verdict.lane) == (8.0, 1, "unicast")
+    assert (now, verdict.member, verdict.lane) == (8.0, 1, "late")
     assert "6%" in verdict.reason
+
+
+def _strike(demotion: Demotion, members: Members, at: float, sent: int) -> list[tuple[float, Verdict]]:
+    """The third member alone causes the next 3,000 packets, which take a second."""
+    polls(demotion, members, at, sent=sent)
+    greedy = members.get(2)
+    assert greedy is not None
+    greedy.sole_packets += 3000
+    return polls(demotion, members, at + 1.1, sent=sent + 3000)
+
+
+def test_one_stall_is_repaired_last_and_a_second_soon_after_moves() -> None:
+    members, demotion = room(0.0, 0.0, 0.0), Demotion(0.0)
+    polls(demotion, members, 0.0)
+    assert [verdict.lane for _, verdict in _strike(demotion, members, 3.0, 3000)] == ["late"]
+    assert polls(demotion, members, 14.0, sent=9000) == []
+    ((_, back),) = polls(demotion, members, 14.2, sent=9000)
+    assert back.lane == "multicast"
+    greedy = members.get(2)
+    assert greedy is not None
+    greedy.sole_packets += 2000  # what was put off
+    assert polls(demotion, members, 17.0, sent=15000) == []
+    ((_, verdict),) = _strike(demotion, members, 17.3, 15000)
+    assert verdict.lane == "unicast"
+    assert "again" in verdict.reason
+
+
+def test_a_stall_long_after_another_is_the_first_again() -> None:
+    members, demotion = room(0.0, 0.0, 0.0), Demotion(0.0)
+    polls(demotion, members, 0.0)
+    _strike(demotion, members, 3.0, 3000)
+    polls(demotion, members, 15.0, sent=9000)
+    ((_, verdict),) = _strike(demotion, members, 40.0, 15000)
+    assert verdict.lane == "late"
+
+
+def test_who_has_not_reported_yet_is_excused() -> None:
+    members, demotion = room(0.0, 0.0, 0.0), Demotion(0.0)
+    starting = members.get(2)
+    assert starting is not None
+    starting.number = 0
+    polls(demotion, members, 0.0)
+    assert _strike(demotion, members, 8.0, 3000) == []
+    starting.number = 1
+    assert _strike(demotion, members, 10.0, 9000) == []
+    assert _strike(demotion, members, 13.2, 15000) != []
 
 
 def test_who_was_moved_may_return_when_its_wire_is_good() -> None:
@@ -85,7 +132,7 @@ def test_who_asks_for_a_quarter_of_everything_is_not_watched_for_long() -> None:
     assert greedy is not None
     greedy.sole_packets = 300
     ((now, verdict),) = polls(demotion, members, 3.8, 4.0, sent=1000)
-    assert (now, verdict.member, verdict.lane) == (4.0, 2, "unicast")
+    assert (now, verdict.member, verdict.lane) == (4.0, 2, "late")
 
 
 def test_a_share_of_few_packets_says_nothing() -> None:
@@ -115,7 +162,7 @@ def test_where_all_lose_much_nobody_is_moved_for_what_is_repaired() -> None:
     polls(demotion, members, 11.1, sent=12000)
     first.sole_packets = 12000
     ((now, verdict),) = polls(demotion, members, 12.0, 12.2, sent=16000)
-    assert (now, verdict.member, verdict.lane) == (12.0, 0, "unicast")
+    assert (now, verdict.member, verdict.lane) == (12.0, 0, "late")
 
 
 def test_where_two_cost_alike_nobody_is_moved() -> None:

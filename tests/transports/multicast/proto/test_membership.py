@@ -122,3 +122,16 @@ def test_who_has_nothing_to_ask_with_or_is_answered_stays() -> None:
         assert _poll(membership, second, packets=100 + second, stored=90, asked=7, sender_idle=True) is None
     for second in range(60, 90):
         assert _poll(membership, second, packets=100 + second, stored=second, asked=second * 5) is None
+
+
+def test_who_is_served_last_may_ask_in_vain_for_long() -> None:
+    membership = _joined()
+    _poll(membership, 0.5)
+    membership.handle_lane(late=True)
+    for second in range(1, 30):
+        assert _poll(membership, second, packets=100 + second, stored=90, asked=second * 10) is None
+    membership.handle_lane(late=False)
+    assert _poll(membership, 30, packets=200, stored=90, asked=301) is None
+    step = _poll(membership, 31 + UNHEARD_S, packets=300, stored=90, asked=320)
+    assert step is not None
+    assert "reports" in step.reason

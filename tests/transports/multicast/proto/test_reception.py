@@ -243,6 +243,16 @@ def test_a_chunk_passed_over_is_asked_for_while_what_others_lack_is_sent_again()
     assert (1, WHOLE_CHUNK, 0) in told[1]
 
 
+def test_to_ask_for_whole_chunks_while_others_get_theirs_is_not_to_ask_in_vain() -> None:
+    wire = Wire(wanted=(0, 1))
+    for wanted, asked in ((3, 0), (0, 1)):
+        wire.status(StatusFlags.REPEATS, wanted=wanted)
+        told = wire.report(wire.now + 1 + asked)
+        assert told is not None
+        assert (1, WHOLE_CHUNK, 0) in told[1]
+        assert wire.reception.figures.asked == asked
+
+
 def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
     wire = Wire()
     wire.send(0, range(400), lost=(7,))
