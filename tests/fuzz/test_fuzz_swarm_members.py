@@ -22,6 +22,7 @@ from transports.p2p.incoming import SwarmIncoming
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.proto import messages as m
+from transports.p2p.proto.assigned import Assigned
 from transports.p2p.proto.directory import Directory
 from transports.p2p.proto.limits import MAX_CHUNKS, MAX_NEIGHBOURS
 from transports.p2p.proto.options import SwarmOptions
@@ -147,7 +148,15 @@ def test_repod_hears_members(data: st.DataObject) -> None:
         rng=random.Random(1),
     )
     events: list[str] = []
-    swarm = Swarm(MANIFEST, STORE, directory, lambda name, fields: events.append(name))
+    assigned = Assigned(CHUNKS)
+    swarm = Swarm(
+        MANIFEST,
+        STORE,
+        directory,
+        lambda name, fields: events.append(name),
+        on_assigned=lambda session, chunks: assigned.add(chunks),
+        on_taken_back=lambda session, chunks: assigned.remove(chunks),
+    )
     options = SwarmOptions(mode="peer", seconds=60)
     seats = []
     for number in range(5):
