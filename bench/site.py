@@ -60,9 +60,10 @@ class Site:
             settings.write(f"state_dir = {str(self.folder / 'state')!r}\n")  # nothing outside our folder
             settings.write("seed = false\n")  # nothing goes on beside the next measurement
 
-    def import_image(self, source: Path, name: str) -> Cost:
-        """Import `source` as the next version of `name`."""
-        return self.run(self.repod("import", self.repository, source, "--name", name))
+    def import_image(self, source: Path, name: str, *, chunk_bytes: int | None = None) -> Cost:
+        """Import `source` as the next version of `name`, in chunks of `chunk_bytes` instead of the repository's own."""
+        size = ["--chunk-size", str(chunk_bytes)] if chunk_bytes else []
+        return self.run(self.repod("import", self.repository, source, "--name", name, *size))
 
     def run(self, command: list[str]) -> Cost:
         """Run one command to its end."""

@@ -125,13 +125,15 @@ class Transfer:
 class Classroom:
     """An image in a repository, ready to be served in labs one after another. Everything lives in `folder`."""
 
-    def __init__(self, folder: Path, source: Path, *, device: Path | None = None) -> None:
-        """Import `device`, a loop device over `source`, or `source` itself."""
+    def __init__(
+        self, folder: Path, source: Path, *, device: Path | None = None, chunk_bytes: int | None = None
+    ) -> None:
+        """Import `device`, a loop device over `source`, or `source` itself; in chunks of `chunk_bytes`, if given."""
         self.folder = folder
         self.source = source
         self.site = Site(folder)
         self.site.init()
-        self.site.import_image(device or source, NAME)
+        self.site.import_image(device or source, NAME, chunk_bytes=chunk_bytes)
         self._settings = (self.site.repository / "repod.toml").read_text()
         with (
             Repository.open(self.site.repository, read_only=True) as repository,

@@ -23,6 +23,11 @@ def test_scratch_goes_away_and_a_random_image_has_its_size(tmp_path: Path) -> No
     assert not folder.exists()
 
 
+def test_an_image_has_the_chunks_asked_for(tmp_path: Path) -> None:
+    classroom = Classroom(tmp_path, random_image(tmp_path / "source.img", 4 * MIB), chunk_bytes=MIB)
+    assert len(classroom.frames) == 4
+
+
 @pytest.mark.root
 @pytest.mark.skipif(bool(shell.missing()), reason=shell.missing() or "-")
 def test_a_lesson_judges_its_clients(tmp_path: Path) -> None:
