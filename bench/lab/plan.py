@@ -27,8 +27,10 @@ __all__ = [
     "bucket_bytes",
     "change_loss",
     "change_rate",
+    "cut_cable",
     "link_state",
     "namespace",
+    "new_cable",
     "port_of_router",
     "smcroute_settings",
     "subnet_state",
@@ -53,8 +55,8 @@ ROUTES = ("224.0.0.0/4",)
 SNOOPING = "mcast_snooping 1 mcast_igmp_version 3 mcast_mld_version 2 mcast_query_response_interval 100"
 """A bridge floods until its own first question is answered: that takes a second, not ten, if it is told so before it is
 told to ask. Who leaves a group hears it for two seconds more, which is the default of switches too."""
-GROUPS = ("239.0.0.0/8", "232.0.0.0/8", "230.0.0.0/8", "234.0.0.0/8")
-"""What the router forwards: administrative scope, SSM, and the defaults of uftp and udpcast."""
+GROUPS = ("239.0.0.0/8", "232.0.0.0/8", "230.0.0.0/8", "234.0.0.0/8", "ff35::/16", "ff15::/16")
+"""What the router forwards: administrative scope, SSM, and the defaults of uftp and udpcast; of IPv6 our defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,22 @@ def block_multicast(lab: str, host: Host, link: Link, *, blocked: bool) -> list[
 def link_state(lab: str, host: Host, *, up: bool) -> list[Step]:
     """Pull a host's cable out of the switch, or put it back."""
     return [_ip(namespace(lab, SWITCH), [f"link set {host.name} {'up' if up else 'down'}"])]
+
+
+def cut_cable(lab: str, host: Host) -> list[Step]:
+    """Take a host's interface away, as a driver that is unloaded does: nothing that was set on it is left."""
+    return [_ip(namespace(lab, host.name), [f"link delete {INTERFACE}"])]
+
+
+def new_cable(topology: Topology, lab: str, host: Host, link: Link) -> list[Step]:
+    """Give a host another interface of the old name and addresses, with the rate of `link`."""
+    switch = namespace(lab, SWITCH)
+    return [
+        _ip(None, [_cable(INTERFACE, namespace(lab, host.name), host.name, switch)]),
+        _ip(switch, [f"link set {host.name} master br{host.subnet} up"]),
+        *_host(topology, host, lab),
+        *change_rate(lab, host, link),
+    ]
 
 
 def subnet_state(lab: str, subnet: int, *, up: bool) -> list[Step]:

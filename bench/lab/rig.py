@@ -114,6 +114,14 @@ class Rig:
         """Pull a host's cable, or put it back."""
         shell.perform(plan.link_state(self.name, self.topology.host(host), up=up))
 
+    def cut_cable(self, host: str) -> None:
+        """Take a host's interface away altogether: unlike one that is down, it loses its number and addresses."""
+        shell.perform(plan.cut_cable(self.name, self.topology.host(host)))
+
+    def new_cable(self, host: str) -> None:
+        """Give a host whose interface was taken away another one of the same name, addresses and rate."""
+        shell.perform(plan.new_cable(self.topology, self.name, self.topology.host(host), self.link(host)))
+
     def set_subnet(self, subnet: int, *, up: bool) -> None:
         """Cut a subnet off from the router, or join it again; its hosts still see each other."""
         shell.perform(plan.subnet_state(self.name, subnet, up=up))

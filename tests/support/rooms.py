@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ __all__ = ["PORT", "Client", "Repod", "Room", "room_of"]
 ROOT = Path(__file__).parents[2]
 PORT = 8717
 START_S = 15.0
-END_S = 60.0
+END_S = 180.0
 
 
 class Client:
@@ -157,15 +157,23 @@ class Room:
         url = f"https://{self.rig.topology.address('server')}:{PORT}"
         return self.repod_command("sessions", self.repository, "--url", url, host="server")
 
-    def serve(self, host: str = "server", *, repository: Path | None = None, port: int = PORT, **env: str) -> Repod:
-        """Start `repod serve` on a host."""
+    def serve(
+        self,
+        host: str = "server",
+        *,
+        repository: Path | None = None,
+        port: int = PORT,
+        interface: str = "eth0",
+        listen: str = "",
+        before: Sequence[str | Path] = (),
+    ) -> Repod:
+        """Start `repod serve` on a host, listening on `listen` or the interface's address; `before` as for `client`."""
         self._count += 1
         log = self.folder / f"repod{self._count}.log"
-        words = [sys.executable, "-m", "repod", "serve", repository or self.repository]
+        words = [*before, sys.executable, "-m", "repod", "serve", repository or self.repository]
+        words += ["--interface", interface, "--port", port, *(["--host", listen] if listen else [])]
         with log.open("wb") as out:
-            process = self.rig.start(
-                host, [*words, "--interface", "eth0", "--port", port], cwd=ROOT, stdout=out, stderr=out
-            )
+            process = self.rig.start(host, words, cwd=ROOT, stdout=out, stderr=out)
         self.processes.append(process)
         return Repod(process, log)
 
@@ -178,17 +186,20 @@ class Room:
         method: str = "MULTICAST-DIRECT",
         repo: str = "",
         interface: str = "",
+        image: str = "img",
+        before: Sequence[str | Path] = (),
     ) -> Client:
-        """Start a restore on a host."""
+        """Start a restore on a host; `before` are words in front of the program, such as `env` and its settings."""
         self._count += 1
         log = self.folder / f"{host}.{self._count}.log"
         config = self.folder / f"{host}.toml"
         text = self._settings.read_text()
         config.write_text(f'state_dir = "{self.folder / host}"\nseed = false\n' + text)
         url = repo or f"https://{self.rig.topology.address('server')}:{PORT}"
-        before = ["--interface", interface] if interface else []
+        chosen = ["--interface", interface] if interface else []
         to = self.target(host) if target is None else target
-        line = [sys.executable, "-m", "client", "--config", config, "--repo", url, *before, "--json", command, "img"]
+        line = [*before, sys.executable, "-m", "client", "--config", config, "--repo", url, *chosen, "--json", command]
+        line += [image]
         line += [to] if to else []
         with log.open("wb") as out:
             process = self.rig.start(host, [*line, "--method", method, *words], cwd=ROOT, stdout=out, stderr=out)

@@ -29,6 +29,7 @@ from transports.multicast.proto.lane import Closing, Damaged, Health, Joined, La
 from transports.multicast.proto.options import CastOptions
 from transports.multicast.proto.start import DAY_S, StartGate
 from transports.multicast.sender import CastSender
+from transports.multicast.udp.interface import Interface
 
 __all__ = ["Casting", "Seat", "local_wall_s"]
 
@@ -66,6 +67,8 @@ class Casting:
     """Touched on the sender's thread; here only its figures are read."""
     sender: CastSender
     endpoint: Endpoint
+    interface: Interface
+    """What it is sent through, as that was when the cast was made."""
     gate: StartGate
     on_event: Callable[[str, Mapping[str, Any]], None]
     parameters: Mapping[str, Any]

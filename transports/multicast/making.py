@@ -118,6 +118,7 @@ class CastMaker:
             cast=cast,
             sender=sender,
             endpoint=endpoint,
+            interface=interface,
             gate=StartGate(options.start or settings.start, wall_s=local_wall_s()),
             on_event=self._context.on_event,
             parameters={

@@ -37,6 +37,7 @@ TICK_S = 0.25
 LANE_IDLE_S = 60.0
 """A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
 BACKLOG = 512
+STRANDED = "its interface was made anew, or has another address"
 
 
 class MulticastServer:
@@ -120,6 +121,9 @@ class MulticastServer:
         casting = self._casts.get(session.manifest.root)
         if casting is not None and not casting.sender.running:
             self._retire(session.manifest.root, "its thread ended")
+            casting = None
+        elif casting is not None and self._stranded(casting):
+            self._retire(session.manifest.root, STRANDED)
             casting = None
         elif casting is not None and not casting.seats and (options.start or not self._settings.start.at_once):
             # It only lingers. Another room comes, whose start is to be waited for, and whose wishes are others.
@@ -233,10 +237,28 @@ class MulticastServer:
                     self._retire(root, "nobody needs it any more")
                 elif not casting.sender.running or casting.cast.exhausted:
                     self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
+                elif self._stranded(casting):
+                    self._retire(root, STRANDED)
                 else:
                     with contextlib.suppress(BusyError):  # the thread has just ended: the next tick retires it
                         await casting.tick()
             self._share_out()
+
+    def _stranded(self, casting: Casting) -> bool:
+        """Whether a cast cannot be sent through the interface it was made on, and another one could be made now.
+
+        While it could not, the cast stays: its members find other ways, and the interface may come back as it was.
+        """
+        family = _family(casting.endpoint.group)
+        if casting.interface.stands(family):
+            return False
+        try:
+            interface = self._maker.interface()
+            interface.check_up()
+            interface.source(family)
+        except UsageError:
+            return False
+        return True
 
     def _relay(self, root: bytes, name: str, fields: Mapping[str, Any]) -> None:
         """Bring an event of a sender's thread to the loop."""
@@ -336,7 +358,7 @@ class MulticastServer:
                 self._counts["violations"] += 1
 
 
-def _family(host: str) -> int:
+def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 

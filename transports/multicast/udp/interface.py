@@ -45,6 +45,15 @@ class Interface:
             )
         return address
 
+    def stands(self, family: socket.AddressFamily) -> bool:
+        """Whether a socket made when this was looked up can still send: the interface is the one it was, and has the
+        address packets left from. One that is down does; what was plugged in anew has another number."""
+        try:
+            now = find_interface(self.name)
+            return now.index == self.index and now.source(family) == self.source(family)
+        except UsageError:
+            return False
+
     def check_up(self) -> None:
         """UsageError if the interface is down."""
         if not self.up:
