@@ -1,11 +1,12 @@
 """A host that means harm: it overhears a room and sends forgeries into it. Runs in a lab only.
 
-`python -m bench.lab.injector INTERFACE PACKETS_PER_S SERVER REPORT_PORT` listens to every packet for a group (a switch
+`python -m bench.lab.injector INTERFACE PACKETS_PER_S` listens to every packet for a group (a switch
 without snooping gives them to all), and sends for what it hears, in turn:
  - the same packet with other content, under the server's address;
  - the packet itself once more, unchanged;
  - the packet cut short, grown, of another version, or with noise in its head;
- - a forged report to the server's port, made of noise or of a packet heard.
+ - a forged report, made of noise or of a packet heard, to the address and port the packet came from: udpcast, uftp
+   and ogcast take what receivers say where they send.
 It needs nothing of ogcast's format: it changes bytes. Ended by SIGTERM it prints how many of each it sent.
 """
 
@@ -21,7 +22,7 @@ import sys
 import time
 from types import FrameType
 
-__all__ = ["KINDS", "forge", "frame_of", "payload_of"]
+__all__ = ["KINDS", "forge", "frame_of", "payload_of", "sender_of"]
 
 KINDS = ("content", "replay", "malformed", "report")
 KEPT_BYTES = 24
@@ -42,6 +43,13 @@ def payload_of(frame: bytes) -> tuple[int, int] | None:
         return None
     head = ETHERNET_BYTES + (frame[ETHERNET_BYTES] & 15) * 4
     return head + UDP_BYTES, min(len(frame), ETHERNET_BYTES + struct.unpack_from("!H", frame, ETHERNET_BYTES + 2)[0])
+
+
+def sender_of(frame: bytes) -> tuple[str, int]:
+    """Address and UDP port that a frame `payload_of` knows came from."""
+    first, _ = payload_of(frame) or (0, 0)
+    port = struct.unpack_from("!H", frame, first - UDP_BYTES)[0]
+    return socket.inet_ntoa(frame[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16]), int(port)
 
 
 def frame_of(frame: bytes, payload: bytes, own_address: bytes) -> bytes:
@@ -76,7 +84,7 @@ def forge(kind: str, payload: bytes, rng: random.Random) -> bytes:
 
 def main() -> None:
     """Entry point."""
-    interface, per_s, server, port = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    interface, per_s = sys.argv[1], float(sys.argv[2])
     subprocess.run(["ethtool", "-K", interface, "gro", "off"], check=True)  # frames as they were on the cable
     rng = random.Random(1)
     sent = dict.fromkeys(KINDS, 0)
@@ -113,7 +121,7 @@ def main() -> None:
             try:
                 if kind == "report":
                     noise = bytes([payload[0] & 0xF0 | 4]) + rng.randbytes(rng.randrange(8, 200))
-                    reports.sendto(noise if number % 8 < 4 else payload[:200], (server, port))
+                    reports.sendto(noise if number % 8 < 4 else payload[:200], sender_of(frame))
                 else:
                     wire.send(frame_of(frame, payload, own_address))
                 sent[kind] += 1

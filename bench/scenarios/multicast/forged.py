@@ -33,7 +33,6 @@ LOSS = 0.01
 SHARE = 0.10
 GOAL = 0.95
 STRANGER = "stranger"
-REPORT_PORT = 8719
 FRAME_BITS = 1514 * 8
 
 
@@ -48,7 +47,7 @@ def run(options: Options) -> Outcome:
     with scratch(options.folder) as folder:
         source = random_image(folder / "source.img", options.size)
         classroom = Classroom(folder, source)
-        settings = {"rate_mbit_per_s": RATE / 1e6, "port": REPORT_PORT}
+        settings = {"rate_mbit_per_s": RATE / 1e6}
         topology = room(CLIENTS, rate_bits_per_s=LINK, loss=LOSS, others=(STRANGER,))
         with Rig(topology) as rig:
             with classroom.open(rig, multicast=settings) as lesson:
@@ -122,8 +121,7 @@ def run(options: Options) -> Outcome:
 def _stranger(rig: Rig, sent: dict[str, int]) -> Iterator[None]:
     """The injector runs in its host while the block does; what it sent is added to `sent`."""
     per_s = SHARE * RATE / FRAME_BITS
-    server = rig.topology.address("server")
-    words = (sys.executable, "-m", "bench.lab.injector", INTERFACE, f"{per_s:.0f}", server, str(REPORT_PORT))
+    words = (sys.executable, "-m", "bench.lab.injector", INTERFACE, f"{per_s:.0f}")
     process = rig.start(STRANGER, words, cwd=ROOT, stdout=subprocess.PIPE)
     with process:
         try:

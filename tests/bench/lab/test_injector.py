@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from bench.lab.injector import ETHERNET_BYTES, KEPT_BYTES, forge, frame_of, payload_of
+from bench.lab.injector import ETHERNET_BYTES, KEPT_BYTES, forge, frame_of, payload_of, sender_of
 
 OWN = b"\x02\0\0\0\0\x09"
 
@@ -27,6 +27,10 @@ def test_only_packets_for_groups_are_taken() -> None:
     assert payload_of(_frame(payload, group=False)) is None
     assert payload_of(_frame(payload, protocol=6)) is None
     assert payload_of(b"short") is None
+
+
+def test_forged_reports_go_where_members_send_theirs() -> None:
+    assert sender_of(_frame(bytes(500))) == ("10.77.0.1", 1000)
 
 
 def test_a_forged_frame_keeps_the_sender_and_has_a_right_head() -> None:
