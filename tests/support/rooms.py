@@ -171,7 +171,7 @@ class Room:
         self._count += 1
         log = self.folder / f"repod{self._count}.log"
         words = [*before, sys.executable, "-m", "repod", "serve", repository or self.repository]
-        words += ["--interface", interface, "--port", port, *(["--host", listen] if listen else [])]
+        words += ["--interface", interface, "--port", str(port), *(["--host", listen] if listen else [])]
         with log.open("wb") as out:
             process = self.rig.start(host, words, cwd=ROOT, stdout=out, stderr=out)
         self.processes.append(process)

@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
@@ -184,7 +184,8 @@ class MulticastServer:
         if len(self._casts) >= settings.max_casts:
             self._counts["limit_max_casts"] += 1
             raise BusyError(f"{settings.max_casts} images are being cast, which is the limit")
-        interface = self._maker.interface()
+        with _not_the_clients_fault():
+            interface = self._maker.interface()
         wish = options.endpoint
         if wish is not None and (ipaddress.ip_address(wish.group).version != settings.ip):
             raise UsageError(f"group {wish.group} is not of IP version {settings.ip}, which repod.toml names")
@@ -193,7 +194,8 @@ class MulticastServer:
         self._epochs[root] += 1
         used = {each.cast_id for each in self._casts.values()}
         try:
-            casting = self._maker.make(session, options, interface, endpoint, used=used, epoch=self._epochs[root])
+            with _not_the_clients_fault():
+                casting = self._maker.make(session, options, interface, endpoint, used=used, epoch=self._epochs[root])
         except BaseException:
             self._groups.release(endpoint)
             raise
@@ -356,6 +358,15 @@ class MulticastServer:
                 casting.done(seat)
             case _:
                 self._counts["violations"] += 1
+
+
+@contextlib.contextmanager
+def _not_the_clients_fault() -> Iterator[None]:
+    """An interface of the repository that is unfit is no mistake of who asks: other transports may still be offered."""
+    try:
+        yield
+    except UsageError as error:
+        raise LocalError(str(error), hint=error.hint) from error
 
 
 def _family(host: str) -> socket.AddressFamily:
