@@ -28,7 +28,7 @@ def ip(lab: Room, host: str, *words: str) -> None:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_interface_taken_away_and_made_again_costs_no_restart(tmp_path: Path, version: int) -> None:
-    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=64 << 20, rate_mbit_per_s=60, ip=version) as lab:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=60, ip=version) as lab:
         repod = lab.serve()
         clients = [lab.client("c1"), lab.client("c2")]
         for client in clients:
@@ -47,7 +47,7 @@ def test_an_interface_taken_away_and_made_again_costs_no_restart(tmp_path: Path,
 
 
 def test_a_repository_that_gets_another_address_is_found_at_it_by_casts_to_come(tmp_path: Path) -> None:
-    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=48 << 20, rate_mbit_per_s=60) as lab:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=60) as lab:
         repod = lab.serve()
         address = lab.rig.topology.address("server")
         client = lab.client("c1")
@@ -64,7 +64,7 @@ def test_a_repository_that_gets_another_address_is_found_at_it_by_casts_to_come(
 
 
 def test_an_interface_that_goes_down_and_up_is_sent_through_again(tmp_path: Path) -> None:
-    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=48 << 20, rate_mbit_per_s=60) as lab:
+    with room_of(room(1, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=60) as lab:
         repod = lab.serve()
         client = lab.client("c1")
         client.until_chunks(4)
@@ -81,7 +81,7 @@ def test_an_interface_that_goes_down_and_up_is_sent_through_again(tmp_path: Path
 
 
 def test_a_client_whose_interface_is_made_again_goes_on(tmp_path: Path) -> None:
-    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=64 << 20, rate_mbit_per_s=60) as lab:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=60) as lab:
         repod = lab.serve()
         unlucky, other = lab.client("c1"), lab.client("c2")
         for client in (unlucky, other):
