@@ -28,7 +28,7 @@ def ip(lab: Room, host: str, *words: str) -> None:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_interface_taken_away_and_made_again_costs_no_restart(tmp_path: Path, version: int) -> None:
-    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=32 << 20, rate_mbit_per_s=60, ip=version) as lab:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=64 << 20, rate_mbit_per_s=60, ip=version) as lab:
         repod = lab.serve()
         clients = [lab.client("c1"), lab.client("c2")]
         for client in clients:
