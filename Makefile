@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 BENCH  ?= all
-# JOBS=3 takes less than half of the time, but tests that share devices and timers may then disturb each other.
+# JOBS=2, as in CI, takes about half of the time; with more, tests that share devices and timers may disturb each other.
 JOBS   ?= 0
 export PYTHON
 

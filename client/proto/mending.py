@@ -1,8 +1,9 @@
 """Mending: how many chunks of a cast are taken from peers meanwhile, without costing the cast.
 
 What comes from peers shares the link with the cast. It begins with one chunk at a time and grows with each that
-arrives; when the cast loses more than it did before, it stops for a while, twice as long each time. A cast that rests
-leaves the link to it.
+arrives; when the cast loses more than it did before, it stops for a while, twice as long each time. While the cast is
+*fresh*, sends what all its members wait for, it is not tried again then: each packet lost here costs all of them. A
+cast that rests leaves the link to it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ CHUNKS_MAX = 8
 """Chunks left to peers at a time."""
 LOSS_MORE = 0.02
 """Loss over that of a cast alone from which peers are taken to be the reason."""
+SETTLE_S = 1.0
+"""For so long after a peer brought something, loss may be its doing."""
 PAUSE_FIRST_S = 1.0
 PAUSE_MAX_S = 16.0
 PATIENCE_S = 4.0
@@ -30,6 +33,9 @@ class Mending:
         self._paused_until = now
         self._usual_loss = 0.0
         self._moved_at = now
+        self._arrived_at = float("-inf")
+        self._dear = False
+        """What peers brought cost a fresh cast."""
         self.pauses = 0
         """Times it stopped for the sake of the cast."""
         self.returns = 0
@@ -39,18 +45,20 @@ class Mending:
         """A peer brought a chunk."""
         self._window = min(CHUNKS_MAX, self._window + 1)
         self._pause_s = PAUSE_FIRST_S
-        self._moved_at = now
+        self._moved_at = self._arrived_at = now
 
-    def poll(self, now: float, *, left: int, loss: float, resting: bool) -> int:
+    def poll(self, now: float, *, left: int, loss: float, resting: bool, fresh: bool = False) -> int:
         """How many more chunks to leave to peers; `left` are with them already, `loss` is the cast's."""
         if left == 0:
             self._moved_at = now
+        if left == 0 and now >= self._arrived_at + SETTLE_S:
             if now >= self._paused_until:
                 self._usual_loss = loss
         elif not resting and now >= self._paused_until and loss > self._usual_loss + LOSS_MORE:
             self.pauses += 1
+            self._dear = self._dear or fresh
             self._pause(now)
-        if now < self._paused_until:
+        if now < self._paused_until or (fresh and self._dear):
             return 0
         return max(0, (CHUNKS_MAX if resting else self._window) - left)
 

@@ -297,9 +297,8 @@ class Steering:
         if self._mending.poll_return(now, left=left, resting=last):
             self.claims.give(main, [chunk for chunk in share if chunk not in _begun(peers)])
             return
-        count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting)
-        if not (cast.repeating or cast.resting):
-            return  # a link that the cast fills loses for each byte from peers one of the cast, which all wait for
+        fresh = not (cast.repeating or cast.resting)
+        count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting, fresh=fresh)
         if not cast.resting:
             count = min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
         if count <= 0:

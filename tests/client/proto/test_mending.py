@@ -52,3 +52,20 @@ def test_a_cast_that_rests_gets_back_sooner_what_peers_do_not_bring() -> None:
     mending.poll(0.0, left=0, loss=0.0, resting=True)
     assert not mending.poll_return(PATIENCE_RESTING_S - 0.1, left=1, resting=True)
     assert mending.poll_return(PATIENCE_RESTING_S, left=1, resting=True)
+
+
+def test_a_fresh_cast_that_lost_by_it_is_left_alone() -> None:
+    mending = Mending(0.0)
+    assert mending.poll(0.0, left=0, loss=0.0, resting=False, fresh=True) == 1
+    mending.handle_arrived(0.3)
+    assert mending.poll(0.4, left=0, loss=0.14, resting=False, fresh=True) == 0  # it came before the loss was seen
+    assert mending.pauses == 1
+    assert mending.poll(60.0, left=0, loss=0.0, resting=False, fresh=True) == 0
+    assert mending.poll(60.2, left=0, loss=0.0, resting=False) == 1
+
+
+def test_a_fresh_cast_that_loses_nothing_by_it_is_mended_more_and_more() -> None:
+    mending = Mending(0.0)
+    for now in (1.0, 2.0, 3.0):
+        assert mending.poll(now, left=0, loss=0.0, resting=False, fresh=True) == now
+        mending.handle_arrived(now)

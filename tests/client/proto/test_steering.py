@@ -118,15 +118,21 @@ def test_a_late_joiner_takes_the_head_from_peers_from_its_far_end() -> None:
     assert not {31, 32, 33} & set(steering.claims.share("swarm"))
 
 
-def test_a_group_that_sends_what_all_lack_keeps_its_members_links() -> None:
+def test_a_group_that_sends_what_all_lack_keeps_a_link_that_it_fills() -> None:
     steering, want, _ = _steering()
     _join(steering, want)
     behind = frozenset(range(31))
-    for cast, mended in (
-        (Outlook(under_way=frozenset(), last=behind), 0),
-        (Outlook(under_way=frozenset(), last=behind, resting=True), 8),
+    steering.poll(1.0, {"cast": Outlook(under_way=frozenset(), last=behind), "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [30]
+    _have(steering, want, 30, 1.3)
+    for now, more, mended in (
+        (1.4, {}, 0),
+        (30.0, {}, 0),
+        (30.2, {"repeating": True}, 1),
+        (30.4, {"resting": True}, 8),
     ):
-        steering.poll(1.0, {"cast": cast, "swarm": NOTHING})
+        cast = Outlook(under_way=frozenset(), last=behind - {30}, loss=0.14 if now < 2 else 0.0, **more)
+        steering.poll(now, {"cast": cast, "swarm": NOTHING})
         assert len(steering.claims.share("swarm")) == mended
 
 
