@@ -42,12 +42,14 @@ def interface_towards(address: str) -> str | None:
 def multicast_packets(*, interface: str = "", ipv6: bool = False) -> int:
     """Multicast packets this host (or namespace) has taken in so far, before any filter of its own looked at them.
 
-    Those of IPv6 are counted for each interface, those of IPv4 for all together.
+    Those of IPv6 are counted for each interface, those of IPv4 for all together. What neighbours of IPv6 tell each
+    other (ICMP) is taken off: it is multicast, and passes where groups do not.
     """
     with contextlib.suppress(OSError, ValueError, IndexError, KeyError):
         if ipv6:
             table = (_PROC / "dev_snmp6" / interface).read_text(encoding="ascii")
-            return int(dict(line.split() for line in table.splitlines())["Ip6InMcastPkts"])
+            counts = dict(line.split() for line in table.splitlines())
+            return int(counts["Ip6InMcastPkts"]) - int(counts.get("Icmp6InMsgs", 0))
         lines = [line.split() for line in (_PROC / "netstat").read_text(encoding="ascii").splitlines()]
         names, values = (words for words in lines if words and words[0] == "IpExt:")
         return int(values[names.index("InMcastPkts")])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from transports.multicast import evidence
 from transports.multicast.evidence import gather, interface_towards, multicast_packets
 from transports.multicast.proto.diagnosis import diagnose
 
@@ -26,3 +27,11 @@ def test_an_interface_that_does_not_exist_is_found_out() -> None:
     )
     assert not found.up
     assert "nowhere0" in diagnose(found).text
+
+
+def test_what_neighbours_of_ipv6_tell_each_other_is_no_sign_of_a_group(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(evidence, "_PROC", tmp_path)
+    (tmp_path / "dev_snmp6").mkdir()
+    (tmp_path / "dev_snmp6" / "eth0").write_text("ifIndex\t2\nIp6InMcastPkts\t30\nIcmp6InMsgs\t9\n")
+    assert multicast_packets(interface="eth0", ipv6=True) == 21
+    assert multicast_packets(interface="eth1", ipv6=True) == 0
