@@ -145,7 +145,7 @@ class Casting:
         if stays:
             await self._welcome(seat, lambda cast, now: cast.handle_probe_wanted(now), probe=True)
             return
-        if seat.sitting and not stays:  # a new membership: its reports are numbered anew
+        if seat.sitting:  # a new membership: its reports are numbered anew
             self._call(lambda cast, now: cast.remove_member(seat.member))
         if self.begun:
             await self._admit(seat, wanted, probe=True)

@@ -140,7 +140,7 @@ class Demotion:
         return Verdict(member=member.id, lane="unicast" if again else "late", reason=reason)
 
     def _while_late(self, member: Member, normal: float, now: float) -> Verdict | None:
-        """A late member recovers, or is moved; for what it cost it stays late for a while whatever it loses."""
+        """A late member recovers, or is moved; for what it cost it stays late for a while, however little it loses."""
         late = self._late_since[member.id]
         lossy = member.loss >= self._too_much(normal) / 2
         costly = self._cost_at.get(member.id) == late
