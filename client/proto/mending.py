@@ -13,9 +13,11 @@ __all__ = ["CHUNKS_MAX", "PATIENCE_S", "Mending"]
 CHUNKS_MAX = 8
 """Chunks left to peers at a time."""
 LOSS_MORE = 0.02
-"""Loss over that of a cast alone from which peers are taken to be the reason."""
+"""Loss over that of a cast alone from which peers are taken to be the reason …"""
+NOISE = 0.5
+"""… and over what chance makes of it, for a wire that loses much by itself: such a share of its own loss."""
 SETTLE_S = 1.0
-"""For so long after a peer brought something, loss may be its doing."""
+"""For so long after a peer brought something, loss may be its doing; as long as it takes to know that of a fresh cast."""
 PAUSE_FIRST_S = 1.0
 PAUSE_MAX_S = 16.0
 PATIENCE_S = 4.0
@@ -34,6 +36,7 @@ class Mending:
         self._usual_loss = 0.0
         self._moved_at = now
         self._arrived_at = float("-inf")
+        self._first_at: float | None = None
         self._dear = False
         """What peers brought cost a fresh cast."""
         self.pauses = 0
@@ -49,16 +52,18 @@ class Mending:
 
     def poll(self, now: float, *, left: int, loss: float, resting: bool, fresh: bool = False) -> int:
         """How many more chunks to leave to peers; `left` are with them already, `loss` is the cast's."""
+        if self._first_at is None:
+            self._first_at = now
         if left == 0:
             self._moved_at = now
         if left == 0 and now >= self._arrived_at + SETTLE_S:
             if now >= self._paused_until:
                 self._usual_loss = loss
-        elif not resting and now >= self._paused_until and loss > self._usual_loss + LOSS_MORE:
+        elif not resting and now >= self._paused_until and loss > (1 + NOISE) * self._usual_loss + LOSS_MORE:
             self.pauses += 1
             self._dear = self._dear or fresh
             self._pause(now)
-        if now < self._paused_until or (fresh and self._dear):
+        if now < self._paused_until or (fresh and (self._dear or now < self._first_at + SETTLE_S)):
             return 0
         return max(0, (CHUNKS_MAX if resting else self._window) - left)
 

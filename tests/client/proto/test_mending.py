@@ -56,6 +56,7 @@ def test_a_cast_that_rests_gets_back_sooner_what_peers_do_not_bring() -> None:
 
 def test_a_fresh_cast_that_lost_by_it_is_left_alone() -> None:
     mending = Mending(0.0)
+    assert mending.poll(-1.0, left=0, loss=0.0, resting=False, fresh=True) == 0
     assert mending.poll(0.0, left=0, loss=0.0, resting=False, fresh=True) == 1
     mending.handle_arrived(0.3)
     assert mending.poll(0.4, left=0, loss=0.14, resting=False, fresh=True) == 0  # it came before the loss was seen
@@ -66,6 +67,17 @@ def test_a_fresh_cast_that_lost_by_it_is_left_alone() -> None:
 
 def test_a_fresh_cast_that_loses_nothing_by_it_is_mended_more_and_more() -> None:
     mending = Mending(0.0)
+    assert mending.poll(0.0, left=0, loss=0.0, resting=False, fresh=True) == 0
     for now in (1.0, 2.0, 3.0):
         assert mending.poll(now, left=0, loss=0.0, resting=False, fresh=True) == now
         mending.handle_arrived(now)
+
+
+def test_a_wire_that_loses_much_loses_now_more_now_less() -> None:
+    mending = Mending(0.0)
+    mending.poll(0.0, left=0, loss=0.0, resting=False, fresh=True)  # nothing is known of it yet
+    assert mending.poll(1.0, left=0, loss=0.1, resting=False, fresh=True) == 1
+    assert mending.poll(1.2, left=1, loss=0.15, resting=False, fresh=True) == 0
+    assert mending.pauses == 0
+    mending.poll(1.4, left=1, loss=0.24, resting=False, fresh=True)
+    assert mending.pauses == 1

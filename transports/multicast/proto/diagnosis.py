@@ -74,7 +74,8 @@ def _old_querier(found: Evidence) -> Reason | None:
 
 
 def _reached_the_host(found: Evidence) -> Reason | None:
-    if found.multicast_packets >= max(1, found.probes_sent // 4) and not found.probes_received:
+    # three quarters of the probes: hosts that come and go send some multicast as well, of IPv6 a dozen packets
+    if found.multicast_packets >= max(1, 3 * found.probes_sent // 4) and not found.probes_received:
         return Reason(
             text="multicast reaches this machine but not the program: a firewall here drops it",
             hint=f"allow UDP to {found.group} (nft, iptables)",
