@@ -17,7 +17,7 @@ LOSS_MORE = 0.02
 NOISE = 0.5
 """… and over what chance makes of it, for a wire that loses much by itself: such a share of its own loss."""
 SETTLE_S = 1.0
-"""For so long after a peer brought something, loss may be its doing; as long as it takes to know that of a fresh cast."""
+"""For so long after a peer brought something, loss may be its doing; that of a fresh cast is known after as long."""
 PAUSE_FIRST_S = 1.0
 PAUSE_MAX_S = 16.0
 PATIENCE_S = 4.0
