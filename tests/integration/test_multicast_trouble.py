@@ -17,7 +17,7 @@ from bench.lab import shell
 from bench.lab.plan import Step
 from bench.lab.topology import room
 from bench.loops import loop_device
-from tests.support.rooms import Room, room_of
+from tests.support.rooms import Room, came_by_group, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -49,11 +49,11 @@ def test_two_images_share_the_wire_fairly(tmp_path: Path) -> None:
         began, before = time.monotonic(), lab.rig.counters()["server"].from_bytes
         clients[0].until_chunks(10)
         stand = [client.named("progress")[-1]["chunks_done"] for client in clients]
-        assert min(stand) >= 0.7 * max(stand), stand
+        assert min(stand) >= 0.5 * max(stand), stand  # one after the other would be 0
         sent = lab.rig.counters()["server"].from_bytes - before
         assert sent * 8 / (time.monotonic() - began) < 1.15e6 * budget
         for client in clients:
-            assert client.done()["bytes_by_source"].keys() == {"multicast"}
+            came_by_group(client.done())
         lab.check("c2", "c4")
         assert lab.target("c1").read_bytes() == lab.target("c3").read_bytes() == other
         assert len({made["group"] for made in repod.events("cast_made")}) == 2
@@ -99,7 +99,7 @@ def test_a_disk_that_stops_for_half_a_minute_costs_nobody_anything(tmp_path: Pat
         frozen = time.monotonic()
         for client in others:
             done = client.done()
-            assert done["bytes_by_source"].keys() == {"multicast"}
+            came_by_group(done)
         assert stopped.process.poll() is None
         late = lab.client("c2")  # the cast is not held up for those who come now either
         assert late.done()["chunks_fetched"] == done["chunks"]
@@ -144,7 +144,7 @@ def test_clocks_that_jump_midway_change_nothing(tmp_path: Path, days: int) -> No
         client.jump(-days)
         for one in clients:
             done = one.done()
-            assert done["bytes_by_source"].keys() == {"multicast"}
+            came_by_group(done)
             assert done["reconnects"] == 0
         lab.check("c1", "c2")
         years = [repod.events(name)[-1]["timestamp"][:4] for name in ("cast_made", "session_closed")]
@@ -159,7 +159,7 @@ def test_a_host_that_counts_its_seconds_from_elsewhere_is_a_member_like_any_othe
         apart = ("unshare", "--time", "--monotonic", "900000000", "--boottime", "900000000", "--fork", "--kill-child")
         clients = [lab.client("c1", before=apart), lab.client("c2")]
         for client in clients:
-            assert client.done()["bytes_by_source"].keys() == {"multicast"}
+            came_by_group(client.done())
         lab.check("c1", "c2")
         repod.stop()
 
@@ -225,7 +225,7 @@ def test_an_option_string_that_makes_no_sense_is_the_clients_error(tmp_path: Pat
         repod = lab.serve()
         error = lab.client("c1", "--options", options).failed()
         assert (error["event"], error["code"]) == ("error", 1)
-        assert lab.client("c1").done()["bytes_by_source"].keys() == {"multicast"}
+        came_by_group(lab.client("c1").done())
         repod.stop()
 
 

@@ -30,11 +30,11 @@ _LANE_IDLE_MS = 60_000
 async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, session_id: str, key: bytes) -> None:
     """The client's side. Raises AuthenticationError, ConnectionFailedError, ProtocolError, TransferError."""
     handshake = Handshake(session_id=session_id, key=key, nonce=os.urandom(32))
-    writer.write(handshake.begin())
     try:
+        _say(writer, handshake.begin())
         async with asyncio.timeout(HANDSHAKE_S):
             while not handshake.done:
-                writer.write(handshake.handle_frame(await _read_frame(reader)))
+                _say(writer, handshake.handle_frame(await _read_frame(reader)))
     except (asyncio.IncompleteReadError, OSError, TimeoutError) as error:
         raise ConnectionFailedError(f"the member lane broke in its handshake: {error or 'no answer'}") from error
 
@@ -52,11 +52,11 @@ async def admit(
             raise ProtocolError(f"{first.header.op.name} where NEGOTIATE was expected")
         offered = Negotiate.parse(first.payload)
         if not offered.lowest <= VERSION <= offered.highest:
-            writer.write(error_reply(first.header, Status.VIOLATION, f"this repository speaks version {VERSION}"))
+            _say(writer, error_reply(first.header, Status.VIOLATION, f"this repository speaks version {VERSION}"))
             raise ProtocolError(f"versions {offered.lowest} to {offered.highest}")
         nonce = os.urandom(32)
         agreed = Negotiated(nonce=nonce, read_chunks=1, queued_chunks=1, idle_timeout_ms=_LANE_IDLE_MS)
-        writer.write(reply_to(first.header, agreed.encode()))
+        _say(writer, reply_to(first.header, agreed.encode()))
         second = await _read_frame(reader)
         if second.header.op is not Op.SESSION or second.header.reply:
             raise ProtocolError(f"{second.header.op.name} where SESSION was expected")
@@ -70,12 +70,19 @@ async def admit(
 
     good = proof_matches(expected(CLIENT), join.proof)
     if seat is None or not good:
-        writer.write(error_reply(second.header, Status.DENIED, "unknown session or wrong proof"))
+        _say(writer, error_reply(second.header, Status.DENIED, "unknown session or wrong proof"))
         raise AuthenticationError("unknown session or wrong proof")
-    writer.write(reply_to(second.header, expected(SERVER)))
+    _say(writer, reply_to(second.header, expected(SERVER)))
     return seat
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> Frame:
     header = Header.parse(await reader.readexactly(HEADER_BYTES))
     return Frame(header=header, payload=await reader.readexactly(header.length))
+
+
+def _say(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write, unless the connection has broken since something was read: ConnectionResetError then, on every loop."""
+    if writer.transport.is_closing():
+        raise ConnectionResetError("the connection broke")
+    writer.write(data)

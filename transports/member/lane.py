@@ -48,6 +48,9 @@ class MemberLane(Generic[Message]):
         """Send soon; a lane that broke, or whose peer does not read, is closed instead."""
         if self.broken:
             return
+        if self._writer.transport.is_closing():
+            self.broken = True  # the connection broke, and `receive` has not come to it yet
+            return
         self._writer.write(encode_message(message))
         if self._writer.transport.get_write_buffer_size() > UNSENT_MAX_BYTES:
             self.abort()
@@ -91,7 +94,8 @@ class MemberLane(Generic[Message]):
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._writer.drain()
-                    self._writer.write_eof()
+                    if not self._writer.transport.is_closing():
+                        self._writer.write_eof()
                     while await self._reader.read(READ_BYTES):
                         pass
         await self.close()

@@ -78,8 +78,11 @@ class SourceLane(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Send what was asked."""
-        if self._transport is not None and not self.closed and (data := self.machine.poll_bytes()) is not None:
-            self._transport.write(data)
+        transport = None if self.closed else self._transport
+        if transport is not None and transport.is_closing():
+            transport = None  # uvloop refuses to write to one that broke
+        if transport is not None and (data := self.machine.poll_bytes()) is not None:
+            transport.write(data)
         self._arm()
 
     def close(self) -> None:

@@ -186,8 +186,9 @@ class UnicastIncoming(asyncio.BufferedProtocol):
             self._feeder = self._loop.create_task(self._feed())
         while (received := lane.poll_received()) is not None:
             self._ready.append(self._delivery(received))
-        if (data := lane.poll_bytes()) is not None and self._transport is not None:
-            self._transport.write(data)
+        transport = self._transport  # one that broke refuses to be written to, with uvloop
+        if (data := lane.poll_bytes()) is not None and transport is not None and not transport.is_closing():
+            transport.write(data)
         if lane.waiting != self._told_waiting:
             self._told_waiting = lane.waiting
             self._context.on_event("waiting-for-turn", {"position": lane.waiting})

@@ -147,9 +147,9 @@ def test_a_repository_that_was_restarted_finds_its_seeder_again(own_room: Room, 
     giver = Giver(own_room, "room1", "--cache", cache)
     giver.tells("seeding")
     own_room.stop()
-    giver.tells("swarm-repository", reachable=False)
+    alone = giver.tells("swarm-repository", reachable=False)
     own_room.serve()
-    giver.tells("seeding", after=giver.tells("retry"))
+    giver.tells("seeding", after=alone)
     done = _takes(own_room, tmp_path / "cache-b")
     assert _from_peers(done) == done["chunks_fetched"]
     giver.process.terminate()

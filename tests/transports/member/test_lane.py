@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+import uvloop
 
 from core.errors import AuthenticationError, ConnectionFailedError, ProtocolError, RemoteError
 from transports.member.handshake import admit, enter
 from transports.member.lane import MemberLane
 from transports.multicast.proto.lane import DECODER, Done, Leave
-
-pytestmark = pytest.mark.asyncio
 
 KEY = bytes(range(32))
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -40,6 +41,7 @@ async def connected(
             writer.close()
 
 
+@pytest.mark.asyncio
 async def test_who_knows_the_key_comes_in_and_messages_flow() -> None:
     heard: list[object] = []
     over = asyncio.Event()
@@ -65,6 +67,7 @@ async def test_who_knows_the_key_comes_in_and_messages_flow() -> None:
     assert heard == [Leave(reason="enough")]
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_wrong_proof_and_an_unknown_session_are_refused_alike(known: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,6 +79,7 @@ async def test_a_wrong_proof_and_an_unknown_session_are_refused_alike(known: boo
             await enter(reader, writer, session_id="s1", key=bytes(32))
 
 
+@pytest.mark.asyncio
 async def test_a_server_that_hangs_up_is_a_broken_connection() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -85,6 +89,7 @@ async def test_a_server_that_hangs_up_is_a_broken_connection() -> None:
             await enter(reader, writer, session_id="s1", key=KEY)
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("rubbish", [bytes(64), b"GET / HTTP/1.1\r\n\r\n" * 4])
 async def test_rubbish_never_comes_in(rubbish: bytes) -> None:
     refused = asyncio.Event()
@@ -99,6 +104,7 @@ async def test_rubbish_never_comes_in(rubbish: bytes) -> None:
         await asyncio.wait_for(refused.wait(), 5)
 
 
+@pytest.mark.asyncio
 async def test_rubbish_on_the_lane_is_a_protocol_error() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\xff" * 64)
@@ -109,6 +115,7 @@ async def test_rubbish_on_the_lane_is_a_protocol_error() -> None:
             await MemberLane(reader, writer, DECODER).receive()
 
 
+@pytest.mark.asyncio
 async def test_a_peer_that_reads_nothing_is_cut_off() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(3600)
@@ -123,6 +130,35 @@ async def test_a_peer_that_reads_nothing_is_cut_off() -> None:
         assert lane.broken
 
 
+async def _reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hang up as a machine that was cut off does: what it did not read is answered by a reset."""
+    await reader.read(1)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_broke_unnoticed_takes_no_more_words(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """repod says good-bye on every lane when it stops; uvloop refuses to write to a closed one."""
+
+    async def main() -> None:
+        async with connected(_reset) as (reader, writer):
+            lane = MemberLane(reader, writer, DECODER)
+            lane.send(Done())
+            with contextlib.suppress(ConnectionResetError):
+                async with asyncio.timeout(10):
+                    await reader.read()
+            lane.send(Done())
+            assert lane.broken
+            await lane.part(Done())
+            with pytest.raises(ConnectionFailedError):
+                await enter(reader, writer, session_id="s1", key=KEY)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.asyncio
 async def test_the_last_words_are_heard_though_the_other_side_was_speaking() -> None:
     heard: list[object] = []
     over = asyncio.Event()
