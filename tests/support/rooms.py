@@ -21,7 +21,7 @@ __all__ = ["PORT", "Client", "Repod", "Room", "came_by_group", "room_of"]
 
 ROOT = Path(__file__).parents[2]
 PORT = 8717
-START_S = 15.0
+START_S = 60.0
 END_S = 180.0
 
 
