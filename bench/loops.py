@@ -40,9 +40,15 @@ def loop_device(backing: Path, *, sector_bytes: int = 512, read_only: bool = Fal
 
 
 def backing_files() -> dict[str, str]:
-    """Every loop device in use and the file behind it."""
+    """Every loop device in use and the file behind it.
+
+    One that was detached is not counted, though it stays while a mount namespace of another program, which began
+    when it was mounted, has it still.
+    """
     found = {}
     for entry in Path("/sys/block").glob("loop*"):
         with contextlib.suppress(OSError):
+            if (entry / "loop" / "autoclear").read_text().strip() == "1":
+                continue
             found[f"/dev/{entry.name}"] = (entry / "loop" / "backing_file").read_text().strip()
     return found

@@ -61,6 +61,23 @@ def pytest_runtest_makereport(
 # ------------------------------------------------------------------------------------------------ leaks
 
 
+@pytest.fixture(scope="session", autouse=True)
+def mounts_told_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let an `umount` of a test reach the namespaces that hosts of a lab live in.
+
+    Each host (`ip netns exec`) has a copy of all mounts there are when it begins, also of those of a test that runs
+    beside it: the file system would stay mounted, and its device taken, until that host ends.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = loops_usable() and has_programs("mount", "umount")
+    if shared:
+        subprocess.run(["mount", "--bind", base, base], check=True)
+        subprocess.run(["mount", "--make-shared", base], check=True)
+    yield
+    if shared:
+        subprocess.run(["umount", "--lazy", base], check=False)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail a test that leaves a child process, a loop device or a mount of its own behind, and remove it."""
@@ -73,7 +90,7 @@ def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    mounts = [point for point in _mount_points() if point.startswith(base)]
+    mounts = [point for point in _mount_points() if point.startswith(f"{base}/")]
     for point in reversed(mounts):
         subprocess.run(["umount", "--lazy", point], check=False)
     loops = [device for device, file in backing_files().items() if file.startswith(base)]
