@@ -17,6 +17,7 @@ import importlib
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
@@ -41,9 +42,11 @@ TIMEOUT_S = 5.0
 HEAD_START_S = 0.25
 """The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
 cores, all should listen before any of them goes on."""
-LISTEN_MAX_S = 2.0
-"""Nobody listens for longer before the command is there: on a link slower than the cast nothing else gets through, not
-even what the command still has to ask the repository."""
+LISTEN_LOOK_S = 1.0
+"""How often it is seen whether listening jams the link: on one slower than the cast nothing else gets through, not even
+what the command still has to ask the repository."""
+LISTEN_MAX_S = 10.0
+"""Nobody listens for longer before the command is there."""
 ANSWER_MAX_BYTES = 1 << 20
 JOURNALS = "*.ogj"
 COMMANDS = ("restore", "deploy")
@@ -113,8 +116,7 @@ class EarlySession:
         self._early = early
         self._listening: dict[str, Early] = {}
         self._opened: SessionOpened | None = None
-        self._limit = threading.Timer(LISTEN_MAX_S, self._stop_listening)
-        self._limit.daemon = True
+        self._taken = threading.Event()
         self._thread = threading.Thread(target=self._open, name="early-session", daemon=True)
         self._thread.start()
 
@@ -135,18 +137,26 @@ class EarlySession:
 
     def take_listening(self, transport: str) -> Early | None:
         """What listens for a transport; it belongs to the caller. None if it listens no more."""
-        self._limit.cancel()
+        self._taken.set()
         return self._listening.pop(transport, None)
 
     def close(self) -> None:
         """Listen no more, and give a session back that nobody took; harmless when repeated."""
         self._thread.join(2 * TIMEOUT_S)
-        self._limit.cancel()
+        self._taken.set()
         self._stop_listening()
         opened, self._opened = self._opened, None
         if opened is not None:
             with contextlib.suppress(OSError, HTTPException, OgcastError):  # it expires by itself
                 self._request("DELETE", f"/sessions/{opened.session}", None)
+
+    def _watch(self) -> None:
+        """Listen no more when it does harm, or for too long."""
+        until = time.monotonic() + LISTEN_MAX_S
+        while not self._taken.wait(LISTEN_LOOK_S):
+            if time.monotonic() >= until or any(early.jams for early in list(self._listening.values())):
+                self._stop_listening()
+                return
 
     def _stop_listening(self) -> None:
         with contextlib.suppress(KeyError):  # somebody else took the last one meanwhile
@@ -169,7 +179,7 @@ class EarlySession:
                     module, _, name = path.partition(":")
                     listen = getattr(importlib.import_module(module), name)
                     self._listening[offer.transport] = listen(offer.parameters, interface=self._settings.interface)
-                    self._limit.start()
+                    threading.Thread(target=self._watch, name="early-listening", daemon=True).start()
         except Exception:  # the command meets the same trouble, and has the words for it
             return
 

@@ -216,6 +216,10 @@ class ClientContext:
 class Early(Protocol):
     """Something that listens for a transport before its client half is there to use it."""
 
+    @property
+    def jams(self) -> bool:
+        """Whether what is sent to it fills this machine's link, so that nothing else gets through."""
+
     def close(self) -> None:
         """Listen no more; harmless when repeated."""
 

@@ -21,6 +21,7 @@ from client.early import EarlySession, Wish, begin, read_wish
 from core.ids import ImageRef
 from images.repository import Repository
 from tests.client.conftest import IMAGE_SIZE, PATIENCE_S, ROOT, Room
+from transports.multicast.early import EarlyReceiver
 from transports.multicast.udp.incoming import GroupReceiver
 
 DIRECT = ["restore", "room1", "disk.img", "--method", "MULTICAST-DIRECT"]
@@ -113,7 +114,17 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
 
 
 def test_nobody_listens_for_long_before_the_command_is_there(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "LISTEN_LOOK_S", 0.05)
     monkeypatch.setattr(early, "LISTEN_MAX_S", 0.2)
+    with _closed(monkeypatch) as closed, _begun(room, monkeypatch) as begun:
+        assert closed.wait(PATIENCE_S)
+        assert begun.take_listening("multicast") is None
+        assert _take(begun, room) is not None  # the session is there all the same
+
+
+@contextlib.contextmanager
+def _closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Set once a socket of a group is closed."""
     closed = threading.Event()
     close = GroupReceiver.close
 
@@ -122,10 +133,16 @@ def test_nobody_listens_for_long_before_the_command_is_there(room: Room, monkeyp
         closed.set()
 
     monkeypatch.setattr(GroupReceiver, "close", seen)
-    with _begun(room, monkeypatch) as begun:
+    yield closed
+
+
+def test_who_jams_the_link_by_listening_stops_at_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "LISTEN_LOOK_S", 0.05)
+    monkeypatch.setattr(EarlyReceiver, "jams", True)
+    with _closed(monkeypatch) as closed, _begun(room, monkeypatch) as begun:
         assert closed.wait(PATIENCE_S)
         assert begun.take_listening("multicast") is None
-        assert _take(begun, room) is not None  # the session is there all the same
+        assert _take(begun, room) is not None
 
 
 @pytest.mark.parametrize("changes", [{"root": bytes(32)}, {"method": "UNICAST-DIRECT"}, {"options": "x"}, {"want": 1}])

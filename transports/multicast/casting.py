@@ -99,6 +99,7 @@ class Casting:
         return {
             **self.parameters,
             "sequence": self.cast.sequence,
+            "rate_bytes_per_s": round(self.cast.rate.rate_bytes_per_s),
             "member": seat.member,
             "key": base64.b64encode(self.group_key).decode(),
             "start_timeout_s": seat.options.start_timeout_s,

@@ -6,6 +6,7 @@ the image takes to send.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +14,37 @@ from core.errors import UsageError
 from transports.multicast.evidence import interface_towards
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
-from transports.multicast.udp.interface import find_interface
+from transports.multicast.udp.interface import Interface, find_interface
 
-__all__ = ["BUFFER_BYTES", "listen"]
+__all__ = ["BUFFER_BYTES", "JAMMED_FROM_BYTES", "EarlyReceiver", "listen"]
 
 BUFFER_BYTES = 128 * 1024 * 1024
 """Held only while it is filled: 5 s at 200 Mbit/s, 1 s at 1 Gbit/s. What does not fit is lost and repaired."""
+JAMMED_SHARE = 0.6
+"""Of what is sent: a link on which less comes is too narrow for the cast, or very bad. A packet takes more room in the
+buffer than on the wire, so that this is less of the packets."""
+JAMMED_FROM_BYTES = 1024 * 1024
+"""Less than this says nothing: the cast may wait, or rest."""
 
 
-def listen(parameters: Mapping[str, Any], *, interface: str | None) -> GroupReceiver:
+class EarlyReceiver(GroupReceiver):
+    """A member's socket that nobody reads yet."""
+
+    def __init__(self, group: Group, interface: Interface, *, rate_bytes_per_s: float) -> None:
+        """`rate_bytes_per_s` is what the cast sends at most; 0 if it is not known."""
+        super().__init__(group, interface, buffer_bytes=BUFFER_BYTES)
+        self._rate = rate_bytes_per_s
+        self._since = time.monotonic()
+
+    @property
+    def jams(self) -> bool:
+        """See Early. A cast that sends less than it may, to more than one image say, looks like a narrow link."""
+        queued = self.queued_bytes()
+        sent = self._rate * (time.monotonic() - self._since)
+        return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, self.buffer_bytes)
+
+
+def listen(parameters: Mapping[str, Any], *, interface: str | None) -> EarlyReceiver:
     """Join the group of an offer (see CastOffer). Raises LocalError, or KeyError for an offer without a group."""
     source = str(parameters["source"])
     group = Group(
@@ -32,4 +55,4 @@ def listen(parameters: Mapping[str, Any], *, interface: str | None) -> GroupRece
     name = interface or interface_towards(source)
     if name is None:
         raise UsageError(f"there is no route to {source}", hint="choose --interface")
-    return GroupReceiver(group, find_interface(name), buffer_bytes=BUFFER_BYTES)
+    return EarlyReceiver(group, find_interface(name), rate_bytes_per_s=float(parameters.get("rate_bytes_per_s", 0.0)))

@@ -13,7 +13,7 @@ from core.wantmap import WantMap
 from transports.base import ClientContext, Early, Offer, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
 from transports.multicast.client import MulticastClient
-from transports.multicast.early import listen
+from transports.multicast.early import JAMMED_FROM_BYTES, listen
 from transports.multicast.server import MulticastServer
 
 pytestmark = pytest.mark.asyncio
@@ -100,6 +100,19 @@ async def test_what_was_sent_before_the_lane_was_there_counts() -> None:
         assert before >= 20
         assert state["network_loss"] == 0
         assert site.server.counters()["chunks_sent_again"] <= 2  # of what left before the group was joined
+
+
+@pytest.mark.parametrize(("times", "jams"), [(0.1, False), (8.0, True)])
+async def test_a_link_on_which_a_part_of_what_is_sent_arrives_is_jammed(times: float, jams: bool) -> None:
+    async with Site() as site:
+        offer = site.open("s", listening=True)
+        rate = float(offer.parameters["rate_bytes_per_s"])
+        with listen({**offer.parameters, "rate_bytes_per_s": times * rate}, interface=None) as early:
+            assert not early.jams  # nothing came yet, which says nothing
+            async with asyncio.timeout(30):
+                while early.queued_bytes() <= JAMMED_FROM_BYTES:  # noqa: ASYNC110 (the kernel tells nobody)
+                    await asyncio.sleep(0.01)
+            assert early.jams is jams
 
 
 async def test_who_lacks_less_is_a_member_like_any_other() -> None:
