@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.fec.code import ErasureCode
+from transports.multicast.parity import ParityAhead
 from transports.multicast.proto.burst import Burst, Control
 from transports.multicast.proto.limits import BURST_PACKETS, HEADER_BYTES, TAG_BYTES
 from transports.multicast.proto.packets import packet_bytes, write_headers
@@ -23,7 +24,7 @@ class TrainBuilder:
         self._cast_id = cast_id
         self._symbol_bytes = symbol_bytes
         self._authenticator = authenticator
-        self._code = code
+        self._parity = ParityAhead(code)
         self.packet_bytes = packet_bytes(symbol_bytes)
         self._packets = np.zeros((BURST_PACKETS, self.packet_bytes), dtype=np.uint8)
         self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
@@ -58,7 +59,7 @@ class TrainBuilder:
         return packet.tobytes()
 
     def _fill_repair(self, burst: Burst, frame: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
-        """Originals from their rows, parity of all symbols of a block in one go."""
+        """Originals from their rows, parity of all symbols of a block in one go, and what is due of it later."""
         blocks = burst.layout.blocks
         for block in np.unique(burst.blocks).tolist():
             rows = frame[block::blocks]
@@ -69,4 +70,6 @@ class TrainBuilder:
             if not original.all():
                 # round and round: where the parity ends, the same one may come twice in a train
                 parity, back = np.unique(symbols[~original], return_inverse=True)
-                payload[mine[~original]] = self._code.encode(rows, parity.tolist())[back]
+                ahead = 0 if burst.ahead is None else int(burst.ahead[block])
+                made = self._parity.rows(burst.chunk, block, parity.tolist(), of=rows, ahead=ahead)
+                payload[mine[~original]] = made[back]

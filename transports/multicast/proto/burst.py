@@ -25,6 +25,8 @@ class Burst:
     symbols: NDArray[np.uint8]
     first_row: int | None
     """Originals: rows first_row … first_row + len of the stored frame, in order. None for a repair."""
+    ahead: NDArray[np.int32] | None = None
+    """A repair: how many symbols of each block are due after these, the next ones in order."""
 
     def __len__(self) -> int:
         return len(self.blocks)

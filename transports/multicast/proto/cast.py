@@ -352,6 +352,7 @@ class Cast:
             blocks=taken.blocks,
             symbols=taken.symbols,
             first_row=None,
+            ahead=taken.ahead,
         )
 
     def _group_feedback(self, now: float) -> None:

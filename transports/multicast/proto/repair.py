@@ -38,6 +38,8 @@ class RepairBurst:
     symbols: NDArray[np.uint8]
     counts: NDArray[np.int32]
     """Symbols of each block."""
+    ahead: NDArray[np.int32]
+    """What is due of each block after them."""
     sole: dict[int, int]
     """Member place to the number of symbols nobody else asked for."""
 
@@ -137,7 +139,13 @@ class ChunkRepair:
         self.late = np.maximum(self.late - counts, 0)
         self._second = np.maximum(self._second - counts, 0)
         self._owner[self.due == 0] = NOBODY
-        return RepairBurst(blocks=blocks.astype(np.uint8), symbols=symbols.astype(np.uint8), counts=counts, sole=sole)
+        return RepairBurst(
+            blocks=blocks.astype(np.uint8),
+            symbols=symbols.astype(np.uint8),
+            counts=counts,
+            ahead=np.maximum(wanted - counts, 0),
+            sole=sole,
+        )
 
     def note_sent(self, last_sequence: int, counts: NDArray[np.int32]) -> None:
         """What `take` gave went out, ending at `last_sequence`."""
