@@ -30,6 +30,9 @@ KEPT_BYTES = 24
 SMALLEST_BYTES = 400
 """Payloads below this are no data."""
 ETHERNET_BYTES, UDP_BYTES = 14, 8
+HEARD_BYTES = 4096
+"""What the kernel keeps for it to hear: the next packet or two. To look at every packet of a room would take the
+processor of a machine that the whole room shares."""
 _ETH_P_ALL = 3
 _IPV4 = 0x0800
 _UDP = 17
@@ -99,6 +102,7 @@ def main() -> None:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)) as wire,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reports,
     ):
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HEARD_BYTES)
         wire.bind((interface, _ETH_P_ALL))
         wire.settimeout(0.05)
         own_address = wire.getsockname()[4]
@@ -106,13 +110,14 @@ def main() -> None:
         due = time.monotonic()
         number = 0
         while not stopping:
+            time.sleep(max(0.0, due - time.monotonic()))
             try:
                 frame = wire.recv(4096)
             except TimeoutError:
                 continue
             now = time.monotonic()
             place = payload_of(frame)
-            if now < due or place is None or place[1] - place[0] < SMALLEST_BYTES or frame[6:12] == own_address:
+            if place is None or place[1] - place[0] < SMALLEST_BYTES or frame[6:12] == own_address:
                 continue
             due = max(due, now - 0.1) + 1 / per_s
             kind = KINDS[number % len(KINDS)]

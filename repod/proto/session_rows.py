@@ -13,6 +13,7 @@ LOSS_WORTH_SAYING = 0.01
 OVERFLOW_WORTH_SAYING = 0.005
 BACKLOG_WORTH_SAYING = 0.75
 SILENT_WORTH_SAYING_S = 10.0
+FORGED_WORTH_SAYING = 10
 SLOW_SHARE = 0.5
 """Below this share of the median rate a client is slow, whatever it says."""
 
@@ -38,6 +39,8 @@ def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
         return "its network path loses packets: cable, switch port, or a duplex that does not match"
     if cast.get("backlog", 0.0) >= BACKLOG_WORTH_SAYING or report.get("brake") == "disk":
         return "its disk is the brake"
+    if (forged := cast.get("forged", 0)) >= FORGED_WORTH_SAYING:
+        return f"{forged} packets of somebody else came to its group: another repository uses it, or somebody forges"
     if report.get("brake") == "decode":
         return "its processor is the brake"
     if 0 < report.get("rate", 0.0) < SLOW_SHARE * median_rate:

@@ -212,17 +212,21 @@ class Room:
         self.processes.append(process)
         return Client(process, log)
 
-    def metrics(self, name: str) -> list[tuple[dict[str, str], float]]:
-        """Samples of a family, as an operator sees them: labels and value."""
+    def ask(self, path: str) -> str:
+        """What the repository answers its operator."""
         script = (
             "import ssl, sys, urllib.request as web;"
             "asked = web.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]});"
             "print(web.urlopen(asked, context=ssl._create_unverified_context()).read().decode())"
         )
-        url = f"https://{self.rig.topology.address('server')}:{PORT}/metrics"
+        url = f"https://{self.rig.topology.address('server')}:{PORT}{path}"
         token = tomllib.loads((self.repository / "operator.toml").read_text())["token"]
         line = self.rig.command("server", [sys.executable, "-c", script, url, token])
-        text = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def metrics(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Samples of a family, as an operator sees them: labels and value."""
+        text = self.ask("/metrics")
         found = re.findall(rf"^{re.escape(name)}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
         return [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in found]
 

@@ -278,6 +278,7 @@ class Casting:
             }
         if seat.health is not None:
             found["rate_bytes_per_s"] = seat.health.rate_bytes_per_s
+            found["forged"] = seat.health.forged
         if seat.probe is not None:
             found["probe"] = seat.probe.outcome
         return found

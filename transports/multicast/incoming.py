@@ -160,10 +160,14 @@ class MulticastIncoming:
     def reject(self, delivery: Delivery, reason: str) -> None:
         """See Incoming."""
         chunk = delivery.chunk
-        if self._lacking.reject(chunk, reason):
-            self._forget(chunk)
-        else:
-            self._receiver.call(lambda reception, now: reception.handle_rejected(chunk))
+        if self._lacking.reject(chunk):
+            self._fail(
+                PathError(
+                    f"what comes over the group is not the image: {reason}",
+                    hint="somebody here forges packets, or the repository's disk is damaged (`repod verify`)",
+                )
+            )
+        self._receiver.call(lambda reception, now: reception.handle_rejected(chunk))
         self._news.set()
 
     async def close(self) -> None:

@@ -112,17 +112,23 @@ class Intake:
         headers = parse_headers(packets)
         sequences = extend_sequences(headers.sequence, self._reception.highest)
         good = self._authenticator.check(packets, sequences.astype(np.uint64))
-        if not good.all():
-            self.counters.forged += len(good) - int(good.sum())
-            kept = np.flatnonzero(good)
-            if not len(kept):
-                return
-            headers, packets = headers.select(good), packets[kept]
-        self._copy(packets[:, self._symbols], self._reception.handle_packets(headers, now))
+        symbols = packets[:, self._symbols]
+        if good.all():
+            placement = self._reception.handle_packets(headers, now)
+            self._copy(symbols, placement.packets, placement)
+            return
+        self.counters.forged += len(good) - int(good.sum())
+        kept = np.flatnonzero(good)
+        if len(kept):
+            placement = self._reception.handle_packets(headers.select(good), now)
+            self._copy(symbols, kept[placement.packets], placement)
 
-    def _copy(self, symbols: NDArray[np.uint8], placement: Placement) -> None:
-        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other."""
-        sources, slots, rows = placement.packets, placement.slots, placement.rows
+    def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
+        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other.
+
+        `sources` are the rows of `symbols` that are placed, in the order of `placement`.
+        """
+        slots, rows = placement.slots, placement.rows
         if not len(sources):
             return
         breaks = (np.diff(sources) != 1) | (np.diff(rows) != 1) | (np.diff(slots) != 0)

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from core.wantmap import WantMap
 from transports.multicast.wants import flags_of
 
-__all__ = ["REJECTIONS_MAX", "Lacking"]
+__all__ = ["REJECTIONS_MAX", "REJECTIONS_OF_CHUNK_MAX", "Lacking"]
 
-REJECTIONS_MAX = 3
-"""Times a chunk may come wrong before it is left to others."""
+REJECTIONS_OF_CHUNK_MAX = 2
+"""Times one chunk may come wrong before this path is left: less often than a session bears from one source."""
+REJECTIONS_MAX = 4
+"""Times any chunks may: whoever holds the group's key, or anybody where packets carry no authenticator, can make every
+chunk come wrong, and other paths cannot be reached so."""
 
 
 class Lacking:
@@ -62,14 +65,11 @@ class Lacking:
         self._good.add(chunk)
         return self.forget(chunk)
 
-    def reject(self, chunk: int, reason: str) -> bool:
-        """It was not what its digest says. True if it is given up here."""
+    def reject(self, chunk: int) -> bool:
+        """It was not what its digest says. True if this path has brought too much that was wrong."""
         self.open.discard(chunk)
         self._rejections[chunk] += 1
-        if self._rejections[chunk] < REJECTIONS_MAX:
-            return False
-        self.lose(chunk, reason)
-        return True
+        return self._rejections[chunk] >= REJECTIONS_OF_CHUNK_MAX or self._rejections.total() >= REJECTIONS_MAX
 
     def lose(self, chunk: int, reason: str) -> bool:
         """It cannot be had here. True if it was lacking."""

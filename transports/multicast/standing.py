@@ -32,13 +32,19 @@ class Standing:
         lost = tracker.lost - min(tracker.lost, self._reception.figures.overflow)
         return min(1.0, lost / max(1, tracker.span))
 
+    @property
+    def forged(self) -> int:
+        """Packets that came and are none of the cast's: of a wrong length, or without its authenticator."""
+        counters = self._receiver.intake.counters
+        return counters.forged + counters.odd
+
     def state(self) -> dict[str, Any]:
         """How the cast arrives."""
         figures = self._reception.figures
         return {
             "network_loss": round(self.network_loss, 5),
             "host_overflow": figures.overflow,
-            "forged": self._receiver.intake.counters.forged,
+            "forged": self.forged,
             "mended_symbols": self._receiver.counters.mended_symbols,
             "rejoins": self._receiver.counters.rejoins,
             "passed_for_want_of_memory": figures.passed,
@@ -58,4 +64,5 @@ class Standing:
             rate_bytes_per_s=rate,
             write_bytes_per_s=rate,
             backlog=min(1.0, max(0.0, used / arena.slots)),
+            forged=self.forged,
         )

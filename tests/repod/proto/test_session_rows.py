@@ -33,6 +33,8 @@ def test_the_slowest_client_comes_first() -> None:
         ({"network_loss": 0.03}, "cable"),
         ({"host_overflow": 0.02}, "receive buffer"),
         ({"backlog": 0.9}, "disk"),
+        ({"forged": 90}, "90 packets of somebody else"),
+        ({"forged": 1}, ""),
         ({"reason": "loses 30% of the packets", "network_loss": 0.3}, "loses 30%"),
         ({}, ""),
     ],

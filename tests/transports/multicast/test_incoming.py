@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from core.arena import Arena
+from core.errors import PathError
 from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Delivery, Incoming, ServedSession, ServerContext
@@ -106,6 +107,31 @@ async def test_a_disk_that_stands_still_costs_the_path_nothing() -> None:
     finally:
         await server.stop(grace_s=1)
         store.close()
+
+
+async def test_a_group_that_brings_what_is_not_the_image_is_left_for_other_ways() -> None:
+    manifest, store, _ = sample_image(chunks=20)
+    server = _server({"port": 0, "rate_mbit_per_s": 40})
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(20), Arena(slot_bytes=1 << 18, slots=4)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming, asyncio.timeout(60):
+            with pytest.raises(PathError, match="not the image: rubbish") as caught:
+                await _refuse_all(incoming)
+        assert caught.value.again_after_s is None
+        assert len(want) == 20
+        assert arena.free == arena.slots
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def _refuse_all(incoming: Incoming) -> None:
+    async for delivery in incoming:
+        incoming.reject(delivery, "rubbish")
+        delivery.release()
 
 
 def _take(delivery: Delivery, incoming: Incoming, want: WantMap) -> None:

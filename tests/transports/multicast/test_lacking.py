@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from core.wantmap import WantMap
-from transports.multicast.lacking import REJECTIONS_MAX, Lacking
+from transports.multicast.lacking import REJECTIONS_MAX, REJECTIONS_OF_CHUNK_MAX, Lacking
 
 
 def _lacking(count: int = 6) -> tuple[Lacking, WantMap]:
@@ -38,12 +38,25 @@ def test_what_was_accepted_here_does_not_come_back_while_the_session_is_slow_to_
     assert lacking.follow() == ([], [])
 
 
-def test_a_chunk_that_comes_wrong_too_often_is_lost_here() -> None:
-    lacking, want = _lacking()
-    for number in range(REJECTIONS_MAX):
+def test_a_chunk_that_comes_wrong_too_often_is_reason_to_leave() -> None:
+    lacking, _ = _lacking()
+    for number in range(REJECTIONS_OF_CHUNK_MAX):
         assert lacking.hand_over(3)
-        assert lacking.reject(3, "rubbish") == (number + 1 == REJECTIONS_MAX)
-    assert lacking.lost == {3: "rubbish"}
+        assert lacking.reject(3) == (number + 1 == REJECTIONS_OF_CHUNK_MAX)
+        assert 3 in lacking
+
+
+def test_so_are_many_chunks_that_come_wrong_once() -> None:
+    lacking, _ = _lacking()
+    for chunk in range(REJECTIONS_MAX):
+        assert lacking.hand_over(chunk)
+        assert lacking.reject(chunk) == (chunk + 1 == REJECTIONS_MAX)
+
+
+def test_what_the_repository_cannot_read_is_lost_here() -> None:
+    lacking, want = _lacking()
+    assert lacking.lose(3, "unreadable")
+    assert lacking.lost == {3: "unreadable"}
     assert lacking.follow() == ([], [])
     want.discard(3)
     assert lacking.lost == {}

@@ -80,6 +80,8 @@ class Health(_Message, frozen=True, kw_only=True, array_like=True, tag="health")
     rate_bytes_per_s: Count
     write_bytes_per_s: Count
     backlog: Share
+    forged: Count = 0
+    """Packets that reached its socket and are none of the cast's."""
 
 
 class Moved(_Message, frozen=True, kw_only=True, array_like=True, tag="moved"):

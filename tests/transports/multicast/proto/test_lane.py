@@ -33,6 +33,7 @@ MESSAGES: list[LaneMessage] = [
         rate_bytes_per_s=10,
         write_bytes_per_s=20,
         backlog=1.0,
+        forged=17,
     ),
     Moved(reason="too slow"),
     Done(),
@@ -43,6 +44,12 @@ MESSAGES: list[LaneMessage] = [
     Damaged(chunk=4, reason="unreadable"),
     Closing(reason="stopping", retry=True),
 ]
+
+
+def test_a_member_of_an_older_release_does_not_say_what_was_forged() -> None:
+    *told, forged = msgspec.msgpack.decode(encode_message(MESSAGES[3])[4:])
+    assert forged == 17
+    assert DECODER.decode(msgspec.msgpack.encode(told)) == msgspec.structs.replace(MESSAGES[3], forged=0)
 
 
 @pytest.mark.parametrize("step", [1, 3, 10_000])
