@@ -21,7 +21,7 @@ from typing import Any
 from client.control import ControlClient
 from client.deployment import update_cache
 from client.run import Run
-from core.errors import LocalError, OgcastError, RemoteError, UsageError
+from core.errors import ConnectionFailedError, LocalError, OgcastError, RemoteError, UsageError
 from core.ids import ImageRef
 from images.repository import Repository
 
@@ -54,7 +54,7 @@ class Relay:
         await self._prepare()
         async with ControlClient(self.run.settings) as control:
             for ref in refs:
-                await self._fetch(control, ref)
+                await self._begin(control, ref)
             child = await self._serve()
             try:
                 while True:
@@ -86,6 +86,15 @@ class Relay:
         assert self.interface is not None
         return interface_address(self.interface)
 
+    async def _begin(self, control: ControlClient, ref: ImageRef) -> None:
+        """Where the main repository is away, a relay that was restarted serves what it had."""
+        try:
+            await self._fetch(control, ref)
+        except ConnectionFailedError as error:
+            if not await asyncio.to_thread(self._holds, ref):
+                raise
+            self.run.warning(f"{ref} is served as it is here: {error}")
+
     async def _fetch(self, control: ControlClient, ref: ImageRef) -> None:
         info = await control.image(ref)
         await update_cache(self.run, control, info, method=self.method, options="", cache=self.store)
@@ -105,6 +114,11 @@ class Relay:
         with Repository.open(self.store, read_only=True) as store:
             return any(entry.ref == ref for entry in store.images())
 
+    def _holds(self, ref: ImageRef) -> bool:
+        """Some version of it, or the version that is asked for."""
+        with Repository.open(self.store, read_only=True) as store:
+            return any(entry.name == ref.name and ref.version in (None, entry.version) for entry in store.images())
+
     def _forget_older(self, name: str, newest: int) -> None:
         """Keep the store bounded by the images it was asked to keep."""
         with Repository.open(self.store) as store:
@@ -120,6 +134,7 @@ class Relay:
         log = (self.store / "relay.log").open("ab")
         try:
             child = await asyncio.create_subprocess_exec(
+                *_ending_with_us(),
                 *_repod_words("serve", str(self.store), "--port", str(self.port), *interface),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -165,6 +180,12 @@ def _repod_words(*words: str) -> list[str]:
     """`repod` of this installation; of this checkout where there is none beside this Python."""
     beside = shutil.which("repod", path=str(Path(sys.executable).parent))
     return [beside, *words] if beside else [sys.executable, "-m", "repod", *words]
+
+
+def _ending_with_us() -> list[str]:
+    """Words before a command that make the kernel end it when this process is killed: its port would stay taken."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _environment() -> dict[str, str]:
