@@ -1,10 +1,11 @@
-"""Giving memory back: what the C library's allocator does with large blocks."""
+"""How much memory there is, and giving it back: what the C library's allocator does with large blocks."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 
-__all__ = ["LARGE_BLOCK_BYTES", "give_large_blocks_back"]
+__all__ = ["LARGE_BLOCK_BYTES", "free_memory_bytes", "give_large_blocks_back"]
 
 LARGE_BLOCK_BYTES = 8 * 1024 * 1024
 """Above the usual chunk, which is taken and freed too often for this; below the manifest of a large image."""
@@ -22,3 +23,15 @@ def give_large_blocks_back() -> None:
     except (OSError, AttributeError):
         return
     mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
+def free_memory_bytes() -> int:
+    """What the system says is available; a quarter of the memory there is where it does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4

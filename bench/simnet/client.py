@@ -25,6 +25,8 @@ class ClientSettings:
 
     slots: int = 15
     """Chunks its memory holds: 64 MiB of 4 MiB chunks (client/budget.py)."""
+    patience_slots: int = 0
+    """What it has beside them when it is served last (transports/multicast/patience.py)."""
     disk_bytes_per_s: float = 0.0
     """0: as fast as it comes."""
     disk_stalls: tuple[tuple[float, float], ...] = ()
@@ -59,6 +61,7 @@ class SimClient:
         self._send_report = send_report
         self._on_done = on_done
         self._disk_free_at = 0.0
+        self._patient = False
         self._armed = float("inf")
         self._useful_at = clock.now
         for slot in range(settings.slots):
@@ -88,6 +91,15 @@ class SimClient:
         if self.active:
             self.reception.handle_control(packet, self._clock.now)
             self._turn()
+
+    def handle_lane(self, lane: str) -> None:
+        """The sender serves it in another way."""
+        late = lane == "late" and self._settings.patience_slots > 0
+        first = self._settings.slots
+        for slot in range(first, first + (self._settings.patience_slots if late and not self._patient else 0)):
+            self.reception.handle_slot(slot)
+        self._patient = self._patient or late
+        self.reception.handle_patience(late)
 
     def kill(self) -> None:
         """It is gone, without a word."""

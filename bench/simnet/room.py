@@ -188,6 +188,7 @@ class Room:
         now = self.clock.now
         while (verdict := self.cast.poll_event()) is not None:
             self._verdicts.append(verdict)
+            self.clients[verdict.member].handle_lane(verdict.lane)
         for client in self.clients.values():
             if not client.active:
                 continue

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from core.memory import LARGE_BLOCK_BYTES
+from core.memory import LARGE_BLOCK_BYTES, free_memory_bytes
 
 PROGRAM = """
 import re
@@ -34,3 +34,7 @@ print(before - resident())
 def test_large_blocks_go_back_when_they_are_freed() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert int(done.stdout) >= 3 * LARGE_BLOCK_BYTES  # the kernel counts in batches
+
+
+def test_the_system_says_how_much_is_free() -> None:
+    assert free_memory_bytes() > 1 << 20

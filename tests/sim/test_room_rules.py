@@ -46,6 +46,19 @@ def test_a_joiner_at_half_time_takes_one_image_time_and_costs_the_others_little(
     assert max(outcome.done_s[number] for number in range(7)) <= alone * 1.02
 
 
+def test_a_client_that_loses_a_tenth_costs_the_group_nothing_and_is_done_soon_after() -> None:
+    """It keeps what has holes in; a joiner beside it is not held up for long either."""
+    room = Room(chunks=CHUNKS, seed=6)
+    room.join(6)
+    (lossy,) = room.join(1, path=PathSettings(loss=0.10), client=ClientSettings(patience_slots=CHUNKS))
+    (late,) = room.join(1, at=IMAGE_S / 2)
+    outcome = ran(room)
+    assert [(verdict.member, verdict.lane) for verdict in outcome.moved] == [(lossy, "late")]
+    assert max(outcome.done_s[number] for number in range(6)) <= plain() * 1.03
+    assert outcome.done_s[lossy] <= 1.3 * IMAGE_S / (1 - 0.10)
+    assert outcome.done_s[late] <= plain() * 1.25
+
+
 def test_staggered_starts_cost_no_second_run() -> None:
     room = Room(chunks=CHUNKS, seed=2)
     room.join(8, spread_s=IMAGE_S)

@@ -28,6 +28,7 @@ from transports.multicast.evidence import gather
 from transports.multicast.lacking import Lacking
 from transports.multicast.lane import MemberLane
 from transports.multicast.offer import CastOffer
+from transports.multicast.patience import Patience
 from transports.multicast.proto.diagnosis import diagnose
 from transports.multicast.proto.lane import (
     Closing,
@@ -110,6 +111,8 @@ class MulticastIncoming:
             start_timeout_s=offer.start_timeout_s,
             silence_s=offer.receive_timeout_s,
         )
+        self._patience: Patience | None = None
+        self._patient = False
         self._health_at = 0.0
         self._waiting = ""
         self._waiting_news: object = None
@@ -267,7 +270,10 @@ class MulticastIncoming:
         if message.lane == "unicast":
             self._fail(PathError(f"this client is taken out of the cast: {message.reason}", again_after_s=REST_S))
         else:
-            self._membership.handle_lane(late=message.lane == "late")
+            late = message.lane == "late"
+            self._membership.handle_lane(late=late)
+            self._patience = (self._patience or Patience(self._arena.slot_bytes)) if late else None
+            self._look_for_memory()
             self._on_event("notice", {"message": f"multicast, lane {message.lane}: {message.reason}"})
 
     async def _look_after(self) -> None:
@@ -277,6 +283,7 @@ class MulticastIncoming:
             now = time.monotonic()
             self._follow()
             await self._watch.look(self._arena)
+            self._look_for_memory()
             reception = self._reception
             status = reception.status
             step = self._membership.poll(
@@ -292,6 +299,16 @@ class MulticastIncoming:
             if now >= self._health_at:
                 self._health_at = now + HEALTH_EVERY_S
                 self._lane.send(self._standing.health(now, missing=len(self._lacking), arena=self._arena))
+
+    def _look_for_memory(self) -> None:
+        """Who is served last keeps what has holes in until then, as far as the machine has room."""
+        free, patience = self._reception.free_slots, self._patience
+        for slot in () if patience is None else patience.poll(free=free):
+            self._receiver.give_slot(slot)
+        patient = patience is not None and patience.lasts(free=free)
+        if patient != self._patient:
+            self._patient = patient
+            self._receiver.call(lambda reception, now: reception.handle_patience(patient))
 
     async def _act(self, step: Step) -> None:
         reason = step.reason

@@ -16,10 +16,11 @@ import msgspec
 
 from core.errors import ChunkError
 from core.ids import ChunkIndex, Digest
+from core.memory import free_memory_bytes
 from images.manifest import Manifest
 from images.stores import Encoding, StoredChunk
 
-__all__ = ["RING_BYTES_MAX", "RING_SHARE", "Ring", "free_memory_bytes"]
+__all__ = ["RING_BYTES_MAX", "RING_SHARE", "Ring"]
 
 RING_BYTES_MAX = 1 << 30
 RING_SHARE = 0.25
@@ -179,15 +180,3 @@ class Ring:
             self._places.pop(self._manifest.digest(ChunkIndex(chunk)), None)
         os.close(segment.fd)
         self.on_dropped(segment.chunks)
-
-
-def free_memory_bytes() -> int:
-    """What the system says is available; a quarter of the memory there is where it does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4

@@ -5,8 +5,9 @@ between bursts it feeds the reports that came in. Members can only ask: nothing 
 the cast wait, and what makes no sense changes nothing but a counter.
 
 Order of sending: repairs that have been gathered, the originals of the chunk in progress, the next chunk of the
-schedule, repairs not gathered yet, repairs of late members. When there is nothing of all that the cast is *idle*: it
-says so at once, and again with doubling pauses as long as some member is not done, and is silent after that.
+schedule, repairs not gathered yet, repairs of late members (between repetitions, these take turns). When there is
+nothing of all that the cast is *idle*: it says so at once, and again with doubling pauses as long as some member is
+not done, and is silent after that.
 """
 
 from __future__ import annotations
@@ -224,6 +225,7 @@ class Cast:
         self._spend(count * self._packet_wire_bytes, now)
         if burst.first_row is not None:
             self.totals.originals += count
+            self._schedule.handle_sent(count)
             self._advance(burst, now)
         else:
             self.totals.repairs += count
@@ -251,6 +253,7 @@ class Cast:
     def _forget_wants(self, place: int) -> None:
         self._demand.remove(place)
         self._heads.forget(place)
+        self._repairs.forget(place)
         if self._current is not None and not self._members.lacking:
             self._repairs.finish(self._current.chunk, self._sequence - 1)
             self._current = None
@@ -274,14 +277,14 @@ class Cast:
         gathered = waiting is not None and now >= waiting[1] + GATHER * self.report_interval_s
         if waiting is not None and gathered:
             return self._repair_burst(waiting[0], limit, late=False)
-        if self._current is None and self._demand.chunks_wanted:
+        late = self._repairs.oldest(late=True)
+        if self._current is None and self._demand.chunks_wanted and not (late and self._schedule.yields()):
             self._begin_chunk()
         if self._current is not None:
             return self._original_burst(limit)
         if waiting is not None:
             return self._repair_burst(waiting[0], limit, late=False)
-        waiting = self._repairs.oldest(late=True)
-        return None if waiting is None else self._repair_burst(waiting[0], limit, late=True)
+        return None if late is None else self._repair_burst(late[0], limit, late=True)
 
     def _begin_chunk(self) -> None:
         chunk = self._schedule.take(self._demand.nearly_done())
@@ -342,12 +345,11 @@ class Cast:
         if not late and not repair.repaired:
             self._typical += TYPICAL_WEIGHT * (float(repair.due.mean()) - self._typical)
         taken = self._repairs.take(chunk, limit, late=late)
+        self._schedule.handle_late(len(taken.blocks) if late else 0)
         repair.note_sent(self._sequence + len(taken.blocks) - 1, taken.counts)
         self._members.charge(taken.sole)
-        return Burst(
-            chunk=chunk,
-            layout=repair.layout,
-            encoding=repair.encoding,
+        return replace(
+            Burst.none_yet(chunk, repair.layout, repair.encoding),
             first_sequence=self._sequence,
             blocks=taken.blocks,
             symbols=taken.symbols,

@@ -2,8 +2,9 @@
 
 Two steps. A member whose network loses far more than the others' is *late* at once, and so is one that alone causes
 more than 5 % of what is sent, and several times what others do, for 5 s: its repairs are sent only when nobody else
-lacks anything. Who goes on to lose so much, or costs as much again soon after, is asked to fetch what it lacks by
-*unicast*, which takes more of the sender's link than one stall is worth; the packets others need still reach it.
+lacks anything. Who goes on to lose so much without memory to keep what has holes in, or costs as much again soon
+after, is asked to fetch what it lacks by *unicast*, which takes more of the sender's link than one stall is worth; the
+packets others need still reach it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from transports.multicast.proto.members import Member, Members
 
 __all__ = ["Demotion", "Verdict"]
 
-LATE_LOSS = 0.12
+LATE_LOSS = 0.08
 """No member that loses less is late, whatever the others lose."""
 LATE_TIMES = 4.0
 """Late is who loses this many times the group's upper quartile."""
+PATIENT_LOSS = 0.2
+"""Who loses no more, and has memory for what it lacks, stays late to the end: nothing brings it the rest sooner."""
 COST_SHARE = 0.05
 COST_S = 5.0
 """What a member may cost alone, and over what time that is looked at."""
@@ -63,13 +66,16 @@ class Demotion:
         self._since: dict[int, tuple[float, int, int]] = {}
         self._excused_until: dict[int, float] = {}
         self._late_since: dict[int, float] = {}
+        self._late_above: dict[int, float] = {}
+        """The loss above which a late member was so: that others lose more later on does not make it better."""
         self._moved_at: dict[int, float] = {}
         self._cost_at: dict[int, float] = {}
         """When a member was made late for what it costs."""
 
     def forget(self, member_id: int) -> None:
         """The member left."""
-        for table in (self._since, self._excused_until, self._late_since, self._moved_at, self._cost_at):
+        self._since.pop(member_id, None)
+        for table in (self._excused_until, self._late_since, self._late_above, self._moved_at, self._cost_at):
             table.pop(member_id, None)
 
     def poll(self, members: Members, packets_sent: int, now: float) -> list[Verdict]:
@@ -119,6 +125,7 @@ class Demotion:
             return self._while_late(member, normal, now)
         if member.loss > self._too_much(normal):
             self._late_since[member.id] = now
+            self._late_above[member.id] = self._too_much(normal)
             return Verdict(
                 member=member.id,
                 lane="late",
@@ -142,14 +149,17 @@ class Demotion:
     def _while_late(self, member: Member, normal: float, now: float) -> Verdict | None:
         """A late member recovers, or is moved; for what it cost it stays late for a while, however little it loses."""
         late = self._late_since[member.id]
-        lossy = member.loss >= self._too_much(normal) / 2
+        much = min(self._too_much(normal), self._late_above.get(member.id, 1.0))
+        lossy = member.loss >= much / 2
         costly = self._cost_at.get(member.id) == late
         if not lossy and now >= late + (COST_LATE_S if costly else 0.0):
             del self._late_since[member.id]
+            self._late_above.pop(member.id, None)
             # what was not repaired meanwhile is asked for at once
             self._excused_until[member.id] = now + GRACE_S
             return Verdict(member=member.id, lane="multicast", reason=f"loses {member.loss:.1%} again")
-        if lossy and now >= late + COST_S:
+        patient = member.patient and member.loss <= PATIENT_LOSS
+        if lossy and now >= late + COST_S and not patient:
             self._moved_at[member.id] = now
             return Verdict(
                 member=member.id,

@@ -10,11 +10,13 @@ import numpy as np
 from core.errors import BusyError, ProtocolError
 from transports.multicast.keys import KEY_BYTES
 from transports.multicast.proto.limits import MAX_MEMBERS
-from transports.multicast.proto.reports import Report
+from transports.multicast.proto.reports import Report, ReportFlags
 
 __all__ = ["Member", "Members"]
 
 SMOOTHING = 0.3
+FIRST_PACKETS = 200
+"""A first report of so many is taken at its word."""
 ROUND_TRIP_START_S = 0.02
 ROUND_TRIP_MAX_S = 1.0
 
@@ -40,6 +42,8 @@ class Member:
     """Share of its chunk memory that waits for decoding or disk."""
     round_trip_s: float | None = None
     missing_chunks: int = 0
+    patient: bool = False
+    """It has memory for what it lacks until it is served last."""
     lane: str = "multicast"
     """`multicast`, `late` (served when nobody else lacks anything) or `unicast` (asked to go on by other means)."""
     done: bool = False
@@ -78,11 +82,13 @@ class Member:
         self.span, self.received, self.overflowed = report.span, report.received, report.overflow
         if sent:
             lost = max(0, sent - came)
-            self.loss += SMOOTHING * (max(0, lost - dropped) / sent - self.loss)
-            self.overflow += SMOOTHING * (min(dropped, lost) / sent - self.overflow)
+            weight = SMOOTHING if report.span > sent or sent < FIRST_PACKETS else 1.0
+            self.loss += weight * (max(0, lost - dropped) / sent - self.loss)
+            self.overflow += weight * (min(dropped, lost) / sent - self.overflow)
         self.write_bytes_per_s = report.write_bytes_per_s
         self.backlog = report.backlog / 255
         self.missing_chunks = report.missing_chunks
+        self.patient = ReportFlags.PATIENT in report.flags
         if report.status_time_us:
             trip = now - (report.status_time_us + report.held_us) / 1e6
             if 0 <= trip <= ROUND_TRIP_MAX_S:

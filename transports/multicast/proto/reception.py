@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from core.errors import ProtocolError
 from transports.multicast.proto.assembly import Assembly
+from transports.multicast.proto.deficits import Deficits, deficits_of
 from transports.multicast.proto.layout import Layout
-from transports.multicast.proto.limits import MAX_REPORT_ENTRIES, WHOLE_CHUNK
+from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.loss import SequenceTracker
 from transports.multicast.proto.packets import (
     Headers,
@@ -97,6 +98,7 @@ class Reception:
         self._status_at = now
         self._write_bytes_per_s = 0
         self._queue = 0.0
+        self._patience = ReportFlags.NONE
         self.figures = Figures()
 
     # ------------------------------------------------------------------ state
@@ -223,6 +225,10 @@ class Reception:
         """How fast this member writes, for its reports."""
         self._write_bytes_per_s = write_bytes_per_s
 
+    def handle_patience(self, patient: bool) -> None:
+        """Whether there is more memory for what has holes in; the sender then may serve this member last."""
+        self._patience = ReportFlags.PATIENT if patient else ReportFlags.NONE
+
     def progress(self) -> Progress:
         """How chunks stand; whole ones that were not judged yet count as arriving."""
         arriving = frozenset(np.flatnonzero(self._state >= State.ARRIVING).tolist())
@@ -264,15 +270,15 @@ class Reception:
         lacking = self._lacking > 0 and (bool(self._assemblies) or self._passed_over)
         if now < self._clock.due_at(lacking=lacking):
             return None
-        chunks, blocks, deficits, more = self._lacks(now)
-        if not len(chunks) and not self._clock.handle_nothing(now):
+        lacks = self._lacks(now)
+        if not len(lacks) and not self._clock.handle_nothing(now):
             return None
         self._clock.handle_sent(now)
         self._number += 1
         self.figures.reports += 1
         status = self._status
         busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones
-        self.figures.asked += bool(len(chunks)) and not (busy and (blocks == WHOLE_CHUNK).all())
+        self.figures.asked += bool(len(lacks)) and not (busy and (lacks.blocks == WHOLE_CHUNK).all())
         waiting = max(0, self._all_slots - len(self._slots) - len(self._assemblies))
         return Report(
             cast_id=self._cast_id,
@@ -287,8 +293,8 @@ class Reception:
             write_bytes_per_s=self._write_bytes_per_s,
             missing_chunks=self._lacking,
             backlog=int(255 * max(self._queue, waiting / self._all_slots)),
-            flags=ReportFlags.MORE if more else ReportFlags.NONE,
-            entries=entries_of(chunks, blocks, deficits),
+            flags=(ReportFlags.MORE if lacks.more else ReportFlags.NONE) | self._patience,
+            entries=entries_of(lacks.chunks, lacks.blocks, lacks.deficits),
         ).encode(self._key)
 
     # ------------------------------------------------------------------ inside
@@ -368,33 +374,10 @@ class Reception:
             Ready(chunk=chunk, slot=assembly.slot, layout=layout, encoding=assembly.encoding, repairs=repairs)
         )
 
-    def _lacks(self, now: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], bool]:
-        """Deficits worth reporting, oldest chunk first: (chunks, blocks, deficits, whether there are more)."""
-        chunks: list[NDArray[np.int64]] = []
-        blocks: list[NDArray[np.int64]] = []
-        deficits: list[NDArray[np.int64]] = []
-        count, trip = 0, 0.0 if self._status is None else self._status.round_trip_ms / 1000
+    def _lacks(self, now: float) -> Deficits:
+        """What is worth reporting; of whole chunks only as much as there is memory for: asking for more would have it
+        sent in vain."""
+        trip = 0.0 if self._status is None else self._status.round_trip_ms / 1000
         young = now if self._idle else now - max(2 * trip, MIN_AGE_S)
-        for chunk, assembly in self._assemblies.items():
-            if count >= MAX_REPORT_ENTRIES:
-                break
-            if assembly.touched > young:
-                continue
-            lacks = assembly.deficits()
-            where = np.flatnonzero(lacks)
-            chunks.append(np.full(len(where), chunk, dtype=np.int64))
-            blocks.append(where.astype(np.int64))
-            deficits.append(lacks[where].astype(np.int64))
-            count += len(where)
-        if self._passed_over and self._slots and count < MAX_REPORT_ENTRIES:
-            # Only as much as there is memory for: asking for more would have it sent in vain.
-            whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)].astype(np.int64)
-            chunks.append(whole)
-            blocks.append(np.full(len(whole), WHOLE_CHUNK, dtype=np.int64))
-            deficits.append(np.zeros(len(whole), dtype=np.int64))
-            count += len(whole)
-        if not chunks:
-            none = np.zeros(0, dtype=np.int64)
-            return none, none, none, False
-        cut = MAX_REPORT_ENTRIES
-        return np.concatenate(chunks)[:cut], np.concatenate(blocks)[:cut], np.concatenate(deficits)[:cut], count > cut
+        whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)] if self._passed_over else ()
+        return deficits_of(self._assemblies, whole, before=young)

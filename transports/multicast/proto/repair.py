@@ -50,6 +50,7 @@ class ChunkRepair:
     __slots__ = (
         "_floor",
         "_history",
+        "_late_for",
         "_next",
         "_owner",
         "_second",
@@ -71,6 +72,8 @@ class ChunkRepair:
         """Symbols to send of each block."""
         self.late = np.zeros(blocks, dtype=np.int32)
         """The same for members nobody shall wait for: sent when there is nothing else."""
+        self._late_for = 0
+        """Places of the members that asked for these, as bits."""
         self.asked_at = 0.0
         """When the oldest unserved deficit came."""
         self.sent_at: int | None = None
@@ -104,6 +107,7 @@ class ChunkRepair:
         need = np.ceil(deficits / useful).astype(np.int32) - coming
         if late:
             self.late[blocks] = np.maximum(self.late[blocks], need)
+            self._late_for |= 1 << place
             return True
         due, owner, second = self.due[blocks], self._owner[blocks], self._second[blocks]
         higher = need > due
@@ -117,6 +121,15 @@ class ChunkRepair:
         """Send at least `symbols` more of each block, asked or not."""
         self._second = np.maximum(self._second, symbols).astype(np.int32)
         self.due = np.maximum(self.due, symbols).astype(np.int32)
+
+    def forget(self, place: int) -> None:
+        """The member at `place` waits for nothing: what it alone asked for is not sent."""
+        alone = self._owner == place
+        self.due = np.where(alone, self._second, self.due).astype(np.int32)
+        self._owner[alone] = NOBODY
+        self._late_for &= ~(1 << place)
+        if not self._late_for:
+            self.late[:] = 0
 
     def take(self, limit: int, *, late: bool) -> RepairBurst:
         """Up to `limit` fresh symbols of what is due, dealt over the blocks."""
@@ -157,6 +170,7 @@ class ChunkRepair:
         """The originals are sent again: what was due comes with them."""
         self.due[:] = 0
         self.late[:] = 0
+        self._late_for = 0
         self._second[:] = 0
         self._owner[:] = NOBODY
         self.sent_at = None
@@ -253,11 +267,20 @@ class Repairs:
         """Symbols of `chunk` to send now; follow with `note_sent`."""
         repair = self._chunks[chunk]
         burst = repair.take(limit, late=late)
+        self._drop_served(chunk, repair)
+        return burst
+
+    def forget(self, place: int) -> None:
+        """A member waits for nothing any more, or not here."""
+        for chunk, repair in {**self._due, **self._late}.items():
+            repair.forget(place)
+            self._drop_served(chunk, repair)
+
+    def _drop_served(self, chunk: int, repair: ChunkRepair) -> None:
         if not repair.due.any():
             self._due.pop(chunk, None)
         if not repair.late.any():
             self._late.pop(chunk, None)
-        return burst
 
     def _note(self, chunk: int, repair: ChunkRepair, now: float) -> None:
         if chunk not in self._due and repair.due.any():

@@ -32,6 +32,8 @@ class ReportFlags(enum.IntFlag):
     NONE = 0
     MORE = 1
     """There were more deficits than entries."""
+    PATIENT = 2
+    """The member has memory for what it lacks until it is served last."""
 
 
 def entries_of(chunks: NDArray[np.int64], blocks: NDArray[np.int64], deficits: NDArray[np.int64]) -> NDArray[np.void]:
@@ -127,7 +129,12 @@ class Report:
             write,
             missing,
         ) = _REPORT.unpack_from(body)
-        if zero or flags & ~1 or count > MAX_REPORT_ENTRIES or len(body) != _REPORT.size + count * ENTRY.itemsize:
+        if (
+            zero
+            or flags & ~(ReportFlags.MORE | ReportFlags.PATIENT)
+            or count > MAX_REPORT_ENTRIES
+            or len(body) != _REPORT.size + count * ENTRY.itemsize
+        ):
             raise ProtocolError("REPORT that makes no sense")
         if as_of >= SEQUENCE_LIMIT or not received <= span <= SEQUENCE_LIMIT or overflow >= SEQUENCE_LIMIT:
             raise ProtocolError("REPORT of more packets than there can be")

@@ -282,3 +282,26 @@ def test_mistakes_of_the_caller_fail_loudly() -> None:
         make_cast().add_member(1, key=KEY, wanted=wants(count=5), now=0.0)
     with pytest.raises(ValueError, match="symbol"):
         Cast(cast_id=1, chunks=1, stored=lambda _: (1, 0), symbol_bytes=65, limits=RateLimits(cap_bytes_per_s=1), now=0)
+
+
+def test_late_repairs_take_turns_with_what_is_sent_again_for_a_joiner() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    cast.add_member(2, key=KEY, wanted=wants(), now=0.0)
+    late = cast.members.get(1)
+    assert late is not None
+    _, said, now = drain(cast)
+    late.lane = "late"
+    ask(cast, (0, 0, 60), (1, 0, 60), (2, 0, 60), (3, 0, 60), number=1, as_of=said[-1].sequence, now=now)
+    cast.add_member(3, key=KEY, wanted=wants(), now=now)
+    bursts, _, _ = drain(cast, now)
+    kinds = [(burst.chunk, burst.first_row is None) for burst in bursts]
+    order = [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
+    # A chunk of a hundred rows, then about as many symbols of repairs.
+    # A chunk of a hundred rows, then as many symbols of repairs (trains are not cut); what comes again needs none.
+    again, late = False, True
+    assert order == [
+        *((0, again), (1, late), (2, late)),
+        *((1, again), (2, late), (3, late)),
+        *((2, again), (3, again)),
+    ]

@@ -23,6 +23,40 @@ def test_a_bad_cable_is_late_at_once_and_moved_after_a_while() -> None:
     assert "70%" in said[0][1].reason
 
 
+def test_who_has_memory_for_its_holes_stays_late() -> None:
+    members = room(0.0, 0.0, 0.0, 0.1)
+    lossy = members.get(3)
+    assert lossy is not None
+    lossy.patient = True
+    demotion = Demotion(0.0)
+    assert [(now, verdict.lane) for now, verdict in polls(demotion, members, 0.0, 6.0, 60.0)] == [(0.0, "late")]
+    lossy.patient = False
+    assert [verdict.lane for _, verdict in polls(demotion, members, 60.2)] == ["unicast"]
+
+
+def test_that_others_lose_more_meanwhile_does_not_make_it_better() -> None:
+    members = room(0.0, 0.0, 0.0, 0.1)
+    lossy = members.get(3)
+    assert lossy is not None
+    lossy.patient = True
+    demotion = Demotion(0.0)
+    polls(demotion, members, 0.0)
+    for other in (0, 1):
+        members.remove(other)
+    last = members.get(2)
+    assert last is not None
+    last.loss = 0.06  # peers take a part of its link
+    assert polls(demotion, members, 1.0, 2.0) == []
+
+
+def test_memory_does_not_help_who_loses_nearly_everything() -> None:
+    members = room(0.0, 0.0, 0.0, 0.3)
+    lossy = members.get(3)
+    assert lossy is not None
+    lossy.patient = True
+    assert [verdict.lane for _, verdict in polls(Demotion(0.0), members, 0.0, 5.1)] == ["late", "unicast"]
+
+
 def test_loss_that_all_share_makes_nobody_late() -> None:
     assert polls(Demotion(0.0), room(0.2, 0.25, 0.22, 0.3), 0.0, 5.0, 10.0) == []
 

@@ -5,7 +5,7 @@ import pytest
 from core.errors import BusyError, ProtocolError
 from transports.multicast.proto.limits import MAX_MEMBERS
 from transports.multicast.proto.members import Members
-from transports.multicast.proto.reports import Report
+from transports.multicast.proto.reports import Report, ReportFlags
 
 KEY = bytes(32)
 
@@ -19,11 +19,25 @@ def report(number: int, span: int, received: int, overflow: int = 0, **more: int
 def test_network_loss_and_a_full_socket_are_told_apart() -> None:
     member = Members().add(1, KEY, 0.0)
     assert member.handle_report(report(1, 1000, 900, 60), 1.0)
-    assert member.loss == pytest.approx(0.3 * 0.04)
-    assert member.overflow == pytest.approx(0.3 * 0.06)
+    assert member.loss == pytest.approx(0.04)  # a first report of many packets is no average of what was before
+    assert member.overflow == pytest.approx(0.06)
     assert member.handle_report(report(2, 2000, 1900, 60, backlog=255, missing_chunks=4), 2.0)
-    assert member.loss < 0.3 * 0.04
+    assert member.loss == pytest.approx(0.7 * 0.04)
     assert (member.backlog, member.missing_chunks, member.heard_at) == (1.0, 4, 2.0)
+
+
+def test_a_first_report_of_few_packets_is_no_measure() -> None:
+    member = Members().add(1, KEY, 0.0)
+    assert member.handle_report(report(1, 100, 50), 1.0)
+    assert member.loss == pytest.approx(0.3 * 0.5)
+
+
+def test_a_report_says_whether_its_member_has_memory_to_wait() -> None:
+    member = Members().add(1, KEY, 0.0)
+    member.handle_report(report(1, 100, 100, flags=ReportFlags.PATIENT | ReportFlags.MORE), 1.0)
+    assert member.patient
+    member.handle_report(report(2, 200, 200), 2.0)
+    assert not member.patient
 
 
 def test_a_repeated_report_changes_nothing() -> None:

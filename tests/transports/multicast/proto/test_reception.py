@@ -9,7 +9,7 @@ from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.packets import Headers, Probe, Status, StatusFlags, parse_headers, write_headers
 from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import Reception
-from transports.multicast.proto.reports import Report, split_entries
+from transports.multicast.proto.reports import Report, ReportFlags, split_entries
 from transports.multicast.proto.silence import Alarm
 
 KEY = bytes(range(32))
@@ -351,3 +351,14 @@ def test_progress_tells_what_is_arriving_and_how_far_the_sender_is() -> None:
     assert (progress.arriving, progress.repeating, progress.idle) == (frozenset(), True, False)
     wire.status(StatusFlags.IDLE)
     assert wire.reception.progress().idle
+
+
+def test_a_report_says_whether_there_is_memory_to_wait() -> None:
+    wire = Wire()
+    for patient in (True, False):
+        wire.reception.handle_patience(patient)
+        wire.send(0 if patient else 1, range(400), lost=(0,))
+        wire.now += 5.0
+        told = wire.report(wire.now)
+        assert told is not None
+        assert (ReportFlags.PATIENT in told[0].flags) is patient

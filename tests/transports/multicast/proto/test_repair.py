@@ -143,7 +143,33 @@ def test_late_members_are_served_apart() -> None:
     assert repair.due.tolist() == [0, 2, 0]
     assert len(send(repair, 402).blocks) == 2
     assert repair.late.tolist() == [0, 58, 0]
-    assert len(send(repair, 446, late=True).blocks) == 44
+    burst = send(repair, 446, late=True)
+    assert (len(burst.blocks), burst.ahead.tolist()) == (44, [0, 14, 0])
+
+
+def test_what_only_a_late_member_that_left_asked_for_is_not_sent() -> None:
+    repairs = Repairs()
+    repairs.start(1, LAYOUT, 0)
+    repairs.finish(1, 10)
+    for place, deficit in ((3, 90), (4, 5)):
+        repairs.merge(1, np.array([0]), np.array([deficit]), as_of=10, place=place, late=True, now=0.0)
+    repairs.forget(4)
+    assert repairs.any_late
+    repairs.forget(3)
+    assert not repairs.any_late
+    assert len(repairs.take(1, 44, late=True).blocks) == 0
+
+
+def test_what_a_member_that_left_asked_for_beyond_others_is_not_sent() -> None:
+    repairs = Repairs()
+    repairs.start(1, LAYOUT, 0)
+    repairs.finish(1, 10)
+    for place, deficit in ((3, 90), (4, 5)):
+        repairs.merge(1, np.array([0]), np.array([deficit]), as_of=10, place=place, late=False, now=0.0)
+    repairs.forget(3)
+    assert repairs.pending == 5
+    repairs.forget(3)
+    assert repairs.pending == 5
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 100), st.integers(0, 60)), max_size=30))

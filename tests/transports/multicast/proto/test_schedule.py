@@ -82,3 +82,21 @@ def test_a_lone_want_is_not_put_off_for_ever() -> None:
         seen.append(chunk)
         counts[chunk] = 0
     assert 3 in seen
+
+
+def test_repetitions_and_late_repairs_take_turns() -> None:
+    counts = np.ones(3, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts, 2)
+    schedule.handle_sent(100)
+    assert not schedule.yields()  # what was never sent goes first
+    taken(schedule, counts, 1)
+    counts[:] = 1
+    assert not schedule.yields()
+    counts[schedule.take() or 0] = 0
+    schedule.handle_sent(100)
+    assert schedule.yields()
+    schedule.handle_late(99)
+    assert schedule.yields()
+    schedule.handle_late(44)
+    assert not schedule.yields()
