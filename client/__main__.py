@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from core.errors import UsageError
-from core.startup import DETACHED, settle, step_back, unwind
+from core.startup import DETACHED, leave, settle, step_back
 
 __all__ = ["main"]
 
@@ -24,8 +24,7 @@ def main() -> None:
     code = run(app, on_usage=_tell_usage if "--json" in sys.argv else None)
     if begun is not None:
         begun.close()
-    unwind()
-    sys.exit(code)
+    leave(code)
 
 
 def _tell_usage(error: UsageError) -> None:

@@ -8,7 +8,6 @@ stands is taken. The other side sees connections that end at once.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import select
 import socket
@@ -31,6 +30,8 @@ def repeated(addresses: Sequence[Any]) -> list[Any]:
 
 async def connect(host: str, port: int) -> socket.socket:
     """A connected socket that does not block; the caller owns it. Raises OSError. Bounded by the caller's timeout."""
+    import asyncio  # an eighth of the time until a client's session is open early, which needs no event loop
+
     from aiohappyeyeballs import start_connection
 
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

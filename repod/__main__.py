@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-
-from core.startup import settle, unwind
+from core.startup import leave, settle
 
 __all__ = ["main"]
 
 
-def main() -> int:
-    """Run the command line and return the exit code."""
+def main() -> None:
+    """Run the command line and exit with its code."""
     settle()
     from core.cli import run
     from repod.cli import app
 
-    code = run(app)
-    unwind()
-    return code
+    leave(run(app))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

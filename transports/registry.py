@@ -5,7 +5,6 @@ Looking up imports only the small `TransportSpec` of each transport; server and 
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import itertools
@@ -146,7 +145,9 @@ def _load(path: str, *, what: str) -> object:
 
 
 def _unknown(what: str, word: str, known: list[str]) -> UsageError:
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=_CLOSE)
+    from difflib import get_close_matches  # only on the way out
+
+    close = get_close_matches(word.lower(), [name.lower() for name in known], n=1, cutoff=_CLOSE)
     guess = next((name for name in known if close and name.lower() == close[0]), None)
     hint = f"known: {', '.join(known)}"
     return UsageError(f"unknown {what} {word!a}", hint=f"did you mean {guess}? ({hint})" if guess else hint)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from core.startup import COLLECT_EVERY
+import pytest
+
+from core.startup import COLLECT_EVERY, UNSAID
 
 SCRIPT = """
 import gc, os
-from core.startup import settle, unwind
+from core.startup import settle
 settle()
 print(gc.get_threshold()[0], os.environ["OPENBLAS_NUM_THREADS"])
 import numpy
 print(len(os.listdir("/proc/self/task")))
-unwind()
-print(gc.get_freeze_count() > 0)
 """
 
 
@@ -25,7 +25,7 @@ def _run(**environment: str) -> list[str]:
 
 
 def test_garbage_is_sought_seldom_and_no_thread_of_algebra_starts() -> None:
-    assert _run() == [str(COLLECT_EVERY), "1", "1", "True"]
+    assert _run() == [str(COLLECT_EVERY), "1", "1"]
 
 
 def test_what_the_environment_says_of_algebra_stays() -> None:
@@ -49,3 +49,44 @@ over.set()
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.split() == ["True"] * 3
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_the_last_words_are_said_and_the_code_is_kept(code: int) -> None:
+    script = f"""
+import atexit, sys
+from core.startup import leave
+atexit.register(print, "taken apart")
+print("said"); print("complained", file=sys.stderr)
+leave({code})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "said\n", "complained\n")
+
+
+def test_a_thread_with_work_left_is_waited_for() -> None:
+    script = """
+import threading
+from core.startup import leave
+def work():
+    over.wait()
+    print("finished")
+over = threading.Event()
+threading.Thread(target=work).start()
+threading.Timer(0.2, over.set).start()
+leave(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "finished\n")
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, UNSAID), (7, 7)])
+def test_words_that_nobody_takes_are_no_success(code: int, told: int) -> None:
+    script = f"""
+from core.startup import leave
+print("x")
+leave({code})
+"""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-E", "-c", script], stdout=full, stderr=subprocess.DEVNULL)
+    assert done.returncode == told

@@ -243,7 +243,7 @@ class CastReceiver:
         # What was taken since the last wake-up had come while this thread slept before it, and since.
         self._pause = min(GATHER_S, self._gather_bytes * (self._pause + since) / max(1, taken))
         if since < self._pause:
-            time.sleep(self._pause)
+            self._stop.wait(self._pause)
             now += self._pause
         self._last_wake = now
 
