@@ -11,6 +11,7 @@ import ssl
 
 from aiohttp import http_exceptions, web
 
+from core.connecting import retransmit_soon
 from core.errors import LockedError, UsageError
 from core.logs import get_logger
 from repod.daemon import Daemon
@@ -70,6 +71,7 @@ class Listener:
     def start(self) -> None:
         """Listen, and accept from now on. Call on the running loop."""
         self._sock.listen(BACKLOG)
+        retransmit_soon(self._sock)
         self._sock.setblocking(False)
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,14 @@ from collections.abc import Callable
 
 import pytest
 
-from core.connecting import ATTEMPTS, connect, connect_blocking, repeated
+from core.connecting import (
+    ATTEMPTS,
+    RETRANSMIT_MIN_US,
+    connect,
+    connect_blocking,
+    repeated,
+    retransmit_soon,
+)
 from tests.support.netns import namespaces_usable, run_apart
 
 lossy = pytest.mark.skipif(
@@ -92,3 +100,14 @@ def test_the_loss_of_a_first_packet_does_not_cost_a_second(way: Callable[[str, i
 
 def test_addresses_take_turns() -> None:
     assert repeated(["a", "b"]) == ["a", "b"] * ATTEMPTS
+
+
+def test_what_is_lost_is_repeated_soon_on_both_sides_where_the_kernel_can() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if not retransmit_soon(listener):
+            assert tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 15)
+            return
+        host, port = listener.getsockname()
+        with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
+            floors = [sock.getsockopt(socket.IPPROTO_TCP, 45) for sock in (ours, theirs)]
+            assert all(RETRANSMIT_MIN_US <= floor < 2 * RETRANSMIT_MIN_US for floor in floors)  # whole ticks

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from core.connecting import retransmit_soon
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
@@ -91,6 +92,8 @@ class MulticastServer:
             raise LocalError(
                 f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of multicast"
             ) from error
+        for sock in self._listener.sockets:
+            retransmit_soon(sock)
         self._port = int(self._listener.sockets[0].getsockname()[1])
         self._ticker = asyncio.create_task(self._tick_for_ever())
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.connecting import connect
 from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import SessionId
 from transports.member.handshake import enter
@@ -88,7 +89,7 @@ class Membership:
         host, port = self._address
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(host, port)
+                reader, writer = await asyncio.open_connection(sock=await connect(host, port))
         except TimeoutError as error:
             raise ConnectionFailedError(
                 f"no answer from {host} port {port} within {CONNECT_S:g} s", hint="is a firewall in between?"

@@ -13,6 +13,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from core.connecting import retransmit_soon
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, is_far, member_of
 from transports.p2p.proto.guests import Guests
@@ -159,6 +160,7 @@ class PeerServer:
                 sock.send(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        retransmit_soon(sock)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._mark(sock)

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from core.connecting import retransmit_soon
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerContext
@@ -113,6 +114,8 @@ class SwarmServer:
             raise LocalError(
                 f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of p2p"
             ) from error
+        for sock in self._listener.sockets:
+            retransmit_soon(sock)
         self._port = int(self._listener.sockets[0].getsockname()[1])
         try:
             self._origin.start(member_port=self._port)

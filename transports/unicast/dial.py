@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
-from core.connecting import connect
+from core.connecting import connect, retransmit_soon
 from core.errors import ConnectionFailedError, ProtocolError
 from core.netif import bind_to_interface
 from transports.base import Offer
@@ -70,5 +70,6 @@ async def _connect_through(interface: str, host: str, port: int) -> socket.socke
             sock.close()
             raise
         else:
+            retransmit_soon(sock)
             return sock
     raise failed

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from core.connecting import retransmit_soon
 from core.errors import LocalError, LockedError
 from images.stores import ChunkReader
 from transports.unicast.gate import LaneGate
@@ -225,6 +226,7 @@ class LaneServer:
             return
         # Answers to small requests must not wait for the acknowledgement of a chunk's last packet.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        retransmit_soon(sock)
         assert self._loop is not None
         machine = ServerLane(
             find=self._book.find,
