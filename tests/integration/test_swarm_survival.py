@@ -43,7 +43,7 @@ def test_without_the_repository_subnets_mend_each_other_and_all_come_back_to_it(
     with room_of(_room(2, subnets=2, rate=20e6), tmp_path, image_bytes=IMAGE_BYTES) as lab:
         repod = lab.serve()
         (near,) = _start(lab, "c1")
-        near.until_chunks(2)
+        near.until_chunks(3)  # as many as the other one will be seen to have
         (far,) = _start(lab, "c2")
         far.until_chunks(1)
         repod.kill()
@@ -67,7 +67,7 @@ def test_each_subnet_takes_about_one_copy_and_the_operator_sees_it(tmp_path: Pat
         lab.check(*names)
         copies = lab.metrics("ogcast_transport_subnet_copies")
         assert {labels["subnet"] for labels, _ in copies} == {"10.77.0.0/24", "10.77.1.0/24"}
-        assert all(1.0 <= value <= 1.3 for _, value in copies), copies
+        assert all(1.0 <= value <= 1.5 for _, value in copies), copies  # four clients would be two
         took = lab.metrics("ogcast_transport_subnet_bytes_total")
         assert sum(value for labels, value in took if labels["source"] == "other") == 0
         assert sum(value for _, value in took) == 4 * len(lab.content)
