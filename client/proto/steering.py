@@ -37,6 +37,9 @@ STALL_S = 2.0
 """Peers that carry a session and bring nothing for so long are not enough …"""
 STALL_GROUP_S = 8.0
 """… or for so long, while a group goes on whose members have more every moment; a quarter where they have nothing."""
+HELPERS = 2
+"""So many members of a group whose machines have nothing to spare stand by for each client that takes the image from
+peers: what more of them bring to its link is little, and what they lack themselves meanwhile the group waits for."""
 FLOOD_LOSS = 0.4
 FLOOD_S = 1.5
 FLOOD_REST_S = 120.0
@@ -67,13 +70,25 @@ class Steering:
     """One session's lanes. After every `handle_…`, and some times a second, act on what `poll` returns."""
 
     def __init__(
-        self, want: WantMap, *, ways: Sequence[Way], paths: PathPolicy, facts: Facts, auto: bool, now: float
+        self,
+        want: WantMap,
+        *,
+        ways: Sequence[Way],
+        paths: PathPolicy,
+        facts: Facts,
+        auto: bool,
+        now: float,
+        draw: float = 0.0,
     ) -> None:
-        """`ways` in the repository's order; `paths` knows what can be taken; without `auto` its `first` is meant."""
+        """`ways` in the repository's order; `paths` knows what can be taken; without `auto` its `first` is meant.
+
+        `draw`, by chance from 0 to 1, settles who of a group is called upon where some are enough.
+        """
         self._want = want
         self._ways = {way.name: way for way in ways}
         self._paths = paths
         self._auto = auto
+        self._draw = draw
         self._chosen: Choice | None = None
         self._chosen_at = now
         self._chosen_alone = False
@@ -115,8 +130,8 @@ class Steering:
     @property
     def gives(self) -> bool:
         """Whether what is verified is kept for peers: always, but beside a group on a machine with nothing to spare, as
-        long as nobody is known to need it."""
-        return not self.busy or self.main is None or not self._ways[self.main].group or self._needed
+        long as nobody is known to need it, or others do."""
+        return not self.busy or self.main is None or not self._ways[self.main].group or self._called
 
     @property
     def choice(self) -> Choice | None:
@@ -255,7 +270,7 @@ class Steering:
         """Beside a group that arrives: at once where peers are needed, else when it costs this machine little."""
         if self.helper is not None or self.main is None or not self._ways[self.main].group or not self._begun:
             return []
-        needed = self._needed or (self.main in outlooks and bool(outlooks[self.main].last))
+        needed = self._called or (self.main in outlooks and bool(outlooks[self.main].last))
         if self.busy and not needed:
             return []
         name = next((name for name, way in self._ways.items() if way.peers and self._able(name, now)), None)
@@ -309,9 +324,11 @@ class Steering:
         self.claims.give(helper, mine[:count])
 
     @property
-    def _needed(self) -> bool:
-        """Somebody takes the image from peers, and cannot be in the group."""
-        return any(self.facts.others.get(way.name) for way in self._ways.values() if way.peers)
+    def _called(self) -> bool:
+        """Somebody takes the image from peers, and cannot be in the group; enough of the group stand by, by lot."""
+        needy = sum(self.facts.others.get(way.name, 0) for way in self._ways.values() if way.peers)
+        members = 1 + self.facts.others.get(self.main or "", 0)
+        return needy > 0 and self._draw * members <= HELPERS * needy
 
     def _close(self, name: str, reason: str = "") -> list[Act]:
         if name in self._closing:

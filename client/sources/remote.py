@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -100,6 +101,7 @@ class RemoteSource:
         """A transport was in use that is not only there to stand by another."""
         self._gave_bytes = 0
         self._began = time.monotonic()
+        self._draw = random.random()
         self.duplicate_chunks = 0
         """Chunks that lanes received in vain and did not deliver."""
         self.duplicate_bytes = 0
@@ -150,7 +152,13 @@ class RemoteSource:
         if self._auto and self._link is None:
             self._link = await self._find_link()
         steering = self._steering = Steering(
-            want, ways=ways, paths=self._paths, facts=self._facts(), auto=self._auto, now=time.monotonic()
+            want,
+            ways=ways,
+            paths=self._paths,
+            facts=self._facts(),
+            auto=self._auto,
+            now=time.monotonic(),
+            draw=self._draw,
         )
 
         def open_lane(name: str, share: WantMap, part: Arena) -> AbstractAsyncContextManager[Incoming]:

@@ -29,11 +29,16 @@ NOTHING = Outlook(under_way=frozenset())
 
 
 def _steering(
-    first: str = "cast", *, facts: Facts | None = None, auto: bool = False, fallback: bool = True
+    first: str = "cast",
+    *,
+    facts: Facts | None = None,
+    auto: bool = False,
+    fallback: bool = True,
+    draw: float = 0.0,
 ) -> tuple[Steering, WantMap, PathPolicy]:
     want, paths = WantMap(CHUNKS), PathPolicy(first=first, fallback=fallback)
     facts = facts or Facts(sessions=3, near=3)
-    return Steering(want, ways=WAYS, paths=paths, facts=facts, auto=auto, now=0.0), want, paths
+    return Steering(want, ways=WAYS, paths=paths, facts=facts, auto=auto, now=0.0, draw=draw), want, paths
 
 
 def _have(steering: Steering, want: WantMap, chunk: int, now: float) -> None:
@@ -75,6 +80,8 @@ def test_a_busy_machine_keeps_nothing_for_peers_beside_a_group_only() -> None:
     assert steering.gives
     steering.facts = Facts(sessions=3, near=3, others={"cast": 2})
     assert not steering.gives
+    steering.facts = Facts(sessions=22, near=22, others={"cast": 20, "swarm": 1})
+    assert steering.gives
     swarm, _, _ = _steering("swarm")
     assert swarm.poll(0.0, {}) == [Open(name="swarm")]
     swarm.busy = True
@@ -89,6 +96,21 @@ def test_a_busy_machine_does_not_stand_by_for_others_but_gets_the_help_it_needs(
     assert steering.poll(0.3, {"cast": NOTHING}) == []
     late = Outlook(under_way=frozenset(), last=frozenset({3}), repeating=True)
     assert steering.poll(0.4, {"cast": late}) == [Open(name="swarm")]
+
+
+def test_of_busy_machines_two_stand_by_for_each_who_needs_it() -> None:
+    room = Facts(sessions=21, near=21, others={"cast": 19, "swarm": 1})
+    called = []
+    for place in range(20):
+        steering, want, _ = _steering(facts=room, draw=(place + 0.5) / 20)
+        steering.busy = True
+        steering.poll(0.0, {})
+        _have(steering, want, 40, 0.2)
+        called.append(steering.gives)
+        assert steering.poll(0.3, {"cast": NOTHING}) == ([Open(name="swarm")] if steering.gives else [])
+    assert called == [True] * 2 + [False] * 18
+    steering.facts = Facts(sessions=12, near=12, others={"cast": 1, "swarm": 10})
+    assert steering.gives
 
 
 def test_methods_without_a_group_open_one_lane() -> None:

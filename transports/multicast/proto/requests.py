@@ -6,6 +6,8 @@ is counted and forgotten.
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.errors import OgcastError
 from transports.multicast.proto.burst import Totals
 from transports.multicast.proto.demand import Demand
@@ -15,6 +17,11 @@ from transports.multicast.proto.repair import Repairs
 from transports.multicast.proto.reports import Report, member_of, split_entries
 
 __all__ = ["Requests"]
+
+LEAST_ARRIVES = 0.5
+"""Of what is sent to a late member; a larger loss is not made up for."""
+LATE_MORE = 1
+"""Symbols of a block beyond what arrives of them on the average."""
 
 
 class Requests:
@@ -75,6 +82,8 @@ class Requests:
             fits[fits] &= (deficit[fits] > 0) & (deficit[fits] <= k[block[fits]])
             self._totals.entries_refused += len(fits) - int(fits.sum())
             block, deficit = block[fits], deficit[fits]
+            if member.lane == "late":  # it alone pays for what is sent in vain, and each round of asking costs it more
+                deficit = np.ceil(deficit / max(LEAST_ARRIVES, 1 - member.loss)).astype(np.int64) + LATE_MORE
             if len(block) and not self._repairs.merge(
                 chunk, block, deficit, as_of=report.as_of, place=member.place, late=late, now=now
             ):

@@ -3,8 +3,8 @@
 A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
 a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
 else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
-eighth time simply the next, so that a lone want is not put off for ever. Repetitions share the wire, half and half,
-with the repairs of late members: those are few, and end what may be the whole image's wait for somebody.
+eighth time simply the next, so that a lone want is not put off for ever. Repetitions share the wire with the repairs
+of late members, which get twice as much: those are few, and end what may be the whole image's wait for somebody.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ __all__ = ["Schedule"]
 
 SCAN_CHUNKS = 1 << 16
 FAIR_TURN = 8
+LATE_TIMES = 2
+"""Late repairs for each symbol that is repeated."""
 
 
 class Schedule:
@@ -27,8 +29,8 @@ class Schedule:
         self._pointer = 0
         self._turn = 0
         self._let_go = False
-        self._repeated = 0
-        """Symbols of the last chunk, if it was a repetition, less those of late repairs sent since."""
+        self._late = 0
+        """Late repairs that may go before the next repetition."""
         self.repeating = False
         """Every chunk wanted at the last choice was sent before."""
 
@@ -49,7 +51,7 @@ class Schedule:
         """
         chunk = self._fresh_from(self._pointer)
         self.repeating = chunk is None
-        self._repeated = 0
+        self._late = 0
         if chunk is None:
             self._let_go = nearly_done is not None and not self._let_go
             if self._let_go:
@@ -64,15 +66,15 @@ class Schedule:
     def handle_sent(self, symbols: int) -> None:
         """So many originals went out."""
         if self.repeating:
-            self._repeated += symbols
+            self._late += LATE_TIMES * symbols
 
     def handle_late(self, symbols: int) -> None:
         """So many late repairs went out."""
-        self._repeated = max(0, self._repeated - symbols)
+        self._late = max(0, self._late - symbols)
 
     def yields(self) -> bool:
-        """It is the turn of late repairs: all that is wanted was sent before, and they had less of the wire."""
-        return self._repeated > 0 and self._fresh_from(self._pointer) is None
+        """It is the turn of late repairs: all that is wanted was sent before, and they had less than their part."""
+        return self._late > 0 and self._fresh_from(self._pointer) is None
 
     def peek(self, limit: int) -> list[int]:
         """Up to `limit` chunks likely to come next, for reading ahead. Changes nothing."""

@@ -12,7 +12,7 @@ from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.members import Member, Members
 from transports.multicast.proto.repair import Repairs
 from transports.multicast.proto.reports import Report, entries_of
-from transports.multicast.proto.requests import Requests
+from transports.multicast.proto.requests import LATE_MORE, Requests
 
 KEY = bytes(range(32))
 LAYOUT = Layout(400 * 64, 64)
@@ -118,11 +118,18 @@ def test_who_waits_for_the_carousel_is_not_repaired() -> None:
     assert desk.totals.entries_stale == 1
 
 
+def test_what_a_late_member_will_lose_of_its_repairs_is_sent_with_them() -> None:
+    desk = Desk()
+    desk.member(10).lane, desk.member(10).loss = "late", 0.1
+    desk.report((1, 0, 18), (1, 1, 1))
+    assert desk.repairs[1].late.tolist() == [20 + LATE_MORE, 2 + LATE_MORE, 0]
+
+
 def test_late_members_wait_and_moved_or_done_ones_get_nothing() -> None:
     desk = Desk()
     desk.member(10).lane = "late"
     desk.report((1, 0, 3))
-    assert desk.repairs[1].late.tolist() == [3, 0, 0]
+    assert desk.repairs[1].late.tolist() == [3 + LATE_MORE, 0, 0]
     assert not desk.repairs.any_due
     desk.member(10).lane = "unicast"
     desk.report((1, 1, 3))

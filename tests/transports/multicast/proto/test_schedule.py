@@ -96,7 +96,7 @@ def test_repetitions_and_late_repairs_take_turns() -> None:
     counts[schedule.take() or 0] = 0
     schedule.handle_sent(100)
     assert schedule.yields()
-    schedule.handle_late(99)
+    schedule.handle_late(199)
     assert schedule.yields()
     schedule.handle_late(44)
     assert not schedule.yields()
