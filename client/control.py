@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import importlib
 import random
+import ssl
 import time
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 import core.errors
 from client.config import ClientSettings
-from client.http import aiohttp
 from client.proto.retry import RetryPolicy
-from core.connecting import BESIDE_S, repeated
 from core.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -42,6 +42,9 @@ from transports.control import (
     SessionReport,
     SessionRequest,
 )
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["ANSWER_MAX_BYTES", "MANIFEST_MAX_BYTES", "ControlClient"]
 
@@ -70,23 +73,23 @@ class ControlClient:
     def __init__(self, settings: ClientSettings, *, rng: random.Random | None = None) -> None:
         self._settings = settings
         self._random = rng or random.Random()
+        self._pinned: ssl.SSLContext | None = None
+        """While it is entered."""
+        self._opening = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> ControlClient:
-        self._http = aiohttp.ClientSession(
-            connector=_Connector(ssl=pinned_context(self._settings.certificate), limit=4),
-            headers={"Authorization": f"Bearer {self._settings.token}"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S),
-            trust_env=False,
-        )
+        self._pinned = pinned_context(self._settings.certificate)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        self._pinned = None
+        async with self._opening:
+            if self._http is not None:
+                await self._http.close()
+                self._http = None
 
     async def image(self, ref: ImageRef, *, patient: bool = True) -> ImageInfo:
         """One image version. NotFoundError with the server's hint. Not `patient`: asked once."""
@@ -152,6 +155,25 @@ class ControlClient:
                     raise
                 await asyncio.sleep(delay)
 
+    async def _open(self) -> aiohttp.ClientSession:
+        """The HTTP client is imported, beside what goes on, for the first request: where the session was opened early,
+        chunks are coming by then, and a quarter of the start has been saved."""
+        async with self._opening:
+            if self._pinned is None:
+                raise RuntimeError("the control client is not open")
+            if self._http is None:
+                module = await asyncio.to_thread(importlib.import_module, "client.http")
+                aiohttp = module.aiohttp
+                self._http = aiohttp.ClientSession(
+                    connector=module.Connector(ssl=self._pinned, limit=4),
+                    headers={"Authorization": f"Bearer {self._settings.token}"},
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S
+                    ),
+                    trust_env=False,
+                )
+            return self._http
+
     def _retry(self, limit_s: float) -> RetryPolicy:
         return RetryPolicy(
             now=time.monotonic(),
@@ -162,14 +184,15 @@ class ControlClient:
         )
 
     async def _request_once(self, method: str, path: str, body: msgspec.Struct | bytes | None, limit: int) -> bytes:
-        if self._http is None:
-            raise RuntimeError("the control client is not open")
+        http = await self._open()
+        from client.http import aiohttp, reason_of
+
         url = f"{self._settings.base_url}{API_PREFIX}{path}"
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         headers = {"Content-Type": kind} if data is not None else {}
         try:
-            async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            async with http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
                 text = await _read_bounded(answer, limit)
                 if answer.status >= 300:
                     raise _refusal(answer.status, text, self._settings.base_url)
@@ -180,19 +203,9 @@ class ControlClient:
             ) is not None:
                 raise refused from error
             raise ConnectionFailedError(
-                f"cannot reach the repository {self._settings.base_url}: {_reason(error)}",
+                f"cannot reach the repository {self._settings.base_url}: {reason_of(error)}",
                 hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
             ) from error
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tries every address several times, side by side (core/connecting.py)."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(happy_eyeballs_delay=BESIDE_S, **options)
-
-    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[Any]:
-        return repeated(await super()._resolve_host(host, port, traces))
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -233,14 +246,3 @@ def _refusal(status: int, text: bytes, url: str) -> OgcastError:
         error: OgcastError = known(body.message, hint=hint)
         return error
     return NotFoundError(body.message, hint=hint) if status == 404 else ProtocolError(body.message, hint=hint)
-
-
-def _reason(error: BaseException) -> str:
-    """The short text at the bottom of a chain of wrapped errors."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    if isinstance(error, TimeoutError) and not str(error):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

@@ -1,4 +1,7 @@
-"""What restore, update-cache and deploy do, put together from their parts. Imported after the first request is out."""
+"""What update-cache, deploy and a restore from the CACHE do, put together from their parts.
+
+Imported after the first request is out.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +10,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from client import early
 from client.background import Heritage, go_on_giving
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
+from client.direct import chosen_method, perform_direct, remote_of, restore_of
 from client.manifests import checked_manifest
 from client.preflight import OpenTarget, open_target
 from client.proven import ProvenChunks
-from client.readback import VerifyMode
-from client.restoring import Restore, needs_of
+from client.restoring import needs_of
 from client.run import Run
 from client.sources.local import LocalSource
 from client.sources.remote import RemoteSource
-from client.target_reader import TargetReader, is_solid_state
 from client.updating import Update
-from core.errors import NoCacheError, OgcastError, UsageError
+from core.errors import NoCacheError, UsageError
 from core.ids import ImageRef
 from images.manifest import Manifest
 from images.repository import PinnedManifest, Repository
-from images.stores import ChunkReader
 from transports import registry
 from transports.control import ImageInfo
-from transports.methods import AUTO, Method, Target, parse_method
+from transports.methods import Method, Target
 
-__all__ = ["deploy", "restore_direct", "restore_from_cache", "update_cache"]
-
-
-async def restore_direct(
-    run: Run,
-    control: ControlClient,
-    ref: ImageRef,
-    data: bytes,
-    target: str,
-    *,
-    method: str | None,
-    options: str,
-    discard: bool,
-    verify: str,
-    fallback: bool = True,
-    seed: bool = True,
-) -> Mapping[str, Any]:
-    """Restore from the repository; `data` is the manifest it gave for `ref`.
-
-    Unless `seed` is false, a process in the background goes on giving what a transport shared.
-    """
-    chosen = chosen_method(method, Target.DIRECT)
-    manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
-    opened = open_target(target, needs_of(manifest))
-    restore = await _direct(
-        run, control, manifest, opened, chosen, options, discard=discard, verify=verify, fallback=fallback, seed=seed
-    )
-    return restore.result("restore", method=str(chosen))
+__all__ = ["deploy", "restore_from_cache", "update_cache"]
 
 
 async def restore_from_cache(
@@ -136,7 +109,7 @@ async def deploy(
     manifest = await _manifest(run, control, info)
     opened = open_target(target, needs_of(manifest))
     if chosen.target is Target.DIRECT:
-        restore = await _direct(
+        restore = await perform_direct(
             run,
             control,
             manifest,
@@ -198,23 +171,6 @@ async def deploy(
     return {**done, "update": update.result("update-cache", method=str(chosen))}
 
 
-def chosen_method(text: str | None, default: Target) -> Method:
-    """The method meant by --method; without it, the protocol that works everywhere, to `default`.
-
-    AUTO without a target means that of the command.
-    """
-    if text is not None and text.strip().upper() == AUTO:
-        return Method(protocol=AUTO, target=default)
-    if text is not None:
-        method = parse_method(text)
-        if not method.chooses:
-            registry.by_protocol(method.protocol)
-        return method
-    known = list(registry.specs().values())
-    spec = next((spec for spec in known if spec.capabilities.fallback), known[0])
-    return Method(protocol=spec.protocol, target=default)
-
-
 def _without_cache(run: Run) -> Method | None:
     """What to do where there is no CACHE: OpenGnsys' RESTOREPROTOCOLNOTCACHE; None for NONE."""
     word = run.settings.restore_protocol_not_cache.upper()
@@ -240,7 +196,7 @@ async def _update(
     seed: bool,
 ) -> Update:
     run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
-    remote = _remote(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
+    remote = remote_of(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
     update = Update(run, store, directory, manifest, info, remote)
     if seed:
         update.on_fetched = lambda: go_on_giving(
@@ -250,54 +206,6 @@ async def _update(
     if update.mended:
         run.notice(f"{update.mended} damaged chunks of the CACHE were fetched again")
     return update
-
-
-async def _direct(
-    run: Run,
-    control: ControlClient,
-    manifest: Manifest,
-    opened: OpenTarget,
-    method: Method,
-    options: str,
-    *,
-    discard: bool,
-    verify: str,
-    fallback: bool,
-    seed: bool,
-) -> Restore:
-    """Restore from the repository, performed."""
-    run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
-    target = _given_from(run, opened)
-    reader = None if target is None else TargetReader(target, manifest, whole=False)
-    remote = _remote(run, control, method, options, fallback, cache=reader)
-    restore = _restore(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
-    if reader is not None:
-        restore.on_written = reader.add
-    if seed:
-        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, target)
-    try:
-        await restore.perform()
-    finally:
-        if reader is not None:
-            reader.close()
-    return restore
-
-
-def _given_from(run: Run, opened: OpenTarget) -> str | None:
-    """The target, if peers are given from it what memory does not hold, while it is restored and afterwards."""
-    target = opened.sink.name if run.settings.seed_from_target and opened.sink.reads_back else None
-    if target is not None and not is_solid_state(target):
-        run.notice(f"{target} is not known to be an SSD: what memory does not hold is not given from it")
-        return None
-    return target
-
-
-def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, target: str | None) -> None:
-    giver = next((giver for giver in remote.givers if giver.afterwards() is not None), None)
-    if giver is not None:
-        inherited, descriptors = giver.hand_over()
-        heritage = Heritage(inherited=inherited, descriptors=descriptors, target=target)
-        go_on_giving(run, manifest, giver.afterwards(), heritage)
 
 
 def _after(remote: RemoteSource, method: Method, options: str) -> str | None:
@@ -332,8 +240,8 @@ async def _from_cache(
     run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
     local = LocalSource(store)
     async with ControlClient(run.settings) as control:
-        remote = _remote(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
-        restore = _restore(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
+        remote = remote_of(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
+        restore = restore_of(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
         try:
             await restore.perform()
         finally:
@@ -344,47 +252,3 @@ async def _from_cache(
                     "`ogcast update-cache` fetches them again"
                 )
     return restore.result(command, method=str(method))
-
-
-def _restore(
-    run: Run,
-    manifest: Manifest,
-    opened: OpenTarget,
-    sources: list[LocalSource | RemoteSource],
-    remote: RemoteSource,
-    *,
-    discard: bool,
-    verify: str,
-) -> Restore:
-    try:
-        return Restore(
-            run, manifest, opened, sources=sources, remote=remote, discard=discard, verify=VerifyMode(verify)
-        )
-    except OgcastError:
-        opened.abandon()
-        raise
-
-
-def _remote(
-    run: Run,
-    control: ControlClient,
-    method: Method,
-    options: str,
-    fallback: bool,
-    *,
-    cache: ChunkReader | None = None,
-) -> RemoteSource:
-    settings = run.settings
-    return RemoteSource(
-        control,
-        method=str(method),
-        options=options,
-        fallback=fallback,
-        cached=method.target is Target.CACHE,
-        interface=settings.interface,
-        repository_host=settings.host,
-        state_dir=settings.state_path,
-        on_event=run.event,
-        early=early.hand_over(),
-        cache=cache,
-    )

@@ -29,13 +29,14 @@ import msgspec
 from client.config import ClientSettings, load_settings
 from core.connecting import connect_blocking
 from core.errors import OgcastError
+from core.ids import ImageRef
 from core.pinning import pinned_context
 from transports import registry
 from transports.base import Early
 from transports.control import API_PREFIX, SessionOpened, SessionRequest
 from transports.methods import Target, parse_method
 
-__all__ = ["EarlySession", "Wish", "begin", "hand_over", "read_wish"]
+__all__ = ["EarlySession", "Wish", "begin", "hand_over", "manifest", "read_wish"]
 
 TIMEOUT_S = 5.0
 """For the connection and each answer; the command waits for an answer under way that long at most."""
@@ -47,7 +48,8 @@ LISTEN_LOOK_S = 1.0
 what the command still has to ask the repository."""
 LISTEN_MAX_S = 10.0
 """Nobody listens for longer before the command is there."""
-ANSWER_MAX_BYTES = 1 << 20
+ANSWER_MAX_BYTES = 8 << 20
+"""A manifest of 2^17 chunks fits; the command asks for a longer one itself."""
 JOURNALS = "*.ogj"
 COMMANDS = ("restore", "deploy")
 
@@ -116,6 +118,8 @@ class EarlySession:
         self._early = early
         self._listening: dict[str, Early] = {}
         self._opened: SessionOpened | None = None
+        self._manifest: bytes | None = None
+        self._connection: HTTPSConnection | None = None
         self._taken = threading.Event()
         self._thread = threading.Thread(target=self._open, name="early-session", daemon=True)
         self._thread.start()
@@ -135,6 +139,11 @@ class EarlySession:
         self._opened = None
         return opened
 
+    def manifest(self, ref: ImageRef) -> bytes | None:
+        """The manifest file that was fetched with the session, not yet checked, if it is of `ref`. Waits for it."""
+        self._thread.join(2 * TIMEOUT_S)
+        return self._manifest if str(ref) == self.wish.image else None
+
     def take_listening(self, transport: str) -> Early | None:
         """What listens for a transport; it belongs to the caller. None if it listens no more."""
         self._taken.set()
@@ -149,6 +158,7 @@ class EarlySession:
         if opened is not None:
             with contextlib.suppress(OSError, HTTPException, OgcastError):  # it expires by itself
                 self._request("DELETE", f"/sessions/{opened.session}", None)
+            self._hang_up()
 
     def _watch(self) -> None:
         """Listen no more when it does harm, or for too long."""
@@ -178,26 +188,41 @@ class EarlySession:
                 if path := self._early.get(offer.transport):
                     module, _, name = path.partition(":")
                     listen = getattr(importlib.import_module(module), name)
-                    self._listening[offer.transport] = listen(offer.parameters, interface=self._settings.interface)
+                    self._listening[offer.transport] = listen(
+                        offer.parameters, interface=self._settings.interface, session=opened, host=self._settings.host
+                    )
                     threading.Thread(target=self._watch, name="early-listening", daemon=True).start()
+            image = opened.image
+            self._manifest = self._request("GET", f"/images/{image.name}@{image.version}/manifest", None)
         except Exception:  # the command meets the same trouble, and has the words for it
             return
+        finally:
+            self._hang_up()
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
+        headers = {"Authorization": f"Bearer {self._settings.token}", "Content-Type": "application/json"}
+        connection = self._connection or self._connect()
+        connection.request(method, f"{API_PREFIX}{path}", body=body, headers=headers)
+        answer = connection.getresponse()
+        data = answer.read(ANSWER_MAX_BYTES + 1)
+        if answer.status >= 300 or len(data) > ANSWER_MAX_BYTES:
+            raise HTTPException(f"status {answer.status}, {len(data)} bytes")
+        return data
+
+    def _connect(self) -> HTTPSConnection:
         parts = urlsplit(self._settings.base_url)
         host, port = parts.hostname or "", parts.port or 0
         context = pinned_context(self._settings.certificate)
-        connection = HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        connection = self._connection = HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        connection.auto_open = 0  # it would connect in its own way
         plain = connect_blocking(host, port, timeout_s=TIMEOUT_S)
         connection.sock = context.wrap_socket(plain, server_hostname=host)
-        headers = {"Authorization": f"Bearer {self._settings.token}", "Content-Type": "application/json"}
-        with contextlib.closing(connection):
-            connection.request(method, f"{API_PREFIX}{path}", body=body, headers=headers)
-            answer = connection.getresponse()
-            data = answer.read(ANSWER_MAX_BYTES)
-            if answer.status >= 300:
-                raise HTTPException(f"status {answer.status}")
-            return data
+        return connection
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 _begun: EarlySession | None = None
@@ -222,6 +247,11 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
     _begun = EarlySession(wish, settings, {spec.name: spec.early})
     _begun.wait(HEAD_START_S)
     return _begun
+
+
+def manifest(ref: ImageRef) -> bytes | None:
+    """The manifest that came with the session `begin` is opening; blocks until it is there. None: ask for it."""
+    return None if _begun is None else _begun.manifest(ref)
 
 
 def hand_over() -> EarlySession | None:

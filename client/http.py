@@ -7,8 +7,11 @@ certificate of its configuration alone (client/control.py).
 from __future__ import annotations
 
 import os
+from typing import Any
 
-__all__ = ["aiohttp"]
+from core.connecting import BESIDE_S, repeated
+
+__all__ = ["Connector", "aiohttp", "reason_of"]
 
 _PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for authorities, if set."""
@@ -23,3 +26,24 @@ finally:
             del os.environ[_name]
         else:
             os.environ[_name] = _value
+
+
+class Connector(aiohttp.TCPConnector):
+    """Tries every address several times, side by side (core/connecting.py)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(happy_eyeballs_delay=BESIDE_S, **options)
+
+    async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[Any]:
+        return repeated(await super()._resolve_host(host, port, traces))
+
+
+def reason_of(error: BaseException) -> str:
+    """The short text at the bottom of a chain of wrapped errors."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

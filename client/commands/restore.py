@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import typer
 
+from client import early
 from client.commands.options import (
     CacheOption,
     DiscardOption,
@@ -58,8 +60,9 @@ def command(
             from client.control import ControlClient
 
             async with ControlClient(run.settings) as control:
-                data = await control.manifest(ref)  # the first request goes out before the heavy imports
-                from client.deployment import restore_direct
+                # the first request goes out before the heavy imports
+                data = await asyncio.to_thread(early.manifest, ref) or await control.manifest(ref)
+                from client.direct import restore_direct
 
                 return await restore_direct(
                     run,

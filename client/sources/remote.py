@@ -37,10 +37,11 @@ from transports.methods import parse_method
 __all__ = ["RemoteSource"]
 
 ANSWERS_WITHIN_S = 2.0
+QUIET_S = 2.0
+"""Before the first report of a session that was opened early: what a report needs is not imported yet, and where many
+start on few cores, everything else is more urgent."""
 ALONE_S = 5.0
 ALONE_EVERY_S = 0.5
-GOODBYE_S = 5.0
-"""For the last words to the repository."""
 """Who has the choice and began alone looks so long, so often, whether others come: a room is rarely switched on by
 halves, and what one takes alone meanwhile the others' sending lacks."""
 
@@ -97,6 +98,7 @@ class RemoteSource:
         self._current: str | None = None
         self._roles: dict[str, str] = {}
         self._picked = ("", "")
+        self._quiet_until = 0.0
         self._swarmed = False
         """A transport was in use that is not only there to stand by another."""
         self._gave_bytes = 0
@@ -210,6 +212,8 @@ class RemoteSource:
         session = self._session
         if session is None:
             return 1.0
+        if time.monotonic() < self._quiet_until:
+            return self._quiet_until - time.monotonic()
         try:
             advice = await self._control.report(session.session, report)
             self._room = advice.room
@@ -225,20 +229,18 @@ class RemoteSource:
         return min(every_s, ALONE_EVERY_S) if alone else every_s
 
     async def close(self, report: SessionReport | None) -> None:
-        """Leave what is shared, and end the session by its last `report`, if there is one; an unreachable repository
-        lets it expire."""
-        sharing = [transport for transport in self._transports.values() if isinstance(transport, Sharing)]
+        """Leave what is shared, send the last report and end the session; an unreachable repository lets it expire."""
+        for transport in self._transports.values():
+            if isinstance(transport, Sharing):
+                await transport.leave()
         session, self._session = self._session, None
-        # Side by side: each waits for an answer, and where packets are lost for a fifth of a second more.
-        left = asyncio.gather(*(transport.leave() for transport in sharing))
-        if session is not None:
-            with contextlib.suppress(OgcastError, TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    if report is not None:
-                        await self._control.report(session.session, report)
-                    else:
-                        await self._control.close_session(session.session)
-        await left
+        if session is None:
+            return
+        with contextlib.suppress(OgcastError, TimeoutError):
+            async with asyncio.timeout(5):
+                if report is not None:
+                    await self._control.report(session.session, report)
+                await self._control.close_session(session.session)
 
     # ------------------------------------------------------------------ inside
 
@@ -253,6 +255,8 @@ class RemoteSource:
                 want=len(want),
                 chunks=manifest.chunk_count,
             )
+            if self._session is not None:
+                self._quiet_until = time.monotonic() + QUIET_S
         if self._session is None:
             self._session = await self._control.open_session(
                 SessionRequest(

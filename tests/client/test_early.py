@@ -23,6 +23,7 @@ from images.repository import Repository
 from tests.client.conftest import IMAGE_SIZE, PATIENCE_S, ROOT, Room
 from transports.multicast.early import EarlyReceiver
 from transports.multicast.udp.incoming import GroupReceiver
+from transports.p2p.early import EarlyMember
 
 DIRECT = ["restore", "room1", "disk.img", "--method", "MULTICAST-DIRECT"]
 WISH = Wish(image="room1", method="MULTICAST-DIRECT", options="", config=None, repo=None, interface=None)
@@ -177,6 +178,37 @@ def test_a_restore_takes_it_and_gets_everything(room: Room, tmp_path: Path) -> N
     ended = room.ogcast("restore", "room1", target, "--method", "MULTICAST-DIRECT")
     assert (ended.code, ended.last["event"]) == (0, "done")
     assert set(ended.last["chunks_by_source"]) <= {"multicast", "repository"}
+    assert target.read_bytes() == room.image.expected_on(bytes(IMAGE_SIZE))
+
+
+def test_a_swarm_is_entered_early_and_the_manifest_comes_with_the_session(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
+    line = ["restore", "room1", "disk.img", "--method", "TORRENT-DIRECT"]
+    begun = begin(["--config", str(room.config), "--repo", room.url, *line])
+    assert begun is not None
+    try:
+        with Repository.open(room.root, read_only=True) as repository, repository.pin(ImageRef("room1")) as pinned:
+            assert early.manifest(ImageRef("room1")) == pinned.data
+        assert early.manifest(ImageRef("room1", 1)) is None  # asked for by another name: the command asks itself
+        assert early.hand_over() is begun
+        assert early.manifest(ImageRef("room1")) is None
+        assert _take(begun, room, method="TORRENT-DIRECT") is not None
+        member = begun.take_listening("p2p")
+        assert isinstance(member, EarlyMember)
+        assert member.machine.opened
+        member.close()
+    finally:
+        begun.close()
+
+
+def test_a_restore_by_peers_takes_it_and_gets_everything_once(room: Room, tmp_path: Path) -> None:
+    target = tmp_path / "disk.img"
+    target.write_bytes(bytes(IMAGE_SIZE))
+    ended = room.ogcast("restore", "room1", target, "--method", "TORRENT-DIRECT", "--no-seed")
+    assert (ended.code, ended.last["event"]) == (0, "done")
+    assert (set(ended.last["chunks_by_source"]), ended.last["duplicates"]) == ({"repository"}, 0)
     assert target.read_bytes() == room.image.expected_on(bytes(IMAGE_SIZE))
 
 

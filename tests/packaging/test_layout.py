@@ -17,6 +17,7 @@ WITHOUT_TEST = {
     "client/sources/base.py": "an interface; test_session.py uses it with every kind of source",
     "client/figures.py": "a table of counters; every command's test reads it",
     "client/commands/options.py": "declarations; the tests of the commands use them",
+    "client/direct.py": "puts tested parts together; tests/client/commands runs it against the real daemon",
     "client/deployment.py": "puts tested parts together; tests/client/commands runs it against the real daemon",
     "client/restoring.py": "puts tested parts together; tests/client/commands/test_restore.py runs it",
     "client/updating.py": "puts tested parts together; tests/client/commands/test_update_cache.py runs it",

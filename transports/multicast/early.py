@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UsageError
 from transports.multicast.evidence import interface_towards
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
 from transports.multicast.udp.interface import Interface, find_interface
+
+if TYPE_CHECKING:
+    from transports.control import SessionOpened
 
 __all__ = ["BUFFER_BYTES", "JAMMED_FROM_BYTES", "EarlyReceiver", "listen"]
 
@@ -44,7 +47,9 @@ class EarlyReceiver(GroupReceiver):
         return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, self.buffer_bytes)
 
 
-def listen(parameters: Mapping[str, Any], *, interface: str | None) -> EarlyReceiver:
+def listen(
+    parameters: Mapping[str, Any], *, interface: str | None, session: SessionOpened | None = None, host: str = ""
+) -> EarlyReceiver:
     """Join the group of an offer (see CastOffer). Raises LocalError, or KeyError for an offer without a group."""
     source = str(parameters["source"])
     group = Group(

@@ -9,6 +9,7 @@ TRANSPORT = TransportSpec(
     protocol="TORRENT",
     server="transports.p2p.server:SwarmServer",
     client="transports.p2p.client:SwarmClient",
+    early="transports.p2p.early:listen",
     settings="transports.p2p.settings:SwarmSettings",
     capabilities=Capabilities(needs_peers=True, seeds=True, listens=True),
 )

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import random
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -18,6 +19,7 @@ from core.wantmap import WantMap
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding
 from transports.base import ClientContext, Offer
+from transports.p2p.early import EarlyMember
 from transports.p2p.giving import SwarmGiving
 from transports.p2p.incoming import SwarmIncoming
 from transports.p2p.membership import Membership
@@ -141,14 +143,26 @@ class SwarmClient:
         )
         self._incoming = incoming
         incoming.origin_port = offer.origin_port
+        early = self._early(session_id, manifest, want, shelf, arena)
         try:
-            await membership.connect()
+            if early is None:
+                await membership.connect()
+            else:
+                if server is not None and early.listener is not None:
+                    server.start("", listener=early.listener)
+                try:
+                    await membership.go_on(early.member, early.heard)
+                except BaseException:
+                    early.close()
+                    raise
             if server is not None:
                 server.on_gone = lambda chunks: _tell_gone(membership, chunks)
                 server.on_news = lambda chunks: _tell_have(membership, chunks)
             incoming.begin(membership, neighbours)
             if not incoming.stands_by:
-                neighbours.dial_origin(host, offer.origin_port, session_id, key)
+                neighbours.dial_origin(
+                    host, offer.origin_port, session_id, key, opened=_origin_lane(early, manifest, want, arena)
+                )
             yield incoming
         finally:
             if self._incoming is incoming:
@@ -164,6 +178,20 @@ class SwarmClient:
                 await membership.close()
                 if server is not None:
                     await server.close()
+
+    def _early(
+        self, session_id: SessionId, manifest: Manifest, want: WantMap, shelf: Shelf, arena: Arena
+    ) -> EarlyMember | None:
+        """What has been a member of this session already; closed if what it announced is not so."""
+        early = self._context.take_early("p2p")
+        if not isinstance(early, EarlyMember):
+            return None
+        same = (early.session_id, early.root, early.chunks) == (session_id, manifest.root, manifest.chunk_count)
+        fits = early.frame_bytes <= arena.slot_bytes and early.machine.under_way <= arena.free
+        if same and fits and len(want) == want.count and not shelf.count:
+            return early
+        early.close()
+        return None
 
     # ------------------------------------------------------------------ Seeding
 
@@ -233,6 +261,20 @@ class SwarmClient:
                 self._shelf.ring.take_over(inherited)
             await asyncio.to_thread(self._shelf.look_up)
         return self._shelf
+
+
+def _origin_lane(
+    early: EarlyMember | None, manifest: Manifest, want: WantMap, arena: Arena
+) -> tuple[socket.socket, AskingLane] | None:
+    """The origin's lane that is open already, with a slot for each chunk it asked for."""
+    if early is None:
+        return None
+    early.machine.hand_to(raw_length=manifest.raw_length, wanted=want.__contains__)
+    for _ in range(early.machine.under_way):
+        slot = arena.try_acquire()
+        assert slot is not None
+        early.machine.handle_slot(slot)
+    return early.origin, early.machine
 
 
 def _server(shelf: Shelf, offer: SwarmOffer) -> PeerServer:

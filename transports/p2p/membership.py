@@ -84,6 +84,16 @@ class Membership:
         """The lane is up."""
         return self._lane is not None and not self._lane.broken
 
+    async def go_on(self, sock: socket.socket, heard: bytes) -> None:
+        """Instead of `connect`: the lane of `sock` was entered and announced on already, and said `heard`."""
+        sock.setblocking(False)
+        reader = asyncio.StreamReader()
+        reader.feed_data(heard)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await self._loop.create_connection(lambda: protocol, sock=sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+        self._lane = MemberLane(reader, asyncio.StreamWriter(transport, protocol, reader, self._loop), DECODER)
+
     async def connect(self) -> None:
         """Enter. Raises ConnectionFailedError, AuthenticationError, ProtocolError."""
         host, port = self._address

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from core.errors import OgcastError, ProtocolError
+from core.errors import ConnectionFailedError, OgcastError, ProtocolError
 from transports.p2p.proto.credentials import lane_name
 from transports.p2p.proto.limits import MAX_NEIGHBOURS
 from transports.p2p.proto.messages import PeerAddress
@@ -57,6 +58,7 @@ class Neighbourhood:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._bridging = False
         self._asleep = asleep
+        self._opened: tuple[socket.socket, AskingLane] | None = None
         self.me = 0
         """This client's own id."""
         self.lanes: dict[int, SourceLane] = {}
@@ -64,8 +66,12 @@ class Neighbourhood:
         self.refused = 0
         """Neighbours beyond MAX_NEIGHBOURS."""
 
-    def dial_origin(self, host: str, port: int, name: str, key: bytes) -> None:
-        """Connect to the origin, and again whenever that breaks."""
+    def dial_origin(
+        self, host: str, port: int, name: str, key: bytes, *, opened: tuple[socket.socket, AskingLane] | None = None
+    ) -> None:
+        """Connect to the origin, and again whenever that breaks; the first time go on with what is `opened`, if any:
+        its machine has a slot for each chunk it asked for."""
+        self._opened = opened
         self._keep(ORIGIN, _Address(host=host, port=port, name=name, key=key))
 
     @property
@@ -136,6 +142,10 @@ class Neighbourhood:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._opened is not None:
+            sock, machine = self._opened
+            sock.close()
+            machine.release_all()
         for lane in list(self.lanes.values()):
             lane.close()
         self.lanes.clear()
@@ -166,9 +176,13 @@ class Neighbourhood:
         """One connection after the other."""
         failures = 0
         while True:
-            lane = self.lanes[source] = SourceLane(source, self._make(source, address.name, address.key), self._on_step)
+            sock, machine = self._begin(source, address)
+            lane = self.lanes[source] = SourceLane(source, machine, self._on_step)
             try:
-                await dial(address.host, address.port, functools.partial(_self, lane), interface=self._interface)
+                if sock is not None:
+                    await self._go_on(lane, sock)
+                else:
+                    await dial(address.host, address.port, functools.partial(_self, lane), interface=self._interface)
                 await lane.ended.wait()
                 reason = str(lane.failed or "it was closed")
             except OgcastError as error:
@@ -184,6 +198,23 @@ class Neighbourhood:
                 self._on_lost(source, reason)
                 return
             await asyncio.sleep(min(PAUSE_FIRST_S * 2**failures, PAUSE_LONGEST_S))
+
+    def _begin(self, source: int, address: _Address) -> tuple[socket.socket | None, AskingLane]:
+        if source == ORIGIN and self._opened is not None:
+            opened, self._opened = self._opened, None
+            return opened
+        return None, self._make(source, address.name, address.key)
+
+    async def _go_on(self, lane: SourceLane, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._on_step(lane)  # before anything is received: what was asked for ahead is not asked for again
+        try:
+            await asyncio.get_running_loop().create_connection(functools.partial(_self, lane), sock=sock)
+        except BaseException as error:
+            sock.close()
+            if isinstance(error, OSError):
+                raise ConnectionFailedError(f"the connection to the origin broke: {error}") from error
+            raise
 
 
 def _self(lane: SourceLane) -> SourceLane:

@@ -92,11 +92,12 @@ class PeerServer:
         """Connections of others."""
         return len(self._lanes)
 
-    def start(self, host: str) -> None:
-        """Listen on `host`, on any free port. OSError if that is not possible."""
+    def start(self, host: str, *, listener: socket.socket | None = None) -> None:
+        """Listen on `host`, on any free port, or go on with a `listener`, which then belongs to this server. OSError if
+        that is not possible."""
         if self._listener is None:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, 0), family=family, backlog=BACKLOG)
+            self._listener = listener or socket.create_server((host, 0), family=family, backlog=BACKLOG)
             self._listener.setblocking(False)
             self._mark(self._listener)
             self._loop.add_reader(self._listener, self._accept)

@@ -57,7 +57,11 @@ class SourceLane(asyncio.BufferedProtocol):
         self._violation = self._violation or error
 
     def ask(self, chunk: int, slot: Slot | None) -> None:
-        """Ask for a chunk, into `slot`, or into one that is spare here."""
+        """Ask for a chunk, into `slot`, or into one that is spare here; one that was asked for ahead has its slot."""
+        if chunk in self.machine.asked or chunk == self.machine.arriving:
+            if slot is not None:
+                slot.release()
+            return
         if slot is not None:
             self.machine.handle_slot(slot)
         self.machine.ask([chunk], self._loop.time())

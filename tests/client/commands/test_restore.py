@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from client import deployment
+from client import direct
 from client.app import app
 from client.sinks.file import FileSink
 from client.target_reader import TargetReader
@@ -61,7 +61,7 @@ def test_by_choice_peers_are_given_from_the_target_while_it_is_restored(
     target = tmp_path / "disk.img"
     readers: list[TargetReader] = []
     written: list[int] = []
-    monkeypatch.setattr(deployment, "is_solid_state", lambda path: True)
+    monkeypatch.setattr(direct, "is_solid_state", lambda path: True)
 
     class Seen(TargetReader):
         def __init__(self, path: str, manifest: Manifest, *, whole: bool = True) -> None:
@@ -76,7 +76,7 @@ def test_by_choice_peers_are_given_from_the_target_while_it_is_restored(
                 self.locate(self.manifest.digest(chunk))
                 written.append(chunk)
 
-    monkeypatch.setattr(deployment, "TargetReader", Seen)
+    monkeypatch.setattr(direct, "TargetReader", Seen)
     monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
     config = tmp_path / "client.toml"
     for choice in ("false", "true"):

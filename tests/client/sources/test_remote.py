@@ -41,7 +41,6 @@ from transports.control import (
 pytestmark = pytest.mark.asyncio
 
 REPORT = SessionReport(state="transferring", have=0)
-LAST = SessionReport(state="done", have=0)
 
 
 class Control:
@@ -278,18 +277,29 @@ async def test_a_forgotten_session_is_opened_again_after_the_report(make: Make, 
     control.gone = False
     await _fetch(source, manifest)
     assert len(control.opened) == 2
-    await source.close(LAST)
-    await source.close(LAST)
+    await source.close(REPORT)
+    await source.close(REPORT)
+    assert control.closed == ["s2"]
     assert control.reported == ["s1", "s2"]
-    assert control.closed == []  # the last report ends it
 
 
-async def test_a_session_without_a_last_report_is_closed(make: Make, manifest: Manifest) -> None:
+async def test_after_a_session_that_was_opened_early_nothing_is_reported_for_a_while(
+    make: Make, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, control, _ = make(only=None)
+    opened = await control.open_session(SessionRequest(image="x", method="ONLY-DIRECT"))
+
+    class Early:
+        def take(self, **_: object) -> SessionOpened:
+            return opened
+
+    source._early = Early()  # type: ignore[assignment]
     await _fetch(source, manifest)
-    await source.close(None)
-    await source.close(None)
-    assert (control.reported, control.closed) == ([], ["s1"])
+    assert 0 < await source.report(REPORT) <= remote.QUIET_S
+    assert control.reported == []
+    source._quiet_until = 0.0
+    assert await source.report(REPORT) == 2.0
+    assert control.reported == ["s1"]
 
 
 async def test_a_transport_that_cannot_serve_this_client_is_left_and_its_reason_told(

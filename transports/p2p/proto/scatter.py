@@ -51,7 +51,7 @@ class Taker:
     open: dict[int, float] = field(default_factory=dict)
     """Chunks under way to it, and since when."""
     served: int = 0
-    """Chunks it took."""
+    """Chunks it took, and those that everybody had taken when it came."""
     took_s: float = 0.0
     """What the last of them took."""
     ahead: int = ASSIGNED_AHEAD
@@ -61,6 +61,11 @@ class Taker:
     rests_until: float = float("-inf")
     base: int = 0
     """Its lowest chunk wanted, or below."""
+
+    @property
+    def total(self) -> int:
+        """Chunks it took, and those under way to it."""
+        return self.served + len(self.open)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +128,9 @@ class Scatter:
     def add(self, member: Member) -> None:
         """A member is here, with what it holds and wants. Known already: it said so anew."""
         self.remove(member.id)
-        taker = self._takers[member.id] = Taker(member=member, counted=member.serves)
+        others = min((taker.total for taker in self._takers.values()), default=0)
+        before = max(0, others - ASSIGNED_AHEAD)
+        taker = self._takers[member.id] = Taker(member=member, counted=member.serves, served=before)
         if taker.counted:
             held = member.held.flags()
             self._holders += held
@@ -257,11 +264,14 @@ class Scatter:
         waiting = [taker for taker in able if not taker.open and taker.rests_until <= now]
         least = min((taker.served for taker in waiting if taker.member.id not in passed), default=None)
         full = active >= streams
+        fewest = self._fewest(able, now, passed) if len(able) <= self._streams and active > len(able) // 2 else None
         best: Taker | None = None
         for taker in able:
             if taker.member.id in passed or taker.rests_until > now or len(taker.open) >= min(ahead, taker.ahead):
                 continue
             if full and (not taker.open or (least is not None and taker.served >= least + ROTATE_CHUNKS)):
+                continue
+            if fewest is not None and taker.total > fewest:
                 continue
             if best is None or self._rank(taker) < self._rank(best):
                 best = taker
@@ -318,5 +328,20 @@ class Scatter:
         taker.rests_until = now + min(REST_MAX_S, REST_FIRST_S * 2.0 ** (min(taker.strikes, 8) - 1))
 
     def _rank(self, taker: Taker) -> tuple[bool, int, int, int]:
-        slow = self._expected_s is not None and taker.took_s > SLOW_TIMES * self._expected_s
-        return slow, len(taker.open), taker.served, taker.member.order
+        return self._is_slow(taker), len(taker.open), taker.served, taker.member.order
+
+    def _fewest(self, able: list[Taker], now: float, passed: set[int]) -> int:
+        """Who took more than this waits for the others. Whoever takes more than its part has to send more than its part
+        to the others, and they all wait for its uplink at the end; TCP does not give everybody the same. Those that
+        are slow hold nobody up, and nobody is held up when half of the subnet takes nothing."""
+        return min(
+            (
+                taker.total
+                for taker in able
+                if taker.member.id not in passed and taker.rests_until <= now and not self._is_slow(taker)
+            ),
+            default=0,
+        )
+
+    def _is_slow(self, taker: Taker) -> bool:
+        return self._expected_s is not None and taker.took_s > SLOW_TIMES * self._expected_s

@@ -146,12 +146,21 @@ class AskingLane:
 
     def ask(self, chunks: Sequence[int], now: float) -> None:
         """Ask for chunks, each of which has a spare slot. Call when `opened`."""
-        assert self._handle is not None
         if len(chunks) > self.spare:
             raise ValueError(f"{len(chunks)} chunks asked for with {self.spare} slots to spare")
+        self.ask_ahead(chunks, now)
+
+    def ask_ahead(self, chunks: Sequence[int], now: float) -> None:
+        """Ask for chunks before there are slots. Nothing may be received until as many were given."""
+        assert self._handle is not None
         cost = sum(credits_for(self._raw_length(ChunkIndex(chunk))) for chunk in chunks)
         self._asked.update(chunks)
         self._request(Op.READ, now, payload=pack_chunks(chunks), subject=self._handle, credits=cost)
+
+    def hand_to(self, *, raw_length: Callable[[ChunkIndex], int], wanted: Callable[[int], bool]) -> None:
+        """Somebody else goes on with it, who knows better what chunks there are."""
+        self._raw_length = raw_length
+        self._wanted = wanted
 
     def cancel(self, chunks: Sequence[int], now: float) -> None:
         """Take requests back. Each chunk is either returned or still comes."""

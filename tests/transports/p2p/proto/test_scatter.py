@@ -325,3 +325,55 @@ def test_who_stood_by_and_was_complete_already_feeds_nobody() -> None:
     scatter = _scatter(_member(1), other)
     scatter.handle_have(other, [7], 5.0)
     assert 1 in _given(scatter, 5.1)
+
+
+def test_who_is_sent_to_faster_takes_no_more_than_its_part() -> None:
+    members = [_member(number, chunks=400) for number in range(1, 9)]
+    fast = members[0]
+    scatter = _scatter(*members, chunks=400)
+    _given(scatter)
+    for _ in range(20):  # ten chunks of its come while one comes to each of the others
+        for _ in range(10):
+            for chunk in scatter.open_of(fast.id)[:1]:
+                _take(scatter, fast, chunk)
+                _given(scatter)
+        for member in members[1:]:
+            _take(scatter, member, scatter.open_of(member.id)[0])
+            _given(scatter)
+    took = {taker.member.id: taker.served for taker in scatter}
+    assert max(took.values()) - min(took.values()) <= 2
+
+
+def test_one_that_stops_taking_holds_nobody_up() -> None:
+    members = [_member(number, chunks=400) for number in range(1, 5)]
+    scatter = _scatter(*members, chunks=400)
+    _given(scatter)
+    now = 0.0
+    for _ in range(30):
+        now += 0.1
+        for member in members[1:]:
+            for chunk in scatter.open_of(member.id)[:1]:
+                _take(scatter, member, chunk, now)
+        _given(scatter, now)
+    took = {taker.member.id: taker.served for taker in scatter}
+    assert took[1] == 0
+    assert sum(took.values()) > 30
+
+
+def test_who_comes_late_has_no_claim_on_what_others_took_before() -> None:
+    members = [_member(number, chunks=400) for number in range(1, 4)]
+    scatter = _scatter(*members, chunks=400)
+    _given(scatter)
+    for _ in range(10):
+        for member in members:
+            _take(scatter, member, scatter.open_of(member.id)[0])
+            _given(scatter)
+    late = _member(4, chunks=400)
+    scatter.add(late)
+    given: set[int] = set()
+    for _ in range(4):
+        given |= set(_given(scatter))
+        for member in (*members, late):
+            for chunk in scatter.open_of(member.id)[:1]:
+                _take(scatter, member, chunk)
+    assert given == {1, 2, 3, 4}

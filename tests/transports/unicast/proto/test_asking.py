@@ -182,3 +182,19 @@ def test_a_broken_lane_says_who_and_gives_every_slot_back(pair: Pair) -> None:
     assert "peer 7" in str(pair.lane.failed)
     pair.lane.release_all()
     assert pair.arena.free == pair.arena.slots
+
+
+def test_what_is_asked_for_ahead_comes_into_slots_given_later_to_whoever_goes_on(pair: Pair) -> None:
+    pair.lane.ask_ahead([3, 1], 0.0)
+    assert pair.lane.under_way == 2
+    pair.unwanted.add(3)
+    pair.lane.hand_to(raw_length=pair.manifest.raw_length, wanted=lambda chunk: chunk != 1)
+    for _ in range(2):
+        slot = pair.arena.try_acquire()
+        assert slot is not None
+        pair.lane.handle_slot(slot)
+    events = pair.run()
+    assert {type(event).__name__: event.chunk for event in events if isinstance(event, Received | Returned)} == {
+        "Received": 3,
+        "Returned": 1,
+    }

@@ -1,0 +1,166 @@
+"""Restoring straight from the repository, apart from the CACHE, which takes as long to import again.
+
+Imported after the first request is out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from client import early
+from client.control import ControlClient
+from client.manifests import checked_manifest
+from client.preflight import OpenTarget, open_target
+from client.readback import VerifyMode
+from client.restoring import Restore, needs_of
+from client.run import Run
+from client.sources.base import Source
+from client.sources.remote import RemoteSource
+from client.target_reader import TargetReader, is_solid_state
+from core.errors import OgcastError
+from core.ids import ImageRef
+from images.manifest import Manifest
+from images.stores import ChunkReader
+from transports import registry
+from transports.methods import AUTO, Method, Target, parse_method
+
+__all__ = ["chosen_method", "perform_direct", "remote_of", "restore_direct", "restore_of"]
+
+
+async def restore_direct(
+    run: Run,
+    control: ControlClient,
+    ref: ImageRef,
+    data: bytes,
+    target: str,
+    *,
+    method: str | None,
+    options: str,
+    discard: bool,
+    verify: str,
+    fallback: bool = True,
+    seed: bool = True,
+) -> Mapping[str, Any]:
+    """Restore from the repository; `data` is the manifest it gave for `ref`.
+
+    Unless `seed` is false, a process in the background goes on giving what a transport shared.
+    """
+    chosen = chosen_method(method, Target.DIRECT)
+    manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
+    opened = open_target(target, needs_of(manifest))
+    restore = await perform_direct(
+        run, control, manifest, opened, chosen, options, discard=discard, verify=verify, fallback=fallback, seed=seed
+    )
+    return restore.result("restore", method=str(chosen))
+
+
+def chosen_method(text: str | None, default: Target) -> Method:
+    """The method meant by --method; without it, the protocol that works everywhere, to `default`.
+
+    AUTO without a target means that of the command.
+    """
+    if text is not None and text.strip().upper() == AUTO:
+        return Method(protocol=AUTO, target=default)
+    if text is not None:
+        method = parse_method(text)
+        if not method.chooses:
+            registry.by_protocol(method.protocol)
+        return method
+    known = list(registry.specs().values())
+    spec = next((spec for spec in known if spec.capabilities.fallback), known[0])
+    return Method(protocol=spec.protocol, target=default)
+
+
+async def perform_direct(
+    run: Run,
+    control: ControlClient,
+    manifest: Manifest,
+    opened: OpenTarget,
+    method: Method,
+    options: str,
+    *,
+    discard: bool,
+    verify: str,
+    fallback: bool,
+    seed: bool,
+) -> Restore:
+    """Restore from the repository, performed."""
+    run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
+    target = _given_from(run, opened)
+    reader = None if target is None else TargetReader(target, manifest, whole=False)
+    remote = remote_of(run, control, method, options, fallback, cache=reader)
+    restore = restore_of(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
+    if reader is not None:
+        restore.on_written = reader.add
+    if seed:
+        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, target)
+    try:
+        await restore.perform()
+    finally:
+        if reader is not None:
+            reader.close()
+    return restore
+
+
+def _given_from(run: Run, opened: OpenTarget) -> str | None:
+    """The target, if peers are given from it what memory does not hold, while it is restored and afterwards."""
+    target = opened.sink.name if run.settings.seed_from_target and opened.sink.reads_back else None
+    if target is not None and not is_solid_state(target):
+        run.notice(f"{target} is not known to be an SSD: what memory does not hold is not given from it")
+        return None
+    return target
+
+
+def _give_from_memory(run: Run, manifest: Manifest, remote: RemoteSource, target: str | None) -> None:
+    giver = next((giver for giver in remote.givers if giver.afterwards() is not None), None)
+    if giver is not None:
+        from client.background import Heritage, go_on_giving  # at the end, when there is time for it
+
+        inherited, descriptors = giver.hand_over()
+        heritage = Heritage(inherited=inherited, descriptors=descriptors, target=target)
+        go_on_giving(run, manifest, giver.afterwards(), heritage)
+
+
+def restore_of(
+    run: Run,
+    manifest: Manifest,
+    opened: OpenTarget,
+    sources: Sequence[Source],
+    remote: RemoteSource,
+    *,
+    discard: bool,
+    verify: str,
+) -> Restore:
+    try:
+        return Restore(
+            run, manifest, opened, sources=sources, remote=remote, discard=discard, verify=VerifyMode(verify)
+        )
+    except OgcastError:
+        opened.abandon()
+        raise
+
+
+def remote_of(
+    run: Run,
+    control: ControlClient,
+    method: Method,
+    options: str,
+    fallback: bool,
+    *,
+    cache: ChunkReader | None = None,
+) -> RemoteSource:
+    settings = run.settings
+    return RemoteSource(
+        control,
+        method=str(method),
+        options=options,
+        fallback=fallback,
+        cached=method.target is Target.CACHE,
+        interface=settings.interface,
+        repository_host=settings.host,
+        state_dir=settings.state_path,
+        on_event=run.event,
+        early=early.hand_over(),
+        cache=cache,
+    )
