@@ -245,6 +245,8 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
     except (OgcastError, OSError):
         return None
     _begun = EarlySession(wish, settings, {spec.name: spec.early})
+    with contextlib.suppress(ImportError):  # while the answer is awaited: what is sent before it listens is lost
+        importlib.import_module(spec.early.partition(":")[0])
     _begun.wait(HEAD_START_S)
     return _begun
 
