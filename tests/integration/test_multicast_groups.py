@@ -81,3 +81,22 @@ def test_a_router_carries_a_group_to_the_other_subnet(tmp_path: Path, version: i
         assert carried is not None
         assert int(carried[2]) > 0.6 * len(lab.content)
         repod.stop()
+
+
+def test_a_cast_that_may_take_a_gigabit_finds_a_narrow_way_before_the_image_is_sent_in_vain(tmp_path: Path) -> None:
+    """Whatever its cap: clients on a narrow way must get through to say how narrow it is."""
+    narrow = 20e6
+    topology = room(2, rate_bits_per_s=1e9, client_rate_bits_per_s=narrow)
+    with room_of(topology, tmp_path, image_bytes=24 << 20, rate_mbit_per_s=0) as lab:
+        repod = lab.serve()
+        clients = [lab.client("c1"), lab.client("c2")]
+        clients[0].until_chunks(3)
+        made = repod.events("cast_made")[0]
+        assert made["rate_bytes_per_s"] == 125_000_000
+        rates = [value for labels, value in lab.metrics("ogcast_transport_rate_bytes_per_s") if value]
+        assert max(rates) * 8 < 3 * narrow
+        for client in clients:
+            done = client.done()
+            assert done["chunks_fetched"] == done["chunks"]
+        lab.check("c1", "c2")
+        repod.stop()

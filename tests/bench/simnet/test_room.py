@@ -56,3 +56,21 @@ def test_an_adaptive_cast_pays_little_for_loss_that_no_rate_cures() -> None:
         room.join(4, path=PathSettings(loss=0.05))
         seconds[adaptive] = room.until_done().seconds
     assert seconds[True] < 1.04 * seconds[False]
+
+
+def test_an_adaptive_cast_of_a_gigabit_finds_a_narrow_way_early() -> None:
+    room, way = Room(chunks=8, seed=1, rate_bytes_per_s=125e6, adaptive=True), 2.5e6
+    room.join(8, path=PathSettings(rate_bytes_per_s=way))
+    sent: list[int] = []
+
+    def look() -> None:
+        if room.cast.rate.rate_bytes_per_s < 1.3 * way:
+            sent.append(room.cast.totals.wire_bytes)
+        else:
+            room.clock.at(room.clock.now + 0.05, look)
+
+    look()
+    outcome = room.until_done()
+    assert not outcome.unfinished
+    assert sent[0] < 10e6
+    assert outcome.seconds < 1.25 * outcome.image_bytes / way

@@ -81,7 +81,7 @@ class Cast:
         self._schedule = Schedule(self._demand.counts)
         self._repairs = Repairs()
         self._rate = RateControl(limits, now)
-        self._pace = Pace(limits.cap_bytes_per_s, now)
+        self._pace = Pace(self._rate.rate_bytes_per_s, now)
         self._demotion = Demotion(now)
         self._current: Burst | None = None
         self._row = 0

@@ -154,6 +154,11 @@ class Members:
         ]
         return float(np.quantile(losses, share, method="lower")) if losses else 0.0
 
+    @property
+    def most_told(self) -> int:
+        """Packets since the count began that the reports of some member are about, of the one that said most."""
+        return max((member.fresh_packets for member in self._members.values() if member.lane == "multicast"), default=0)
+
     def count_anew(self, now: float) -> None:
         """Begin to count the fresh loss of every member."""
         self._counted_at = now

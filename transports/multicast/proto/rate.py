@@ -35,6 +35,27 @@ TRIAL_S = 0.25
 ENOUGH_PACKETS = 1000
 PATIENCE_S = 2.0
 """Loss is judged by so many packets at least, or after this time by what there is."""
+START_SHARE = 0.25
+START_BYTES_PER_S = 25e6
+"""What an adaptive cast begins with: this share of the cap, or this rate if it is more. Until the first reports come,
+which takes as long as a program to start, nobody knows how wide the way is, and on one of 20 Mbit/s nothing else gets
+through."""
+START_TIMES = 4.0
+"""Then each step is so many times the last, as long as little is lost."""
+START_LOSS = 0.15
+"""More than a bad wire loses: the way is too narrow, and what comes through is its width."""
+START_CUTS = 4
+START_PACKETS = 200
+"""Some member has told of so many, or nothing is decided."""
+START_LOOK_S = 0.05
+START_STEP_S = 0.2
+"""Between two steps upwards: reports of the new rate are there, and those of the old one are few."""
+START_BLIND_S = 0.5
+START_BLIND_BYTES_PER_S = 6e6
+"""Nobody reports for so long: a quarter of the rate, but not below this. It may be this cast that keeps clients from
+asking for what they need to begin."""
+START_CLEAN = 4
+"""What the steps upwards begin with where a way was narrow: it was looked at for a moment only."""
 REST_S = 10.0
 """After a trial in vain, loss is tried again only when it has grown, or after this time when it has not gone away."""
 
@@ -83,8 +104,14 @@ class RateControl:
     def __init__(self, limits: RateLimits, now: float) -> None:
         self._limits = limits
         self._share = limits.cap_bytes_per_s
-        self._rate = limits.cap_bytes_per_s
-        self._next = now + EVERY_S
+        cap = limits.cap_bytes_per_s
+        self._rate = min(cap, max(START_BYTES_PER_S, START_SHARE * cap)) if limits.adaptive else cap
+        self._starting = self._rate < cap
+        self._cuts = 0
+        self._began = self._blind_since = self._looked_at = now
+        self._could_send = 0.0
+        """Bytes, at the rates since the beginning."""
+        self._next = now + (START_LOOK_S if self._starting else EVERY_S)
         self._ground = 0.0
         self._rest_until = now
         self._trial: _Trial | None = None
@@ -93,7 +120,7 @@ class RateControl:
         self._packets_before = 0
         self._clean = 0
         """Looks in a row at which nothing was amiss."""
-        self._cause = "cap"
+        self._cause = "start" if self._starting else "cap"
 
     @property
     def rate_bytes_per_s(self) -> float:
@@ -102,7 +129,7 @@ class RateControl:
 
     @property
     def limited_by(self) -> str:
-        """What holds the rate: `cap`, `share`, `loss` or `disk`."""
+        """What holds the rate: `cap`, `share`, `loss`, `disk` or `start`."""
         return "share" if self._share < self._rate else self._cause
 
     def due(self, now: float) -> bool:
@@ -117,11 +144,16 @@ class RateControl:
         """Look at the group when it is time; `packets_sent` is the running total of the cast."""
         if not self.due(now):
             return
+        if self._starting:
+            if self._start(members, now):
+                members.count_anew(now)
+                self._packets_before = packets_sent
+            return
         anew = self.handle_group(
             loss=members.fresh_loss(QUANTILE),
             packets=packets_sent - self._packets_before,
             backlog=members.quantile("backlog", QUANTILE, lower=True),
-            settle_s=SETTLE_OF_INTERVAL * max(REPORT_S, len(members) / MEMBERS_PER_S),
+            settle_s=_settle_s(members),
             now=now,
         )
         if anew:
@@ -169,6 +201,36 @@ class RateControl:
                     self._cause = "cap"
         return True
 
+    def _start(self, members: Members, now: float) -> bool:
+        """The first steps, upwards until the cap, or to what a narrow way lets through. True to count anew."""
+        cap, settle_s = self._limits.cap_bytes_per_s, _settle_s(members)
+        self._could_send += self.rate_bytes_per_s * (now - self._looked_at)
+        self._looked_at, self._next = now, now + START_LOOK_S
+        if self._settling:
+            self._settling = False
+            return True
+        if members.most_told < START_PACKETS:
+            if not self._cuts and now >= self._blind_since + START_BLIND_S:
+                self._rate = min(self._rate, max(START_BLIND_BYTES_PER_S, self._rate / START_TIMES))
+                self._blind_since = now
+            return False
+        loss = members.fresh_loss(QUANTILE)
+        if loss > START_LOSS and self._cuts < START_CUTS:
+            # not all at once: what waits in a switch was not lost yet
+            usual = self.rate_bytes_per_s if self._cuts else self._could_send / (now - self._began)
+            self._cuts += 1
+            self._slower((1 - loss) * usual / self.rate_bytes_per_s, "loss")
+            self._clean, self._settling, self._next = START_CLEAN, True, now + settle_s
+        elif self._cuts:
+            self._starting = False
+        else:
+            self._rate = min(cap, START_TIMES * max(self._rate, START_BYTES_PER_S, START_SHARE * cap))
+            self._next = now + max(START_STEP_S, settle_s)
+            if self._rate >= cap:
+                self._starting, self._cause = False, "cap"
+        self._counted_from = now
+        return True
+
     def _try_slower(self, loss: float, settle_s: float, now: float) -> None:
         before = self.rate_bytes_per_s
         # what comes through a way that is too narrow is its width: at that rate it loses nothing
@@ -197,6 +259,10 @@ class RateControl:
         self._rate = min(cap, self._rate + min(FASTER_OF_CAP * cap, FASTER * self._clean * self._rate))
         if self._rate >= cap:
             self._cause = "cap"
+
+
+def _settle_s(members: Members) -> float:
+    return SETTLE_OF_INTERVAL * max(REPORT_S, len(members) / MEMBERS_PER_S)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -39,10 +39,12 @@ from transports.multicast.proto.report_clock import ReportClock
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.silence import Alarm, Silence
 
-__all__ = ["Reception"]
+__all__ = ["FIRST_REPORT_PACKETS", "Reception"]
 
 QUEUE_TIMES = 2
 """A queue in the socket counts as backlog by so many times its share of the chunk memory."""
+FIRST_REPORT_PACKETS = 256
+"""Who has seen so many reports once, though it may lack nothing: the sender waits to hear how wide the way is."""
 MIN_AGE_S = 0.01
 """A block is not reported before its last packet is this old, whatever the round trip."""
 
@@ -271,7 +273,8 @@ class Reception:
         if now < self._clock.due_at(lacking=lacking):
             return None
         lacks = self._lacks(now)
-        if not len(lacks) and not self._clock.handle_nothing(now):
+        first = not self._number and self._tracker.span >= FIRST_REPORT_PACKETS
+        if not len(lacks) and not first and not self._clock.handle_nothing(now):
             return None
         self._clock.handle_sent(now)
         self._number += 1

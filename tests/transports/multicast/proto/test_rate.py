@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transports.multicast.proto.members import Members
 from transports.multicast.proto.rate import SLACK_S, Pace, RateControl, RateLimits, share_budget
+from transports.multicast.proto.reports import Report
 
 CAP = 10e6
 
@@ -169,3 +171,54 @@ def test_shares_never_exceed_budget_or_cap(casts: list[tuple[float, float]], tot
     assert sum(shares) <= total * 1.0001
     assert all(share <= cap * 1.0001 for share, cap in zip(shares, caps, strict=True))
     assert sum(shares) >= min(total, sum(caps)) * 0.999
+
+
+WIDE = 125e6
+PACKET_BYTES = 1500
+
+
+def begun(*, way_bytes_per_s: float, reports_from: float = 0.0, until: float = 3.0) -> list[tuple[float, float]]:
+    """(time, rate) of a cast of 1 Gbit/s from its first packet on; its one member reports every 0.1 s."""
+    rate, members = RateControl(RateLimits(cap_bytes_per_s=WIDE, adaptive=True), now=0.0), Members()
+    member = members.add(1, bytes(32), 0.0)
+    now, sent, came, number, told = 0.0, 0.0, 0.0, 0, []
+    while now < until:
+        now += 0.01
+        sent += rate.rate_bytes_per_s * 0.01 / PACKET_BYTES
+        came += min(rate.rate_bytes_per_s, way_bytes_per_s) * 0.01 / PACKET_BYTES
+        if now >= reports_from and int(now * 100) % 10 == 0:
+            number += 1
+            report = Report(
+                cast_id=1, member=1, number=number, as_of=int(sent), span=int(sent), received=int(came), overflow=0
+            )
+            member.handle_report(report, now)
+        rate.follow(members, int(sent), now)
+        told.append((now, rate.rate_bytes_per_s))
+    return told
+
+
+def test_a_cast_begins_with_a_part_of_its_cap_and_has_all_of_it_with_the_first_report() -> None:
+    told = begun(way_bytes_per_s=WIDE)
+    assert told[0][1] == WIDE / 4
+    assert next(now for now, rate in told if rate == WIDE) < 0.2
+    assert told[-1][1] == WIDE
+
+
+@pytest.mark.parametrize("width", [2.5e6, 12e6])
+def test_on_a_narrow_way_it_finds_the_width_before_much_was_sent_in_vain(width: float) -> None:
+    told = begun(way_bytes_per_s=width)
+    at = next(place for place, (_, rate) in enumerate(told) if rate < 1.3 * width)
+    assert sum(rate * 0.01 for _, rate in told[:at]) < 12e6
+    assert all(0.6 * width < rate < 1.5 * width for _, rate in told[at:])
+
+
+def test_while_nobody_reports_it_slows_down_but_does_not_stop() -> None:
+    told = begun(way_bytes_per_s=2.5e6, reports_from=2.0, until=4.0)
+    assert [rate for now, rate in told if now < 2.0][-1] == 6e6
+    assert told[-1][1] < 1.5 * 2.5e6
+    assert begun(way_bytes_per_s=WIDE, reports_from=2.0)[-1][1] == WIDE
+
+
+def test_caps_of_a_slow_room_are_begun_with() -> None:
+    rate = RateControl(RateLimits(cap_bytes_per_s=25e6, adaptive=True), now=0.0)
+    assert (rate.rate_bytes_per_s, rate.limited_by) == (25e6, "cap")

@@ -8,7 +8,7 @@ from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.packets import Headers, Probe, Status, StatusFlags, parse_headers, write_headers
 from transports.multicast.proto.received import Placement
-from transports.multicast.proto.reception import Reception
+from transports.multicast.proto.reception import FIRST_REPORT_PACKETS, Reception
 from transports.multicast.proto.reports import Report, ReportFlags, split_entries
 from transports.multicast.proto.silence import Alarm
 
@@ -200,6 +200,22 @@ def test_young_losses_are_not_reported() -> None:
     assert entries == [(0, 0, 1), (0, 1, 1)]
     assert (report.as_of, report.span, report.received, report.missing_chunks) == (441, 441, 438, 5)
     assert wire.report(0.61) is None
+
+
+def test_who_lacks_nothing_says_once_that_it_hears() -> None:
+    wire = Wire()
+    wire.now = 0.2
+    wire.send(0, range(FIRST_REPORT_PACKETS - 1))
+    assert wire.report(wire.now) is None
+    wire.now = 0.3
+    wire.send(0, range(FIRST_REPORT_PACKETS - 1, 300))
+    told = wire.report(wire.now)
+    assert told is not None
+    report, entries = told
+    assert (report.number, report.span, report.received, entries) == (1, 300, 300, [])
+    wire.now = 0.6
+    wire.send(0, range(300, 310))
+    assert wire.report(wire.now) is None
 
 
 def test_the_end_is_reported_at_once_whatever_its_age() -> None:
