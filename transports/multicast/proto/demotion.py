@@ -32,7 +32,8 @@ COST_TIMES = 4.0
 """Where all cost that much, as in a room of two that lose alike, nobody is moved: who costs this many times the others'
 median is."""
 FEW_PACKETS = 1000
-"""A share of fewer packets says nothing: the repairs of one stall would look like a third of a small image."""
+"""A share of fewer packets says nothing: the repairs of one stall would look like a third of a small image, and a burst
+that a joiner lost like a bad cable."""
 COMMON_LOSS = 0.06
 """Where even the best quarter loses this much the fault is one of all: the rate is to follow, and nobody is judged by
 what is repaired meanwhile, and for COST_S after it."""
@@ -123,7 +124,7 @@ class Demotion:
     ) -> Verdict | None:
         if member.id in self._late_since:
             return self._while_late(member, normal, now)
-        if member.loss > self._too_much(normal):
+        if member.loss > self._too_much(normal) and member.span >= FEW_PACKETS:
             self._late_since[member.id] = now
             self._late_above[member.id] = self._too_much(normal)
             return Verdict(

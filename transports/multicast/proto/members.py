@@ -16,7 +16,7 @@ __all__ = ["Member", "Members"]
 
 SMOOTHING = 0.3
 FIRST_PACKETS = 200
-"""A first report of so many is taken at its word."""
+"""Fewer say little about a wire."""
 ROUND_TRIP_START_S = 0.02
 ROUND_TRIP_MAX_S = 1.0
 
@@ -82,7 +82,8 @@ class Member:
         self.span, self.received, self.overflowed = report.span, report.received, report.overflow
         if sent:
             lost = max(0, sent - came)
-            weight = SMOOTHING if report.span > sent or sent < FIRST_PACKETS else 1.0
+            # The mean of all packets until there are many reports: the first one may have met a burst.
+            weight = SMOOTHING if report.span < FIRST_PACKETS else max(SMOOTHING, sent / report.span)
             self.loss += weight * (max(0, lost - dropped) / sent - self.loss)
             self.overflow += weight * (min(dropped, lost) / sent - self.overflow)
         self.write_bytes_per_s = report.write_bytes_per_s

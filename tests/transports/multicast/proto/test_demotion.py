@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from transports.multicast.proto.demotion import Demotion, Verdict
 from transports.multicast.proto.members import Members
+from transports.multicast.proto.reports import Report
 
 
 def room(*losses: float) -> Members:
     members = Members()
     for number, loss in enumerate(losses):
         member = members.add(number, bytes(32), 0.0)
-        member.loss, member.number = loss, 1
+        member.loss, member.number, member.span = loss, 1, 10_000
     return members
 
 
@@ -223,3 +224,22 @@ def test_what_a_joiner_missed_is_not_held_against_it() -> None:
     assert joiner is not None
     joiner.sole_packets = 5000
     assert polls(demotion, members, 1.0, 3.0, 4.9, 7.0, 10.0, sent=20000) == []
+
+
+def test_a_burst_lost_at_the_start_makes_nobody_late() -> None:
+    members, demotion, told = room(0.0, 0.0), Demotion(0.0), []
+    joiner = members.add(9, bytes(32), 0.0)
+    for number, (span, received) in enumerate([(256, 216), (1900, 1860), (3500, 3460), (5100, 5060)], 1):
+        report = Report(cast_id=1, member=9, number=number, as_of=span, span=span, received=received, overflow=0)
+        joiner.handle_report(report, number / 10)
+        told += polls(demotion, members, number / 10 + 0.05)
+    assert told == []
+
+
+def test_a_bad_cable_is_known_after_the_first_thousand_packets() -> None:
+    members, demotion = room(0.0, 0.0), Demotion(0.0)
+    joiner = members.add(9, bytes(32), 0.0)
+    for number, span in enumerate([256, 1900], 1):
+        report = Report(cast_id=1, member=9, number=number, as_of=span, span=span, received=int(0.9 * span), overflow=0)
+        joiner.handle_report(report, number / 10)
+    assert [verdict.lane for _, verdict in polls(demotion, members, 0.3)] == ["late"]
