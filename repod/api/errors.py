@@ -94,8 +94,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except (asyncio.CancelledError, ConnectionError):
+    except asyncio.CancelledError:
         raise
+    except ConnectionError:
+        # The client hung up while it was answered, which is no fault to log; nobody hears this.
+        return error_response(UsageError("the connection was closed before the answer"))
     except TimeoutError:
         return error_response(BusyError("the repository took too long to answer", hint="try again later"))
     except Exception as error:

@@ -54,3 +54,18 @@ async def test_a_defect_is_500_without_its_text_and_the_daemon_goes_on(daemon, m
         assert status == 500
         assert "secret" not in str(body)
         assert (await api.ask("GET", "/healthz", role=None))[0] == 200
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_hangs_up_while_it_is_answered_is_no_fault_of_the_daemon(
+    daemon, monkeypatch, caplog
+) -> None:
+    async def gone(*_: object) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr("repod.catalogue.Catalogue.info", gone)
+    async with daemon() as api:
+        status, _, _ = await api.ask("GET", "/v1/images/img")
+        assert status == 400
+        assert (await api.ask("GET", "/healthz", role=None))[0] == 200
+    assert not [record for record in caplog.records if record.exc_info]
