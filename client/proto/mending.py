@@ -38,6 +38,7 @@ class Mending:
         self._arrived_at = float("-inf")
         self._first_at: float | None = None
         self._dear = False
+        self._break = False
         """What peers brought cost a fresh cast."""
         self.pauses = 0
         """Times it stopped for the sake of the cast."""
@@ -61,11 +62,18 @@ class Mending:
                 self._usual_loss = loss
         elif not resting and now >= self._paused_until and loss > (1 + NOISE) * self._usual_loss + LOSS_MORE:
             self.pauses += 1
+            self._break = fresh
             self._dear = self._dear or fresh
             self._pause(now)
         if now < self._paused_until or (fresh and (self._dear or now < self._first_at + SETTLE_S)):
             return 0
         return max(0, (CHUNKS_MAX if resting else self._window) - left)
+
+    def poll_break(self) -> bool:
+        """True once when what peers are bringing has just been seen to cost a fresh cast: on a link that is full it
+        would crawl for seconds, and go on to cost that."""
+        breaks, self._break = self._break, False
+        return breaks
 
     def poll_return(self, now: float, *, left: int, resting: bool) -> bool:
         """True when what is left to peers, and not under way, should be left to the cast again."""

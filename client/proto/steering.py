@@ -28,6 +28,9 @@ __all__ = ["Act", "Close", "Open", "Steering"]
 KEEP_CHUNKS = 4
 """Until the new lane gets something, the one that is leaving has so many chunks to go on with, and no more: what it
 asked for keeps memory that the new one needs."""
+LEAVING_S = 1.0
+"""A lane that leaves beside a group and brings nothing for so long gives up what it has begun with: on a link that the
+group fills it would crawl to the end, cost the group what it takes, and be what everything waits for."""
 TAIL_CHUNKS = 8
 """A group that sends still is left so many chunks at least: beside it the last one would come slowly from peers, and be
 what everything waits for."""
@@ -107,6 +110,8 @@ class Steering:
         self.main: str | None = None
         self.helper: str | None = None
         self.leaving: str | None = None
+        self._left_at = now
+        """When the lane that leaves brought something last, or began to leave: its heir had got something by then."""
 
     # ------------------------------------------------------------------ what there is
 
@@ -143,6 +148,8 @@ class Steering:
     def handle_arrived(self, name: str, now: float) -> None:
         """A lane brought a good chunk, which has left the want-map."""
         self._arrived_at = now
+        if name == self.leaving or (name == self.main and not self._begun):
+            self._left_at = now
         self._begun = self._begun or name == self.main
         if name == self.helper:
             self._mending.handle_arrived(now)
@@ -173,11 +180,10 @@ class Steering:
             return []
         acts = [*self._look_at_flood(now, outlooks), *self._choose_main(now, outlooks)]
         self._hand_over(outlooks)
-        if self.leaving is not None and not len(self.claims.share(self.leaving)):
+        if self.leaving is not None and (not len(self.claims.share(self.leaving)) or self._crawls(now)):
             acts += self._close(self.leaving)
         acts += self._open_helper(now, outlooks)
-        self._mend(now, outlooks)
-        return acts
+        return [*acts, *self._mend(now, outlooks)]
 
     # ------------------------------------------------------------------ inside
 
@@ -241,6 +247,12 @@ class Steering:
             able = (chunk for chunk in self.claims.share(new) if chunk not in outlooks[new].under_way)
             self.claims.give(old, islice(able, KEEP_CHUNKS - len(idle)))
 
+    def _crawls(self, now: float) -> bool:
+        """Whether what the lane that leaves has begun with is better left to the group."""
+        new, old = self.main, self.leaving
+        groups = new is not None and old is not None and self._ways[new].group and not self._ways[old].group
+        return groups and self._begun and now >= self._left_at + LEAVING_S
+
     def _relieve(self, choice: Choice, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
         """Peers carry the session: leave it to a group again, or to something else when they bring nothing more."""
         assert self.helper is not None
@@ -296,13 +308,13 @@ class Steering:
     def _others(self, name: str, now: float) -> bool:
         return any(other != name and self._able(other, now) for other in self._ways)
 
-    def _mend(self, now: float, outlooks: Mapping[str, Outlook]) -> None:
-        """Leave to the helper what the group sends last, if at all."""
+    def _mend(self, now: float, outlooks: Mapping[str, Outlook]) -> list[Act]:
+        """Leave to the helper what the group sends last, if at all; closed, it is opened anew without what it had."""
         main, helper = self.main, self.helper
         if main is None or helper is None or main not in outlooks or helper not in outlooks or helper in self._closing:
-            return
+            return []
         if not self._ways[main].group:
-            return
+            return []
         share, cast, peers = self.claims.share(helper), outlooks[main], outlooks[helper]
         idle = [chunk for chunk in share if chunk not in peers.under_way]
         if peers.within_reach is not None:
@@ -311,17 +323,20 @@ class Steering:
         last = cast.resting or not len(self.claims.share(main))  # there is nothing else to wait for
         if self._mending.poll_return(now, left=left, resting=last):
             self.claims.give(main, [chunk for chunk in share if chunk not in _begun(peers)])
-            return
+            return []
         fresh = not (cast.repeating or cast.resting)
         count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting, fresh=fresh)
+        if self._mending.poll_break() and left:
+            return self._close(helper)
         if not cast.resting:
             count = min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
         if count <= 0:
-            return
+            return []
         # The group goes round from the front: what lies at the end of its way back comes last.
         able = cast.last if peers.within_reach is None else cast.last & peers.within_reach
         mine = sorted((chunk for chunk in able if self.claims.owner(chunk) == main), reverse=True)
         self.claims.give(helper, mine[:count])
+        return []
 
     @property
     def _called(self) -> bool:

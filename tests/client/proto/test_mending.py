@@ -61,6 +61,7 @@ def test_a_fresh_cast_that_lost_by_it_is_left_alone() -> None:
     mending.handle_arrived(0.3)
     assert mending.poll(0.4, left=0, loss=0.14, resting=False, fresh=True) == 0  # it came before the loss was seen
     assert mending.pauses == 1
+    assert [mending.poll_break(), mending.poll_break()] == [True, False]
     assert mending.poll(60.0, left=0, loss=0.0, resting=False, fresh=True) == 0
     assert mending.poll(60.2, left=0, loss=0.0, resting=False) == 1
 

@@ -11,6 +11,7 @@ from client.proto.picker import Facts, Way
 from client.proto.steering import (
     FLOOD_S,
     KEEP_CHUNKS,
+    LEAVING_S,
     SETTLE_S,
     STALL_GROUP_S,
     STALL_S,
@@ -157,6 +158,22 @@ def test_a_group_that_sends_what_all_lack_keeps_a_link_that_it_fills() -> None:
         cast = Outlook(under_way=frozenset(), last=behind - {30}, loss=0.14 if now < 2 else 0.0, **more)
         steering.poll(now, {"cast": cast, "swarm": NOTHING})
         assert len(steering.claims.share("swarm")) == mended
+
+
+def test_what_peers_bring_at_the_expense_of_a_fresh_group_is_broken_off() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    behind = frozenset(range(31))
+    for now in (0.4, 1.4):
+        steering.poll(now, {"cast": Outlook(under_way=frozenset(), last=behind), "swarm": NOTHING})
+    crawls = Outlook(under_way=frozenset({30}))
+    lossy = Outlook(under_way=frozenset(), last=behind, loss=0.1)
+    assert steering.poll(1.6, {"cast": lossy, "swarm": crawls}) == [Close(name="swarm")]
+    steering.handle_ended("swarm", 1.7)
+    assert steering.claims.owner(30) == "cast"
+    assert steering.poll(1.8, {"cast": lossy}) == [Open(name="swarm")]  # to give, and for later
+    assert steering.poll(1.9, {"cast": lossy, "swarm": NOTHING}) == []
+    assert len(steering.claims.share("swarm")) == 0
 
 
 def test_a_group_stands_by_while_peers_bring_the_rest_and_gets_back_what_they_do_not_have() -> None:
@@ -320,6 +337,22 @@ def test_auto_goes_from_the_repository_to_a_group_when_others_come() -> None:
     assert steering.poll(6.0, {"plain": NOTHING, "cast": arrives}) == [Close(name="plain")]
     steering.handle_ended("plain", 6.1)
     assert steering.roles == {"cast": "main"}
+
+
+def test_a_lane_that_crawls_beside_its_group_gives_up_what_it_has_begun_with() -> None:
+    steering, want, _ = _steering("", facts=Facts(), auto=True)
+    steering.poll(0.0, {})
+    crawls = Outlook(under_way=frozenset({0, 1}))
+    steering.facts = Facts(sessions=3, near=3)
+    steering.poll(0.5, {"plain": crawls})
+    outlooks = {"plain": crawls, "cast": Outlook(under_way=frozenset({40}))}
+    assert Close(name="plain") not in steering.poll(5.0, outlooks)  # the group has brought nothing yet
+    _have(steering, want, 40, 6.0)
+    _have(steering, want, 0, 6.5)
+    assert Close(name="plain") not in steering.poll(6.5 + LEAVING_S - 0.01, outlooks)
+    assert Close(name="plain") in steering.poll(6.5 + LEAVING_S, outlooks)
+    steering.handle_ended("plain", 8.0)
+    assert 1 in steering.claims.share("cast")
 
 
 def test_what_the_lane_before_has_not_really_begun_with_goes_to_the_group_once_that_arrives() -> None:

@@ -278,7 +278,8 @@ class Cast:
         if waiting is not None and gathered:
             return self._repair_burst(waiting[0], limit, late=False)
         late = self._repairs.oldest(late=True)
-        if self._current is None and self._demand.chunks_wanted and not (late and self._schedule.yields()):
+        yields = late is not None and self._schedule.yields() and self._demand.nearly_done() is None
+        if self._current is None and self._demand.chunks_wanted and not yields:
             self._begin_chunk()
         if self._current is not None:
             return self._original_burst(limit)

@@ -3,8 +3,9 @@
 A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
 a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
 else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
-eighth time simply the next, so that a lone want is not put off for ever. Repetitions share the wire with the repairs
-of late members, which get twice as much: those are few, and end what may be the whole image's wait for somebody.
+eighth time simply the next, so that a lone want is not put off for ever. Repetitions for one member alone share the
+wire with the repairs of late members, which get twice as much: those are few, and end what may be the whole image's
+wait for somebody.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ class Schedule:
         self._late = max(0, self._late - symbols)
 
     def yields(self) -> bool:
-        """It is the turn of late repairs: all that is wanted was sent before, and they had less than their part."""
-        return self._late > 0 and self._fresh_from(self._pointer) is None
+        """It is the turn of late repairs: all that is wanted was sent before, no chunk by many, and they had less than
+        their part."""
+        alone = self._late > 0 and int(self._counts.max(initial=0)) <= 1
+        return alone and self._fresh_from(self._pointer) is None
 
     def peek(self, limit: int) -> list[int]:
         """Up to `limit` chunks likely to come next, for reading ahead. Changes nothing."""

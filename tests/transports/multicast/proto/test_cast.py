@@ -284,20 +284,30 @@ def test_mistakes_of_the_caller_fail_loudly() -> None:
         Cast(cast_id=1, chunks=1, stored=lambda _: (1, 0), symbol_bytes=65, limits=RateLimits(cap_bytes_per_s=1), now=0)
 
 
-def test_late_repairs_take_turns_with_what_is_sent_again_for_a_joiner() -> None:
-    cast = make_cast()
-    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
-    cast.add_member(2, key=KEY, wanted=wants(), now=0.0)
+def order_after_late(cast: Cast, chunks: int, *joiners: int) -> list[tuple[int, bool]]:
+    """(chunk, repair?) in turn, once a late member lacks 60 symbols of the last four each and `joiners` everything."""
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(count=chunks), now=0.0)
     late = cast.members.get(1)
     assert late is not None
     _, said, now = drain(cast)
     late.lane = "late"
-    ask(cast, (0, 0, 60), (1, 0, 60), (2, 0, 60), (3, 0, 60), number=1, as_of=said[-1].sequence, now=now)
-    cast.add_member(3, key=KEY, wanted=wants(), now=now)
+    lacks = [(chunk, 0, 60) for chunk in range(chunks - 4, chunks)]
+    ask(cast, *lacks, number=1, as_of=said[-1].sequence, now=now)
+    for joiner in joiners:
+        cast.add_member(joiner, key=KEY, wanted=wants(count=chunks), now=now)
     bursts, _, _ = drain(cast, now)
     kinds = [(burst.chunk, burst.first_row is None) for burst in bursts]
-    order = [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
-    # A chunk of a hundred rows, then about as many symbols of repairs.
-    # A chunk of a hundred rows, then twice as many symbols of repairs; what comes again needs none.
+    return [kind for place, kind in enumerate(kinds) if place == 0 or kinds[place - 1] != kind]
+
+
+def test_late_repairs_take_turns_with_what_is_sent_again_for_one_joiner() -> None:
+    """A chunk of a hundred rows, then twice as many symbols of repairs."""
     again, late = False, True
-    assert order == [(0, again), (1, late), (2, late), (3, late), (1, again), (2, again), (3, again)]
+    order = order_after_late(make_cast(12), 12, 3)
+    assert order[:7] == [(0, again), (8, late), (9, late), (10, late), (11, late), (1, again), (11, late)]
+
+
+def test_what_many_or_nearly_done_members_wait_for_goes_before_late_repairs() -> None:
+    assert order_after_late(make_cast(12), 12, 3, 4)[:8] == [(chunk, False) for chunk in range(8)]
+    assert order_after_late(make_cast(4), 4, 3) == [(chunk, False) for chunk in range(4)]
