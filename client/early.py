@@ -164,9 +164,20 @@ class EarlySession:
         """Listen no more when it does harm, or for too long."""
         until = time.monotonic() + LISTEN_MAX_S
         while not self._taken.wait(LISTEN_LOOK_S):
-            if time.monotonic() >= until or any(early.jams for early in list(self._listening.values())):
+            jams = any(early.jams for early in list(self._listening.values()))
+            if jams or time.monotonic() >= until:
                 self._stop_listening()
+                if jams:
+                    self._cut()
                 return
+
+    def _cut(self) -> None:
+        """End what is being asked for: on a link that was jammed it waits for its next attempt, longer each time, while
+        a new connection gets through at once."""
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _stop_listening(self) -> None:
         with contextlib.suppress(KeyError):  # somebody else took the last one meanwhile

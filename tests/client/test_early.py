@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,31 @@ def test_who_jams_the_link_by_listening_stops_at_once(room: Room, monkeypatch: p
     with _closed(monkeypatch) as closed, _begun(room, monkeypatch) as begun:
         assert closed.wait(PATIENCE_S)
         assert begun.take_listening("multicast") is None
+        assert _take(begun, room) is not None
+
+
+def test_what_was_asked_for_on_a_jammed_link_is_left_to_a_new_connection(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "LISTEN_LOOK_S", 0.05)
+    monkeypatch.setattr(EarlyReceiver, "jams", True)
+    silent, other = socket.socketpair()
+    request = EarlySession._request
+
+    def answered(self: EarlySession, method: str, path: str, body: bytes | None) -> bytes:
+        if not path.endswith("/manifest"):
+            return request(self, method, path, body)
+        assert self._connection is not None
+        self._connection.sock.close()
+        self._connection.sock = silent
+        if not silent.recv(1):
+            raise HTTPException("cut")
+        return b""
+
+    monkeypatch.setattr(EarlySession, "_request", answered)
+    with other, silent, _begun(room, monkeypatch) as begun:
+        assert begun.manifest(ImageRef("room1", 1)) is None
+        assert not begun._thread.is_alive()  # it would wait for ever
         assert _take(begun, room) is not None
 
 
