@@ -7,9 +7,10 @@ certificate of its configuration alone (client/control.py).
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
-from core.connecting import BESIDE_S, repeated
+from core.connecting import BESIDE_S, repeated, retransmit_soon
 
 __all__ = ["Connector", "aiohttp", "reason_of"]
 
@@ -29,13 +30,21 @@ finally:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Tries every address several times, side by side (core/connecting.py)."""
+    """Tries every address several times, side by side, and repeats lost packets soon (core/connecting.py)."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(happy_eyeballs_delay=BESIDE_S, **options)
+        super().__init__(happy_eyeballs_delay=BESIDE_S, socket_factory=_prompt_socket, **options)
 
     async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[Any]:
         return repeated(await super()._resolve_host(host, port, traces))
+
+
+def _prompt_socket(address: Any) -> socket.socket:
+    """For an address as getaddrinfo gives it."""
+    family, kind, protocol = address[:3]
+    sock = socket.socket(family, kind, protocol)
+    retransmit_soon(sock)
+    return sock
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
 
 import pytest
+
+from client.http import Connector, aiohttp
+from core.connecting import retransmit_soon
 
 SCRIPT = """
 import os
@@ -24,3 +29,32 @@ def test_no_authority_is_read(environment: dict[str, str], after: list[str]) -> 
     command = [sys.executable, "-c", SCRIPT]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
     assert said == ["0", *after]
+
+
+@pytest.mark.asyncio
+async def test_what_a_request_loses_is_repeated_soon() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with (
+            aiohttp.ClientSession(connector=Connector()) as session,
+            session.get(f"http://127.0.0.1:{port}/") as got,
+        ):
+            assert got.connection is not None
+            assert got.connection.transport is not None
+            floor = _floor_us(got.connection.transport.get_extra_info("socket"))
+    with socket.socket() as other:
+        assert floor == (_floor_us(other) if retransmit_soon(other) else floor)
+
+
+def _floor_us(sock: socket.socket) -> int:
+    """TCP_RTO_MIN_US; 0 where the kernel has no such thing."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, 45)
+    except OSError:
+        return 0
