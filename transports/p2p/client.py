@@ -37,6 +37,8 @@ __all__ = ["SwarmClient"]
 
 STALL_S = 15.0
 """A source that owes an answer and is silent for this long has gone."""
+LEAVE_WITHIN_S = 1.0
+"""Who is complete leaves after so long at most, however much others still ask for."""
 WINDOW_CHUNKS = 256
 """Until repod says otherwise."""
 
@@ -55,6 +57,7 @@ class SwarmClient:
         self._incoming: SwarmIncoming | None = None
         self._shelf: Shelf | None = None
         self._offer: SwarmOffer | None = None
+        self._banned = False
         self._lingering: tuple[Membership, PeerServer] | None = None
 
     def state(self) -> Mapping[str, Any]:
@@ -69,10 +72,11 @@ class SwarmClient:
             self._incoming.handle_verified(chunk)
 
     async def leave(self) -> None:
-        """See Sharing."""
+        """See Sharing. What is being sent to somebody may be all that is lacking there: it is sent, for a moment."""
         lingering, self._lingering = self._lingering, None
         if lingering is not None:
             membership, server = lingering
+            await server.settle(within_s=LEAVE_WITHIN_S)
             await membership.close()
             await server.close()
 
@@ -167,6 +171,7 @@ class SwarmClient:
         finally:
             if self._incoming is incoming:
                 self._incoming = None
+            self._banned = self._banned or incoming.banned
             if server is not None and not want and self._context.lingers:
                 # What this client took last is with nobody else yet.
                 await incoming.retire()
@@ -198,7 +203,7 @@ class SwarmClient:
     def afterwards(self) -> str | None:
         """See Seeding."""
         offer = self._offer
-        if offer is None or offer.mode == "leecher" or (offer.mode == "peer" and not offer.seconds):
+        if offer is None or self._banned or offer.mode == "leecher" or (offer.mode == "peer" and not offer.seconds):
             return None
         return f"{offer.mode}:{offer.seconds}"
 

@@ -45,6 +45,8 @@ TICK_S = 0.1
 ORIGIN_S = 6.0
 """Without the origin's lane, while repod answers, and without anything from anybody for so long: take another path."""
 ORIGIN_REST_S = 30.0
+EXCLUDED_WAIT_S = 10.0
+"""Who was banned takes another path after so long: the swarm it has held up comes first at the repository."""
 
 
 class SwarmIncoming:
@@ -90,6 +92,8 @@ class SwarmIncoming:
         """It began with nothing to take: see SwarmClient."""
         self.stopped = ""
         """Why nobody needs this client's chunks any more, once repod said so."""
+        self.banned = False
+        """By repod: no membership of this client makes sense any more."""
 
     def begin(self, membership: Membership, neighbours: Neighbourhood) -> None:
         """Everything is connected: go on by itself from now on."""
@@ -251,6 +255,8 @@ class SwarmIncoming:
             case Forget():
                 self._neighbours.forget(message.ids)
             case Banned():
+                if self._neighbours.me in message.ids:
+                    self._handle_exclusion()
                 self._ban(message.ids)
             case Assign() if max(message.chunks) < chunks:
                 self._swarm.handle_assigned(message.chunks, self._loop.time())
@@ -261,7 +267,7 @@ class SwarmIncoming:
             case Stop():
                 self.stopped = message.reason or "nobody lacks anything"
             case Closing():
-                if not message.retry:
+                if not message.retry and not self.banned:
                     self._fail(TransferError(f"the repository ended the session: {message.reason}"))
             case _:
                 raise ProtocolError("the repository sent what only members send")
@@ -305,6 +311,15 @@ class SwarmIncoming:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _handle_exclusion(self) -> None:
+        if not self.banned:
+            self.banned = True
+            error = PathError(
+                "the swarm has excluded this client: several peers got wrong chunks from it",
+                hint="its memory or disk may be failing; `repod sessions` names what was wrong",
+            )
+            self._loop.call_later(EXCLUDED_WAIT_S, self._fail, error)
+
     def _fail(self, error: OgcastError) -> None:
         self._failed = self._failed or error
         self._wake()
@@ -335,7 +350,7 @@ class SwarmIncoming:
         given = self._server.counts["bytes_sent"] if self._server is not None else 0
         if given != self._given or self._swarm.under_way:
             self._given, self._moved_at = given, now
-        if self._swarm.finished:
+        if self._swarm.finished or self.banned:
             return
         assert self._membership is not None
         assert self._neighbours is not None

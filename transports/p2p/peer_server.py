@@ -31,6 +31,9 @@ BACKLOG = 64
 ACCEPTS_AT_ONCE = 16
 TIMES = LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=30.0)
 ACCEPT_PAUSE_S = 1.0
+SETTLE_LOOK_S = 0.02
+QUIET_S = 0.05
+"""Who is sent to asks for the next chunk within this time, if it does."""
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
 would say nothing about how many are sent at a time."""
@@ -113,6 +116,17 @@ class PeerServer:
         for lane in list(self._lanes.values()):
             if member_of(lane.machine.session_id or "") in self._banned:
                 lane.end(Status.DENIED, "banned by the repository")
+
+    async def settle(self, *, within_s: float) -> None:
+        """Until nobody has been sent anything for a moment, nobody is connected, or `within_s` have passed."""
+        until = self._loop.time() + within_s
+        quiet_at = float("-inf")
+        while self._lanes and (now := self._loop.time()) < until:
+            if self._slots.active or self._slots.waiting:
+                quiet_at = now + QUIET_S
+            elif now >= quiet_at:
+                return
+            await asyncio.sleep(SETTLE_LOOK_S)
 
     async def close(self) -> None:
         """Tell those who are connected, and stop; repeating is harmless."""

@@ -21,6 +21,7 @@ from transports.p2p.proto.messages import (
     Announce,
     Assign,
     BadChunk,
+    Banned,
     Closing,
     Done,
     Failed,
@@ -164,6 +165,7 @@ class Swarm:
         for member, reason in self.directory.poll_expelled():
             seat = self._sitting.pop(member, None)
             if seat is not None and seat.lane is not None:
+                seat.lane.send(Banned(ids=(member,)))
                 seat.lane.send(Closing(reason=reason[:512], retry=False))
                 seat.lane.finish()
 

@@ -9,10 +9,12 @@ import pytest
 
 from core.arena import Arena
 from core.errors import PathError, ProtocolError, UsageError
-from tests.support.swarms import KEY, running
+from core.ids import ChunkIndex
+from tests.support.swarms import KEY, Guest, running
 from tests.support.takers import Taker
 from transports.base import Offer
 from transports.p2p import incoming
+from transports.p2p.proto.messages import BadChunk, Meet, PeerAddress
 
 pytestmark = pytest.mark.asyncio
 
@@ -86,3 +88,33 @@ async def test_where_the_origin_cannot_be_reached_and_peers_have_nothing_another
         with pytest.raises(PathError, match=f"port {closed} does not answer") as caught:
             await _first_of(taker, offer)
         assert caught.value.again_after_s
+
+
+async def test_who_is_banned_takes_another_path_and_gives_nothing_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incoming, "EXCLUDED_WAIT_S", 0.2)
+    async with running() as room:
+        bad = Taker(room, options="peer:30")
+        bad.gate.clear()
+        one, two = await room.join(), await room.join()
+        bad.start()
+        for guest in (one, two):
+            member = next(each.id for each in (await _met(guest, 2)) if each.port != 40_000)
+        for guest in (one, two):
+            digest = room.manifest.digest(ChunkIndex(3))
+            guest.say(BadChunk(peer=member, chunk=3, expected=digest, got=bytes(32)))
+        await bad.hears("peers-banned")
+        bad.gate.set()
+        assert bad.task is not None
+        async with asyncio.timeout(20):
+            await bad.task
+        assert isinstance(bad.error, PathError)
+        assert "excluded" in str(bad.error)
+        assert bad.error.again_after_s is None
+        assert bad.client.afterwards() is None
+
+
+async def _met(guest: Guest, count: int) -> list[PeerAddress]:
+    peers: list[PeerAddress] = []
+    while len(peers) < count:
+        peers += (await guest.hear(Meet)).peers
+    return peers

@@ -326,3 +326,28 @@ async def test_who_holds_least_is_given_first_and_who_gives_nothing_last() -> No
                 while not came and peer.server._slots.waiting != place:  # noqa: ASYNC110 - nothing tells of it
                     await asyncio.sleep(0.005)
         assert came == [10, 9, 11]
+
+
+async def test_it_settles_at_once_when_nobody_is_there_or_asks() -> None:
+    async with home() as peer:
+        async with asyncio.timeout(WAIT_S):
+            await peer.server.settle(within_s=10 * WAIT_S)
+        await peer.welcome(9)
+        async with asyncio.timeout(WAIT_S):
+            await peer.server.settle(within_s=10 * WAIT_S)
+
+
+async def test_it_settles_when_what_was_asked_for_is_sent_and_waits_for_nobody_for_ever() -> None:
+    async with home() as peer:
+        deaf, good = await peer.welcome(9), await peer.welcome(10)
+        good.read([2, 4], credits=2)
+        for _ in range(2):
+            assert (await good.hear(Op.READ)).header.status is Status.OK
+        deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(4):
+            deaf.read([0, 2, 4, 6, 8, 10, 12, 14] * 32, credits=256)
+        async with asyncio.timeout(WAIT_S):
+            while not peer.server._slots.active:  # noqa: ASYNC110 (nothing tells that it blocks)
+                await asyncio.sleep(0.01)
+            await peer.server.settle(within_s=0.3)
+        assert peer.server.lanes == 2
