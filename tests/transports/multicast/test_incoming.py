@@ -14,7 +14,9 @@ from core.wantmap import WantMap
 from transports.base import ClientContext, Delivery, Incoming, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
 from transports.multicast.client import MulticastClient
+from transports.multicast.proto.lane import LaneChange
 from transports.multicast.proto.membership import SILENT_S
+from transports.multicast.proto.reports import ReportFlags
 from transports.multicast.server import MulticastServer
 
 pytestmark = pytest.mark.asyncio
@@ -132,6 +134,32 @@ async def _refuse_all(incoming: Incoming) -> None:
     async for delivery in incoming:
         incoming.reject(delivery, "rubbish")
         delivery.release()
+
+
+async def test_who_is_served_last_gets_memory_and_says_so_until_it_is_served_as_before() -> None:
+    manifest, store, _ = sample_image(chunks=60)
+    server = _server({"port": 0, "mode": "asm", "rate_mbit_per_s": 40})
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(60), Arena(slot_bytes=1 << 18, slots=2)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming, asyncio.timeout(60):
+            receiver = incoming._receiver
+            for lane, patient in (("late", True), ("multicast", False)):
+                incoming._hear_change(LaneChange(lane=lane, reason="loses a tenth"))
+                said, slots = await asyncio.wrap_future(
+                    receiver.call(lambda reception, now: (reception._patience, reception.free_slots))
+                )
+                assert (ReportFlags.PATIENT in said) is patient
+                assert not patient or slots > arena.slots
+            async for delivery in incoming:
+                _take(delivery, incoming, want)
+        assert len(want) == 0
+        assert arena.free == arena.slots
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
 
 
 def _take(delivery: Delivery, incoming: Incoming, want: WantMap) -> None:
