@@ -273,7 +273,7 @@ class Reception:
         if now < self._clock.due_at(lacking=lacking):
             return None
         lacks = self._lacks(now)
-        first = not self._number and self._tracker.span >= FIRST_REPORT_PACKETS
+        first = not self._number and self._tracker.span >= FIRST_REPORT_PACKETS and self._clock.tells_first
         if not len(lacks) and not first and not self._clock.handle_nothing(now):
             return None
         self._clock.handle_sent(now)

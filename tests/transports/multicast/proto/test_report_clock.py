@@ -63,3 +63,9 @@ def test_nothing_old_enough_is_looked_at_again_soon() -> None:
     one.handle_sent(0.0)
     assert not one.handle_nothing(0.1)
     assert 0.1 < one.due_at(lacking=True) <= 0.13
+
+
+def test_about_seventy_members_of_any_group_tell_first() -> None:
+    assert all(clock(seed=seed).tells_first for seed in range(50))
+    crowd = [clock(interval_s=1000 / MEMBERS_PER_S, seed=seed) for seed in range(1000)]
+    assert 50 < sum(one.tells_first for one in crowd) < 90
