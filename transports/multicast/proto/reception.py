@@ -97,6 +97,7 @@ class Reception:
         self._position = 0
         self._silence = Silence(now)
         self._status: Status | None = None
+        self._statuses = 0
         self._status_at = now
         self._write_bytes_per_s = 0
         self._queue = 0.0
@@ -272,14 +273,14 @@ class Reception:
         lacking = self._lacking > 0 and (bool(self._assemblies) or self._passed_over)
         if now < self._clock.due_at(lacking=lacking):
             return None
-        lacks = self._lacks(now)
-        first = not self._number and self._tracker.span >= FIRST_REPORT_PACKETS and self._clock.tells_first
+        lacks, status = self._lacks(now), self._status
+        small = self._statuses > 1 and self._clock.often  # the first STATUS may be older than most of a crowd
+        first = small and not self._number and self._tracker.span >= FIRST_REPORT_PACKETS
         if not len(lacks) and not first and not self._clock.handle_nothing(now):
             return None
         self._clock.handle_sent(now)
         self._number += 1
         self.figures.reports += 1
-        status = self._status
         busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones
         self.figures.asked += bool(len(lacks)) and not (busy and (lacks.blocks == WHOLE_CHUNK).all())
         waiting = max(0, self._all_slots - len(self._slots) - len(self._assemblies))
@@ -319,6 +320,7 @@ class Reception:
         if self._status is not None and status.sequence < self._status.sequence:
             return
         self._status = status
+        self._statuses += 1
         self._status_at = now
         self._clock.handle_interval(status.report_interval_ms / 1000)
         if StatusFlags.CLOSING in status.flags:

@@ -205,14 +205,16 @@ def test_young_losses_are_not_reported() -> None:
 def test_who_lacks_nothing_says_once_that_it_hears() -> None:
     wire = Wire()
     wire.now = 0.2
-    wire.send(0, range(FIRST_REPORT_PACKETS - 1))
+    wire.status(wanted=4)
+    wire.status(wanted=4)
+    wire.send(0, range(FIRST_REPORT_PACKETS - 3))
     assert wire.report(wire.now) is None
     wire.now = 0.3
-    wire.send(0, range(FIRST_REPORT_PACKETS - 1, 300))
+    wire.send(0, range(FIRST_REPORT_PACKETS - 3, 300))
     told = wire.report(wire.now)
     assert told is not None
     report, entries = told
-    assert (report.number, report.span, report.received, entries) == (1, 300, 300, [])
+    assert (report.number, report.span, report.received, entries) == (1, 302, 302, [])
     wire.now = 0.6
     wire.send(0, range(300, 310))
     assert wire.report(wire.now) is None
