@@ -156,9 +156,7 @@ def test_a_late_client_takes_the_tail_from_the_group_and_the_head_from_a_peer(tm
     with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=96 << 20, rate_mbit_per_s=40) as lab:
         repod = lab.serve()
         first = lab.client("c1")
-        first.until("lanes", lanes={"multicast": "main", "p2p": "helps"})
-        while first.named("progress")[-1]["chunks_done"] < 10:
-            time.sleep(0.05)
+        first.until_chunks(10)
         late = lab.client("c2")
         came_by_group(first.done())
         done = late.done()

@@ -28,6 +28,8 @@ ROTATE_CHUNKS = 1
 """Who took so many more than somebody who has none under way lets that one in."""
 SLOW_TIMES = 3.0
 """Who took so many times as long as the others takes only what nobody else can."""
+LAG_TIMES = 2.0
+"""Who takes so many times as long as the others is not waited for."""
 PATIENCE_LEAST_S = 4.0
 PATIENCE_TIMES = 4.0
 """A chunk that takes so many times what chunks take is given to another."""
@@ -338,10 +340,17 @@ class Scatter:
             (
                 taker.total
                 for taker in able
-                if taker.member.id not in passed and taker.rests_until <= now and not self._is_slow(taker)
+                if taker.member.id not in passed and taker.rests_until <= now and not self._lags(taker, now)
             ),
             default=0,
         )
+
+    def _lags(self, taker: Taker, now: float) -> bool:
+        """It takes longer than TCP's favour explains, also what it is taking now."""
+        if self._expected_s is None:
+            return False
+        oldest = min(taker.open.values(), default=now)
+        return max(taker.took_s, now - oldest) > LAG_TIMES * self._expected_s
 
     def _is_slow(self, taker: Taker) -> bool:
         return self._expected_s is not None and taker.took_s > SLOW_TIMES * self._expected_s
