@@ -166,7 +166,7 @@ class MulticastIncoming:
         if self._lacking.reject(chunk):
             self._fail(
                 PathError(
-                    f"what comes over the group is not the image: {reason}",
+                    f"chunk {chunk} as it comes over the group is not the image: {reason}",
                     hint="somebody here forges packets, or the repository's disk is damaged (`repod verify`)",
                 )
             )
