@@ -109,7 +109,7 @@ async def test_who_drips_a_chunk_holds_up_nobody(monkeypatch: pytest.MonkeyPatch
         taker = Taker(room).start()
         await taker.done(seconds=60)
         assert liar.asked
-        assert taker.sources["repository"] >= CHUNKS - 1
+        assert taker.sources["repository"] >= 0.9 * CHUNKS  # a drop may be the last one
         assert taker.client.state() == {}
         assert taker.arena.free == SLOTS
 
