@@ -53,7 +53,7 @@ def test_a_relay_outlives_its_main_repository_and_is_outlived_by_its_store(tmp_p
 
         clients = [near(lab, relay), near(lab, relay, "other", "c6")]
         for client in clients:
-            client.until_chunks(1)
+            client.until("progress")
         repod.kill()  # and this time for good
         for client in clients:
             came_by_group(client.done())
