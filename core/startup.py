@@ -14,6 +14,10 @@ __all__ = ["COLLECT_EVERY", "DETACHED", "leave", "settle", "step_back", "step_up
 DETACHED = "--detached"
 """The option by which a process knows that it was started in the background."""
 NICENESS = 5
+LAST = 19
+AUTOGROUP = "/proc/self/autogroup"
+"""Weight of the session that a process leads, sched(7): where the kernel groups processes by session, one that leads
+its own has as much of the machine as all of another session together, however low its own priority in that."""
 UNSAID = 120
 """Exit code when the last words could not be written; Python's own."""
 
@@ -33,6 +37,7 @@ def step_back() -> None:
     """Run only where nobody else wants to: for the start of a process that nobody waits for. Call before `settle`."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    _weigh_session(LAST)
 
 
 def step_up() -> None:
@@ -42,6 +47,14 @@ def step_up() -> None:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, int(thread), NICENESS)
+    _weigh_session(NICENESS)
+
+
+def _weigh_session(niceness: int) -> None:
+    """Of this process' own session; that of a terminal, which others share, is left as it is."""
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError), open(AUTOGROUP, "w", encoding="ascii") as file:
+            file.write(f"{niceness}\n")
 
 
 def leave(code: int) -> NoReturn:

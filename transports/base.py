@@ -284,6 +284,8 @@ class Outlook:
     """Chunks it could bring now, were they left to it; None: it does not know, or any."""
     loss: float = 0.0
     """Share of the packets lost on the way here, of those since the last look."""
+    pace_bytes_per_s: float = 0.0
+    """How fast the sender sends to all; 0 if it does not say."""
     resting: bool = False
     """Nothing comes now, because the sender has nothing to send."""
     repeating: bool = False

@@ -2,8 +2,8 @@
 
 What comes from peers shares the link with the cast. It begins with one chunk at a time and grows with each that
 arrives; when the cast loses more than it did before, it stops for a while, twice as long each time. While the cast is
-*fresh*, sends what all its members wait for, it is not tried again then: each packet lost here costs all of them. A
-cast that rests leaves the link to it.
+*fresh*, sends what all its members wait for, it is not tried again then: each packet lost here costs all of them. When
+the cast repeats at the same pace the link is as full; slower, it leaves room. A cast that rests leaves the link to it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ SETTLE_S = 1.0
 """For so long after a peer brought something, loss may be its doing; that of a fresh cast is known after as long."""
 PAUSE_FIRST_S = 1.0
 PAUSE_MAX_S = 16.0
+ROOM = 0.8
+"""A cast that was as fast as the link leaves room on it from this share of that pace on."""
 PATIENCE_S = 4.0
 """Peers that bring none of the chunks left to them for so long do not have them …"""
 PATIENCE_RESTING_S = 1.0
@@ -37,7 +39,8 @@ class Mending:
         self._moved_at = now
         self._arrived_at = float("-inf")
         self._first_at: float | None = None
-        self._dear = False
+        self._dear_pace: float | None = None
+        """How fast a fresh cast was that lost by it; None: it was not seen to lose."""
         self._break = False
         """What peers brought cost a fresh cast."""
         self.pauses = 0
@@ -48,11 +51,13 @@ class Mending:
     def handle_arrived(self, now: float) -> None:
         """A peer brought a chunk."""
         self._window = min(CHUNKS_MAX, self._window + 1)
-        self._pause_s = PAUSE_FIRST_S
+        if self._window == CHUNKS_MAX:  # so much at a time cost the cast nothing
+            self._pause_s = PAUSE_FIRST_S
         self._moved_at = self._arrived_at = now
 
-    def poll(self, now: float, *, left: int, loss: float, resting: bool, fresh: bool = False) -> int:
-        """How many more chunks to leave to peers; `left` are with them already, `loss` is the cast's."""
+    def poll(self, now: float, *, left: int, loss: float, resting: bool, fresh: bool = False, pace: float = 0.0) -> int:
+        """How many more chunks to leave to peers; `left` are with them already, `loss` and `pace`, in bytes a second,
+        are the cast's."""
         if self._first_at is None:
             self._first_at = now
         if left == 0:
@@ -63,9 +68,14 @@ class Mending:
         elif not resting and now >= self._paused_until and loss > (1 + NOISE) * self._usual_loss + LOSS_MORE:
             self.pauses += 1
             self._break = fresh
-            self._dear = self._dear or fresh
+            if fresh:
+                self._dear_pace = pace
+                self._pause_s = PAUSE_MAX_S
             self._pause(now)
-        if now < self._paused_until or (fresh and (self._dear or now < self._first_at + SETTLE_S)):
+        dear = self._dear_pace is not None and not resting and pace >= ROOM * self._dear_pace
+        if self._dear_pace is not None and not dear:
+            self._paused_until, self._pause_s, self._dear_pace = now, PAUSE_FIRST_S, None
+        if now < self._paused_until or (fresh and (dear or now < self._first_at + SETTLE_S)):
             return 0
         return max(0, (CHUNKS_MAX if resting else self._window) - left)
 

@@ -325,7 +325,9 @@ class Steering:
             self.claims.give(main, [chunk for chunk in share if chunk not in _begun(peers)])
             return []
         fresh = not (cast.repeating or cast.resting)
-        count = self._mending.poll(now, left=left, loss=cast.loss, resting=cast.resting, fresh=fresh)
+        count = self._mending.poll(
+            now, left=left, loss=cast.loss, resting=cast.resting, fresh=fresh, pace=cast.pace_bytes_per_s
+        )
         if self._mending.poll_break() and left:
             return self._close(helper)
         if not cast.resting:

@@ -37,6 +37,8 @@ from transports.methods import parse_method
 __all__ = ["RemoteSource"]
 
 ANSWERS_WITHIN_S = 2.0
+GOODBYE_S = 5.0
+"""For the last words to the repository; without them the session expires."""
 QUIET_S = 2.0
 """Before the first report of a session that was opened early: what a report needs is not imported yet, and where many
 start on few cores, everything else is more urgent."""
@@ -117,13 +119,6 @@ class RemoteSource:
     def picked(self) -> str:
         """Why that one, where this client had the choice."""
         return self._picked[1]
-
-    @property
-    def path_state(self) -> Mapping[str, Any]:
-        """What the transport in use says about itself, for the repository's operator."""
-        transport = self._transports.get(self._current or "")
-        state = getattr(transport, "state", None)
-        return state() if callable(state) else {}
 
     @property
     def givers(self) -> Sequence[Seeding]:
@@ -229,18 +224,19 @@ class RemoteSource:
         return min(every_s, ALONE_EVERY_S) if alone else every_s
 
     async def close(self, report: SessionReport | None) -> None:
-        """Leave what is shared, send the last report and end the session; an unreachable repository lets it expire."""
-        for transport in self._transports.values():
-            if isinstance(transport, Sharing):
-                await transport.leave()
+        """Leave what is shared, then end the session by its last `report`, if there is one; an unreachable repository
+        lets it expire."""
+        sharing = [transport for transport in self._transports.values() if isinstance(transport, Sharing)]
+        await asyncio.gather(*(transport.leave() for transport in sharing))
         session, self._session = self._session, None
         if session is None:
             return
         with contextlib.suppress(OgcastError, TimeoutError):
-            async with asyncio.timeout(5):
-                if report is not None:
+            async with asyncio.timeout(GOODBYE_S):
+                if report is not None:  # one of a transfer that is over: one answer to wait for, not two
                     await self._control.report(session.session, report)
-                await self._control.close_session(session.session)
+                else:
+                    await self._control.close_session(session.session)
 
     # ------------------------------------------------------------------ inside
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from core.startup import COLLECT_EVERY, UNSAID
+from core.startup import AUTOGROUP, COLLECT_EVERY, UNSAID
 
 SCRIPT = """
 import gc, os
@@ -49,6 +50,25 @@ over.set()
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.split() == ["True"] * 3
+
+
+@pytest.mark.skipif(not os.path.exists(AUTOGROUP), reason="this kernel does not group processes by session")
+@pytest.mark.parametrize(("leads", "weights"), [(True, ["19", "5"]), (False, ["as", "before"])])
+def test_a_session_in_the_background_weighs_as_little_as_its_process(leads: bool, weights: list[str]) -> None:
+    script = """
+from core.startup import AUTOGROUP, step_back, step_up
+def weight():
+    return open(AUTOGROUP).read().split()[-1]
+before = weight()
+step_back()
+low = weight()
+step_up()
+print(*(("as", "before") if low == weight() == before else (low, weight())))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, start_new_session=leads
+    ).stdout
+    assert told.split() == weights
 
 
 @pytest.mark.parametrize("code", [0, 7])

@@ -47,10 +47,12 @@ class Watch:
         under_way = progress.arriving | lacking.open
         behind = np.flatnonzero(lacking.flags if progress.repeating else lacking.flags[: progress.position])
         self._count()
+        status = self._reception.status
         return Outlook(
             under_way=under_way,
             last=frozenset(behind.tolist()) - under_way,
             loss=self._loss,
+            pace_bytes_per_s=0.0 if status is None else float(status.pace_bytes_per_s),
             resting=progress.idle,
             repeating=progress.repeating,
         )

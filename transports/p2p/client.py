@@ -59,6 +59,7 @@ class SwarmClient:
         self._offer: SwarmOffer | None = None
         self._banned = False
         self._lingering: tuple[Membership, PeerServer] | None = None
+        self._handed_over = False
 
     def state(self) -> Mapping[str, Any]:
         """How the swarm goes, for events and reports; empty without one."""
@@ -72,11 +73,13 @@ class SwarmClient:
             self._incoming.handle_verified(chunk)
 
     async def leave(self) -> None:
-        """See Sharing. What is being sent to somebody may be all that is lacking there: it is sent, for a moment."""
+        """See Sharing. What is being sent to somebody may be all that is lacking there: it is sent, for a moment.
+        Not where another process gives on what this one has."""
         lingering, self._lingering = self._lingering, None
         if lingering is not None:
             membership, server = lingering
-            await server.settle(within_s=LEAVE_WITHIN_S)
+            if not self._handed_over:
+                await server.settle(within_s=LEAVE_WITHIN_S)
             await membership.close()
             await server.close()
 
@@ -209,6 +212,7 @@ class SwarmClient:
 
     def hand_over(self) -> tuple[bytes, Sequence[int]]:
         """See Seeding."""
+        self._handed_over = True
         return (b"", []) if self._shelf is None else self._shelf.ring.hand_over()
 
     def give(

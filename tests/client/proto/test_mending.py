@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from client.proto.mending import CHUNKS_MAX, PATIENCE_RESTING_S, PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, Mending
+from client.proto.mending import CHUNKS_MAX, PATIENCE_RESTING_S, PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, ROOM, Mending
 
 
 def test_it_begins_with_one_chunk_and_grows_with_each_that_comes() -> None:
@@ -64,6 +64,39 @@ def test_a_fresh_cast_that_lost_by_it_is_left_alone() -> None:
     assert [mending.poll_break(), mending.poll_break()] == [True, False]
     assert mending.poll(60.0, left=0, loss=0.0, resting=False, fresh=True) == 0
     assert mending.poll(60.2, left=0, loss=0.0, resting=False) == 1
+
+
+def test_a_cast_that_lost_by_it_is_left_alone_when_it_repeats_as_fast() -> None:
+    def lost_by_it() -> Mending:
+        mending = Mending(0.0)
+        mending.poll(0.0, left=0, loss=0.0, resting=False, fresh=True, pace=25e6)
+        assert mending.poll(1.0, left=0, loss=0.0, resting=False, fresh=True, pace=25e6) == 1
+        assert mending.poll(1.2, left=1, loss=0.05, resting=False, fresh=True, pace=25e6) == 0
+        return mending
+
+    mending = lost_by_it()
+    assert mending.poll(1.2 + 0.9 * PAUSE_MAX_S, left=0, loss=0.0, resting=False, pace=25e6) == 0
+    assert mending.poll(1.2 + PAUSE_MAX_S, left=0, loss=0.0, resting=False, pace=25e6) == 1
+    mending = lost_by_it()
+    assert mending.poll(1.4, left=0, loss=0.0, resting=False, pace=(ROOM + 0.01) * 25e6) == 0
+    assert mending.poll(1.6, left=0, loss=0.0, resting=False, pace=(ROOM - 0.01) * 25e6) == 1
+    assert lost_by_it().poll(1.4, left=0, loss=0.0, resting=True, pace=25e6) == CHUNKS_MAX
+
+
+def test_the_pause_is_short_again_only_when_as_much_as_can_be_came_without_loss() -> None:
+    mending = Mending(0.0)
+    now = 0.0
+    for pause in (PAUSE_FIRST_S, 2 * PAUSE_FIRST_S):
+        assert mending.poll(now, left=0, loss=0.0, resting=False) == 1
+        mending.handle_arrived(now)
+        assert mending.poll(now, left=1, loss=0.05, resting=False) == 0
+        assert mending.poll(now + 0.9 * pause, left=0, loss=0.0, resting=False) == 0
+        now += pause
+    for _ in range(CHUNKS_MAX):
+        mending.handle_arrived(now)
+    mending.poll(now, left=1, loss=0.05, resting=False)
+    now += PAUSE_FIRST_S
+    assert mending.poll(now, left=0, loss=0.0, resting=False) == 1
 
 
 def test_a_fresh_cast_that_loses_nothing_by_it_is_mended_more_and_more() -> None:

@@ -41,6 +41,7 @@ from transports.control import (
 pytestmark = pytest.mark.asyncio
 
 REPORT = SessionReport(state="transferring", have=0)
+LAST = SessionReport(state="done", have=0)
 
 
 class Control:
@@ -277,10 +278,18 @@ async def test_a_forgotten_session_is_opened_again_after_the_report(make: Make, 
     control.gone = False
     await _fetch(source, manifest)
     assert len(control.opened) == 2
-    await source.close(REPORT)
-    await source.close(REPORT)
-    assert control.closed == ["s2"]
+    await source.close(LAST)
+    await source.close(LAST)
     assert control.reported == ["s1", "s2"]
+    assert control.closed == []  # the last report ends it
+
+
+async def test_a_session_without_a_last_report_is_closed(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(only=None)
+    await _fetch(source, manifest)
+    await source.close(None)
+    await source.close(None)
+    assert (control.reported, control.closed) == ([], ["s1"])
 
 
 async def test_after_a_session_that_was_opened_early_nothing_is_reported_for_a_while(

@@ -158,6 +158,23 @@ async def test_who_has_everything_gives_on_until_the_session_is_over() -> None:
         assert (await _fetch(room, _client())).keys() == {"repository"}
 
 
+async def test_who_is_given_on_by_another_process_waits_for_nobody_it_sends_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.p2p.client.LEAVE_WITHIN_S", 1000.0)
+    async with running(chunks=12, upload_mbit_per_s=0.001) as room:
+        stays = _client(lingers=True)
+        session, offer = room.open()
+        await _take(room, stays, session, offer)
+        asking = asyncio.create_task(_fetch(room, _client()))
+        assert stays._lingering is not None
+        async with asyncio.timeout(WAIT_S):
+            while not stays._lingering[1]._slots.waiting:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+            stays.hand_over()
+            await stays.leave()
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
 async def test_who_lingers_can_fetch_again() -> None:
     async with running(chunks=6) as room:
         client = _client(lingers=True)

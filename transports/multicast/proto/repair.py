@@ -123,12 +123,15 @@ class ChunkRepair:
         self.due = np.maximum(self.due, symbols).astype(np.int32)
 
     def forget(self, place: int) -> None:
-        """The member at `place` waits for nothing: what it alone asked for is not sent."""
+        """The member at `place` waits for nothing: what it alone asked for is not sent.
+
+        Of late members nobody knows who asked for how much; those that remain ask again long before it is sent.
+        """
         alone = self._owner == place
         self.due = np.where(alone, self._second, self.due).astype(np.int32)
         self._owner[alone] = NOBODY
-        self._late_for &= ~(1 << place)
-        if not self._late_for:
+        if self._late_for >> place & 1:
+            self._late_for = 0
             self.late[:] = 0
 
     def take(self, limit: int, *, late: bool) -> RepairBurst:

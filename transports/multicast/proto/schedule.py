@@ -4,8 +4,8 @@ A pointer goes round. Chunks never sent before come first, in its order, so that
 a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
 else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
 eighth time simply the next, so that a lone want is not put off for ever. Repetitions for one member alone share the
-wire with the repairs of late members, which get twice as much: those are few, and end what may be the whole image's
-wait for somebody.
+wire with the repairs of late members, which get nearly all of it: those are few, end what may be the whole image's wait
+for somebody, and whoever waits for whole chunks waits no longer in all than if they came last.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Schedule"]
 
 SCAN_CHUNKS = 1 << 16
 FAIR_TURN = 8
-LATE_TIMES = 2
+LATE_TIMES = 8
 """Late repairs for each symbol that is repeated."""
 
 

@@ -153,11 +153,13 @@ def test_what_only_a_late_member_that_left_asked_for_is_not_sent() -> None:
     repairs.finish(1, 10)
     for place, deficit in ((3, 90), (4, 5)):
         repairs.merge(1, np.array([0]), np.array([deficit]), as_of=10, place=place, late=True, now=0.0)
-    repairs.forget(4)
-    assert repairs.any_late
+    repairs.forget(5)
+    assert repairs.any_late  # it had asked for nothing
     repairs.forget(3)
     assert not repairs.any_late
     assert len(repairs.take(1, 44, late=True).blocks) == 0
+    repairs.merge(1, np.array([0]), np.array([5]), as_of=11, place=4, late=True, now=0.2)  # it still lacks that
+    assert len(repairs.take(1, 44, late=True).blocks) == 5
 
 
 def test_what_a_member_that_left_asked_for_beyond_others_is_not_sent() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transports.multicast.proto.schedule import FAIR_TURN, Schedule
+from transports.multicast.proto.schedule import FAIR_TURN, LATE_TIMES, Schedule
 
 
 def test_nobody_lacks_anything_means_nothing_is_sent() -> None:
@@ -96,7 +96,7 @@ def test_repetitions_and_late_repairs_take_turns() -> None:
     counts[schedule.take() or 0] = 0
     schedule.handle_sent(100)
     assert schedule.yields()
-    schedule.handle_late(199)
+    schedule.handle_late(100 * LATE_TIMES - 1)
     assert schedule.yields()
     schedule.handle_late(44)
     assert not schedule.yields()
