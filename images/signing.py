@@ -22,7 +22,6 @@ from core.errors import ManifestError, UsageError
 __all__ = ["SIGNATURES_BYTES_MAX", "Signature", "SigningKey", "key_id", "parse_signatures", "verify_root"]
 
 SIGNATURES_BYTES_MAX = 4096
-PUBLIC_KEY_BYTES = 32
 KEY_ID_BYTES = 8
 _ED25519 = 1
 _CONTEXT = b"ogcast manifest root v1\0"

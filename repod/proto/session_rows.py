@@ -17,6 +17,12 @@ FORGED_WORTH_SAYING = 10
 SLOW_SHARE = 0.5
 """Below this share of the median rate a client is slow, whatever it says."""
 
+CAST_LIMITED_BY = {
+    "loss": "its whole cast is held back: many of its clients lose packets",
+    "disk": "its whole cast is held back: the disks or processors of many of its clients do not keep up",
+}
+"""What of `cast_limited_by` slows a client that has no trouble of its own; the other causes are as they were set."""
+
 
 def session_rows(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """One row a session, the slowest first."""
@@ -43,6 +49,8 @@ def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
         return f"{forged} packets of somebody else came to its group: another repository uses it, or somebody forges"
     if report.get("brake") == "decode":
         return "its processor is the brake"
+    if whole := CAST_LIMITED_BY.get(str(cast.get("cast_limited_by"))):
+        return whole
     if 0 < report.get("rate", 0.0) < SLOW_SHARE * median_rate:
         return "slower than the others for no reason it knows"
     return ""

@@ -275,6 +275,8 @@ class Casting:
                 "write_bytes_per_s": member.write_bytes_per_s,
                 "missing_chunks": member.missing_chunks,
                 "round_trip_ms": None if member.round_trip_s is None else round(member.round_trip_s * MS, 2),
+                "cast_rate_bytes_per_s": round(self.cast.rate.rate_bytes_per_s),
+                "cast_limited_by": self.cast.rate.limited_by,
             }
         if seat.health is not None:
             found["rate_bytes_per_s"] = seat.health.rate_bytes_per_s

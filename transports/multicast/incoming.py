@@ -298,7 +298,12 @@ class MulticastIncoming:
                 await self._act(step)
             if now >= self._health_at:
                 self._health_at = now + HEALTH_EVERY_S
-                self._lane.send(self._standing.health(now, missing=len(self._lacking), arena=self._arena))
+                self._tell_health(now)
+
+    def _tell_health(self, now: float) -> None:
+        health = self._standing.health(now, missing=len(self._lacking), arena=self._arena)
+        self._lane.send(health)
+        self._receiver.call(lambda reception, _: reception.handle_rate(health.write_bytes_per_s))
 
     def _look_for_memory(self) -> None:
         """Who is served last keeps what has holes in until then, as far as the machine has room."""

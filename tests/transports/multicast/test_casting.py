@@ -133,3 +133,20 @@ async def test_the_cap_is_kept_and_shared_between_images() -> None:
         assert casting.cap_bytes_per_s == 1_000_000
         casting.share(500_000)
         assert casting.share_bytes_per_s == 500_000
+
+
+async def test_the_operator_sees_how_fast_a_member_writes_and_what_holds_its_cast() -> None:
+    async with Site(rate_mbit_per_s=16) as site, site.client("s1") as (incoming, want):
+        casting = next(iter(site.server._casts.values()))
+        found: dict[str, Any] = {}
+        async with asyncio.timeout(60):
+            async for delivery in incoming:
+                want.discard(delivery.chunk)
+                incoming.accept(delivery)
+                delivery.release()
+                found = casting.state(next(iter(casting.members)))
+                if found.get("write_bytes_per_s"):
+                    break
+        assert 0 < found["write_bytes_per_s"] < 16e6
+        assert found["cast_limited_by"] == "cap"
+        assert 0 < found["cast_rate_bytes_per_s"] <= 2_000_000

@@ -11,8 +11,6 @@ from transports.multicast.proto.received import Figures
 
 __all__ = ["SILENT_S", "TAIL_CHUNKS", "TAIL_S", "UNHEARD_ASKS", "UNHEARD_S", "Membership", "Step"]
 
-PROBE_SPREAD_S = 0.6
-"""Over so long the sender spreads its probes."""
 ENOUGH = 12
 """Probes, or other packets, after which the verdict is good before the time is over."""
 PARTIAL_LOSS = 0.02

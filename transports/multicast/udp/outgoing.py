@@ -18,7 +18,6 @@ __all__ = ["GroupSender", "SendCounters"]
 
 SEND_BUFFER_BYTES = 4 * 1024 * 1024
 """Some 30 ms at 1 Gbit/s: enough for the kernel never to run dry, little enough for the pace to mean something."""
-REPORT_BUFFER_BYTES = 4 * 1024 * 1024
 WRITABLE_WAIT_S = 0.2
 """Longest wait for room in the send buffer; a train that finds none is lost, and mended as any loss."""
 SEGMENTS_MAX = 64

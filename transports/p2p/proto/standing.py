@@ -51,8 +51,3 @@ class Standing:
         """It is no neighbour any more; only a ban is remembered."""
         self._demerits.pop(peer, None)
         self._rest_until.pop(peer, None)
-
-    @property
-    def wakes_at(self) -> float:
-        """When the next rest is over."""
-        return min(self._rest_until.values(), default=float("inf"))
