@@ -32,9 +32,9 @@ from core.errors import OgcastError
 from core.ids import ImageRef
 from core.pinning import pinned_context
 from transports import registry
-from transports.base import Early
+from transports.base import Early, TransportSpec
 from transports.control import API_PREFIX, SessionOpened, SessionRequest
-from transports.methods import Target, parse_method
+from transports.methods import AUTO, Target, parse_method
 
 __all__ = ["EarlySession", "Wish", "begin", "hand_over", "manifest", "read_wish"]
 
@@ -93,6 +93,8 @@ def read_wish(arguments: Sequence[str]) -> Wish | None:
         return None
     given = {name: value for name, value in itertools.pairwise(rest) if name.startswith("--")}
     method = given.get("--method", "")
+    if method.strip().upper() == AUTO and words[at] == "restore":
+        method = f"{AUTO}-{Target.DIRECT.value}"
     try:
         if parse_method(method).target is not Target.DIRECT:
             return None
@@ -111,12 +113,17 @@ def read_wish(arguments: Sequence[str]) -> Wish | None:
 class EarlySession:
     """A session being opened on a thread of its own. Taken by the command, or given back."""
 
-    def __init__(self, wish: Wish, settings: ClientSettings, early: Mapping[str, str]) -> None:
-        """`early`: import paths of `Listen` by transport."""
+    def __init__(
+        self, wish: Wish, settings: ClientSettings, early: Mapping[str, str], *, chooses: bool = False
+    ) -> None:
+        """`early`: import paths of `Listen` by transport; a client that `chooses` does so only on a link that suits."""
         self.wish = wish
+        self._chooses = chooses
         self._settings = settings
         self._early = early
         self._listening: dict[str, Early] = {}
+        self.jammed: dict[str, float] = {}
+        """Transports that filled the link when they were listened to, and what share of them was lost on it."""
         self._opened: SessionOpened | None = None
         self._manifest: bytes | None = None
         self._connection: HTTPSConnection | None = None
@@ -144,6 +151,11 @@ class EarlySession:
         self._thread.join(2 * TIMEOUT_S)
         return self._manifest if str(ref) == self.wish.image else None
 
+    @property
+    def heard(self) -> str:
+        """The transport that is listened to, if something of it has come; else empty."""
+        return next((name for name, early in list(self._listening.items()) if early.hears), "")
+
     def take_listening(self, transport: str) -> Early | None:
         """What listens for a transport; it belongs to the caller. None if it listens no more."""
         self._taken.set()
@@ -164,7 +176,11 @@ class EarlySession:
         """Listen no more when it does harm, or for too long."""
         until = time.monotonic() + LISTEN_MAX_S
         while not self._taken.wait(LISTEN_LOOK_S):
-            jams = any(early.jams for early in list(self._listening.values()))
+            jams = [name for name, early in list(self._listening.items()) if early.jams]
+            for name in jams:
+                if early := self._listening.pop(name, None):  # nobody has taken it meanwhile
+                    self.jammed[name] = early.loss()
+                    early.close()
             if jams or time.monotonic() >= until:
                 self._stop_listening()
                 if jams:
@@ -193,16 +209,18 @@ class EarlySession:
             listening=True,
         )
         try:
+            if self._chooses and not _suits_group(self._settings):
+                return
             answer = self._request("POST", "/sessions", msgspec.json.encode(request))
             self._opened = opened = msgspec.json.decode(answer, type=SessionOpened)
-            for offer in opened.offers[:1]:
-                if path := self._early.get(offer.transport):
-                    module, _, name = path.partition(":")
-                    listen = getattr(importlib.import_module(module), name)
-                    self._listening[offer.transport] = listen(
-                        offer.parameters, interface=self._settings.interface, session=opened, host=self._settings.host
-                    )
-                    threading.Thread(target=self._watch, name="early-listening", daemon=True).start()
+            offer = next((offer for offer in opened.offers if offer.transport in self._early), None)
+            if offer is not None:
+                module, _, name = self._early[offer.transport].partition(":")
+                listen = getattr(importlib.import_module(module), name)
+                self._listening[offer.transport] = listen(
+                    offer.parameters, interface=self._settings.interface, session=opened, host=self._settings.host
+                )
+                threading.Thread(target=self._watch, name="early-listening", daemon=True).start()
             image = opened.image
             self._manifest = self._request("GET", f"/images/{image.name}@{image.version}/manifest", None)
         except Exception:  # the command meets the same trouble, and has the words for it
@@ -246,8 +264,10 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
         wish = read_wish(arguments)
         if wish is None:
             return None
-        spec = registry.by_protocol(parse_method(wish.method).protocol)
-        if not spec.early:
+        method = parse_method(wish.method)
+        specs = _groups() if method.chooses else [registry.by_protocol(method.protocol)]
+        ways = {spec.name: spec.early for spec in specs if spec.early}
+        if not ways:
             return None
         config = Path(wish.config) if wish.config is not None else None
         settings = load_settings(config, repo=wish.repo, interface=wish.interface)
@@ -255,11 +275,26 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
             return None
     except (OgcastError, OSError):
         return None
-    _begun = EarlySession(wish, settings, {spec.name: spec.early})
+    _begun = EarlySession(wish, settings, ways, chooses=method.chooses)
     with contextlib.suppress(ImportError):  # while the answer is awaited: what is sent before it listens is lost
-        importlib.import_module(spec.early.partition(":")[0])
+        for path in ways.values():
+            importlib.import_module(path.partition(":")[0])
     _begun.wait(HEAD_START_S)
     return _begun
+
+
+def _groups() -> list[TransportSpec]:
+    """What a client that has the choice listens to: where many begin at once, one sending serves all."""
+    return [spec for spec in map(registry.by_name, registry.BUILT_IN) if spec.capabilities.shared_send]
+
+
+def _suits_group(settings: ClientSettings) -> bool:
+    """Whether the link is one to listen on at all; the command looks again, and says why."""
+    from client.proto.picker import against_group
+    from core.link import link_of, link_towards
+
+    link = link_of(settings.interface) if settings.interface else link_towards(settings.host)
+    return link is None or not against_group(link.bytes_per_s, wireless=link.wireless)
 
 
 def manifest(ref: ImageRef) -> bytes | None:

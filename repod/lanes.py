@@ -87,11 +87,14 @@ class Lanes:
         with the reason. All offer where `first` is None.
 
         The session's option string is for `first` only: a mistake in it is a UsageError. BusyError if nobody offers.
+        A client that chooses, and says that it listens, does so to what serves many by one sending.
         """
         able = [lane for lane in self._lanes if first is None or self._suits(lane, first)]
         plain = dataclasses.replace(session, options="", listening=False)
 
         def make(lane: _Lane) -> Offer:
+            if first is None and lane.spec.capabilities.shared_send:
+                return lane.server.open_session(session)
             if lane.spec.name != first:
                 return lane.server.open_session(plain)
             try:

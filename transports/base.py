@@ -111,8 +111,8 @@ class ServedSession:
     host: str = ""
     """The client's name for itself, for people."""
     listening: bool = False
-    """The client lacks every chunk and acts on the offer at once (see `Listen`): what a transport sends to many may
-    begin before its lane is there. True only for the transport of the method."""
+    """The client lacks every chunk and acts on the offer at once (see `Listen`): what is sent to many may begin before
+    its lane is there. For the transport of the method only; without one for those with `shared_send`."""
     stored_bytes: int = 0
     """Of all chunks of the image, as they are stored and sent; 0: not known."""
 
@@ -221,6 +221,13 @@ class Early(Protocol):
     def jams(self) -> bool:
         """Whether what is sent to it fills this machine's link, so that nothing else gets through."""
 
+    @property
+    def hears(self) -> bool:
+        """Whether anything came."""
+
+    def loss(self) -> float:
+        """Share of what was sent that did not come. What came is gone then: close it next."""
+
     def close(self) -> None:
         """Listen no more; harmless when repeated."""
 
@@ -315,8 +322,7 @@ class ClientTransport(Protocol):
 
         `want` belongs to the session, which discards chunks as they are verified; the transport reads it and asks
         for nothing that is not in it. Slots of the arena hold a chunk and 64 KiB. At most `arena.slots` chunks are in
-        flight. Leaving the context cancels what
-        is in flight and closes the lane.
+        flight. Leaving the context cancels what is in flight and closes the lane.
         """
 
 
@@ -342,10 +348,8 @@ class Giving(Protocol):
         """JSON values: `held_chunks`, `chunks_given`, `bytes_given`, `receivers`, and what the transport adds."""
 
     async def wait(self) -> str:
-        """Until the repository says that nobody needs it; returns why.
-
-        ConnectionFailedError when it goes on only with another session.
-        """
+        """Until the repository says that nobody needs it; returns why. ConnectionFailedError when it goes on only with
+        another session."""
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["SLOW_LINK_BYTES_PER_S", "Choice", "Facts", "Way", "pick", "pick_instead"]
+__all__ = ["SLOW_LINK_BYTES_PER_S", "Choice", "Facts", "Way", "against_group", "pick", "pick_instead"]
 
 SLOW_LINK_BYTES_PER_S = 50e6 / 8
 """A link below this would lose most of what is sent to a room at a room's rate."""
@@ -60,7 +60,7 @@ def pick(ways: Sequence[Way], facts: Facts) -> Choice | None:
     direct = next((way for way in ways if not way.group and not way.peers), None)
     if facts.sessions <= 1 and (alone := direct or peers or group):
         return Choice(name=alone.name, reason=f"no other client takes this image now: {alone.name}")
-    against = _against_group(facts)
+    against = against_group(facts.link_bytes_per_s, wireless=facts.wireless)
     if group is not None and not against:
         under_way = facts.others.get(group.name, 0)
         if under_way:
@@ -98,12 +98,12 @@ def pick_instead(ways: Sequence[Way], facts: Facts) -> Choice | None:
     return None
 
 
-def _against_group(facts: Facts) -> str:
-    """Why this client is better left out of a group; empty if it is not."""
-    if facts.wireless:
+def against_group(link_bytes_per_s: float | None, *, wireless: bool) -> str:
+    """Why a client with such a link is better left out of a group; empty if it is not."""
+    if wireless:
         return "a wireless link carries multicast at its lowest rate"
-    if facts.link_bytes_per_s is not None and facts.link_bytes_per_s < SLOW_LINK_BYTES_PER_S:
-        return f"a link of {facts.link_bytes_per_s * 8 / 1e6:.0f} Mbit/s is too slow for what is sent to a room"
+    if link_bytes_per_s is not None and link_bytes_per_s < SLOW_LINK_BYTES_PER_S:
+        return f"a link of {link_bytes_per_s * 8 / 1e6:.0f} Mbit/s is too slow for what is sent to a room"
     return ""
 
 

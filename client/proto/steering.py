@@ -23,7 +23,7 @@ from client.proto.picker import Choice, Facts, Way, pick, pick_instead
 from core.wantmap import WantMap
 from transports.base import Outlook
 
-__all__ = ["Act", "Close", "Open", "Steering"]
+__all__ = ["FLOOD_LOSS", "FLOOD_REST_S", "Act", "Close", "Open", "Steering"]
 
 KEEP_CHUNKS = 4
 """Until the new lane gets something, the one that is leaving has so many chunks to go on with, and no more: what it
@@ -82,8 +82,12 @@ class Steering:
         auto: bool,
         now: float,
         draw: float = 0.0,
+        heard: str = "",
     ) -> None:
         """`ways` in the repository's order; `paths` knows what can be taken; without `auto` its `first` is meant.
+
+        `heard` is a group that this client, which has the choice, has listened to from its start: it is begun with, for
+        what comes is here already, and looked at once more is known of the room.
 
         `draw`, by chance from 0 to 1, settles who of a group is called upon where some are enough.
         """
@@ -92,6 +96,9 @@ class Steering:
         self._paths = paths
         self._auto = auto
         self._draw = draw
+        self._heard = heard
+        self._unknown: Facts | None = None
+        """What the first choice was made from, while nothing else is known."""
         self._chosen: Choice | None = None
         self._chosen_at = now
         self._chosen_alone = False
@@ -204,17 +211,22 @@ class Steering:
 
     def _choose(self, now: float) -> Choice | None:
         company = self._chosen_alone and self.facts.sessions > 1
-        settled = self._auto and now < self._chosen_at + SETTLE_S and not company
+        unknown = self._unknown is self.facts
+        settled = self._auto and (now < self._chosen_at + SETTLE_S or unknown) and not company
         if self._chosen is not None and settled and self._able(self._chosen.name, now):
             return self._chosen
         ways = [way for name, way in self._ways.items() if self._able(name, now)]
         found: Choice | None
-        if self._auto:
+        if self._auto and any(way.name == self._heard for way in ways):
+            found = Choice(name=self._heard, reason=f"it came as soon as this client asked: {self._heard}")
+            self._unknown = self.facts
+        elif self._auto:
             found = pick(ways, self.facts)
         elif any(way.name == self._paths.first for way in ways):
             found = Choice(name=self._paths.first, reason="the method says so")
         else:
             found = pick_instead(ways, self.facts)
+        self._heard = ""
         if found is None and (name := self._paths.poll_choice(list(self._ways), now)) is not None:
             found = Choice(name=name, reason="nothing else is left")
         if found is not None:

@@ -19,7 +19,7 @@ from client.control import ControlClient
 from client.early import EarlySession
 from client.proto.paths import PathPolicy
 from client.proto.picker import Facts, Way
-from client.proto.steering import Steering
+from client.proto.steering import FLOOD_LOSS, FLOOD_REST_S, Steering
 from client.sources.blend import Blend
 from client.sources.failures import Failures
 from core.arena import Arena
@@ -106,6 +106,8 @@ class RemoteSource:
         self._gave_bytes = 0
         self._began = time.monotonic()
         self._draw = random.random()
+        self._heard = ""
+        """A group that was listened to before this was asked for anything."""
         self.duplicate_chunks = 0
         """Chunks that lanes received in vain and did not deliver."""
         self.duplicate_bytes = 0
@@ -156,7 +158,9 @@ class RemoteSource:
             auto=self._auto,
             now=time.monotonic(),
             draw=self._draw,
+            heard=self._heard,
         )
+        self._heard = ""
 
         def open_lane(name: str, share: WantMap, part: Arena) -> AbstractAsyncContextManager[Incoming]:
             return self._transport(name).fetch(
@@ -253,6 +257,8 @@ class RemoteSource:
             )
             if self._session is not None:
                 self._quiet_until = time.monotonic() + QUIET_S
+                self._heard = early.heard if self._auto else ""
+            self._leave_jammed(early.jammed)
         if self._session is None:
             self._session = await self._control.open_session(
                 SessionRequest(
@@ -271,6 +277,17 @@ class RemoteSource:
                 )
         self._room = self._session.room
         return self._session
+
+    def _leave_jammed(self, jammed: Mapping[str, float]) -> None:
+        """What was seen to fill the link is not tried again soon, if there is anything else."""
+        offered = () if self._session is None else (offer.transport for offer in self._session.offers)
+        others = [name for name in offered if registry.knows(name) and name not in jammed]
+        now = time.monotonic()
+        for name, loss in jammed.items():
+            if loss >= FLOOD_LOSS and any(self._paths.is_able(other, now) for other in others):
+                reason = f"{loss:.0%} of it is lost on the way: this client's link is slower"
+                self._paths.handle_rest(name, now, FLOOD_REST_S, reason)
+                self._on_event("transport-resting", {"transport": name, "message": reason})
 
     async def _answers(self, manifest: Manifest) -> bool:
         """Whether the repository is there, so that it is only a lane that does not work."""

@@ -20,6 +20,7 @@ import pytest
 from client import early
 from client.early import EarlySession, Wish, begin, read_wish
 from core.ids import ImageRef
+from core.link import Link
 from images.repository import Repository
 from tests.client.conftest import IMAGE_SIZE, PATIENCE_S, ROOT, Room
 from transports.multicast.early import EarlyReceiver
@@ -53,6 +54,9 @@ WISH = Wish(image="room1", method="MULTICAST-DIRECT", options="", config=None, r
         (["restore", "room1", "disk.img", "--method", "MULTICAST-CACHE"], None),
         (["restore", "room1", "disk.img", "--method", "??"], None),
         (["update-cache", "room1", "--method", "MULTICAST-DIRECT"], None),
+        (["restore", "room1", "disk.img", "--method", "auto"], replace(WISH, method="AUTO-DIRECT")),
+        (["restore", "room1", "disk.img", "--method", "AUTO-DIRECT"], replace(WISH, method="AUTO-DIRECT")),
+        (["deploy", "room1", "disk.img", "--method", "AUTO"], None),
         ([*DIRECT, "--help"], None),
     ],
 )
@@ -75,9 +79,9 @@ def _sessions(room: Room) -> int:
 
 
 @contextlib.contextmanager
-def _begun(room: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[EarlySession]:
+def _begun(room: Room, monkeypatch: pytest.MonkeyPatch, method: str = "MULTICAST-DIRECT") -> Iterator[EarlySession]:
     monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
-    begun = begin(["--config", str(room.config), "--repo", room.url, *DIRECT])
+    begun = begin(["--config", str(room.config), "--repo", room.url, *DIRECT[:-1], method])
     assert begun is not None
     assert early.hand_over() is begun
     assert early.hand_over() is None
@@ -115,6 +119,27 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
         assert _take(begun, room) is None
 
 
+def test_who_chooses_listens_to_what_is_sent_to_many(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _begun(room, monkeypatch, "AUTO") as begun:
+        begun.wait(PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while begun.heard != "multicast":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert _take(begun, room, method="AUTO-DIRECT") is not None
+
+
+@pytest.mark.parametrize("link", [Link(name="w", wireless=True), Link(name="s", bytes_per_s=1e6)])
+def test_who_chooses_does_not_listen_on_a_link_that_does_not_suit(
+    room: Room, monkeypatch: pytest.MonkeyPatch, link: Link
+) -> None:
+    monkeypatch.setattr("core.link.link_towards", lambda host: link)
+    with _begun(room, monkeypatch, "AUTO") as begun:
+        begun.wait(PATIENCE_S)
+        assert begun.heard == ""
+        assert _take(begun, room, method="AUTO-DIRECT") is None
+
+
 def test_nobody_listens_for_long_before_the_command_is_there(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(early, "LISTEN_LOOK_S", 0.05)
     monkeypatch.setattr(early, "LISTEN_MAX_S", 0.2)
@@ -145,6 +170,7 @@ def test_who_jams_the_link_by_listening_stops_at_once(room: Room, monkeypatch: p
         assert closed.wait(PATIENCE_S)
         assert begun.take_listening("multicast") is None
         assert _take(begun, room) is not None
+        assert begun.jammed == {"multicast": pytest.approx(0.0, abs=0.5)}
 
 
 def test_what_was_asked_for_on_a_jammed_link_is_left_to_a_new_connection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -31,7 +32,7 @@ class Server:
         self.context = context
         self.port = context.settings.get("port", -1)
         self.stopped = 0
-        self.refuse = self.picky = self.stumble = False
+        self.refuse = self.picky = self.stumble = self.listened = False
         Server.made.append(self)
 
     async def start(self) -> None:
@@ -42,6 +43,7 @@ class Server:
         self.stopped += 1
 
     def open_session(self, session: Any) -> Offer:
+        self.listened = session.listening
         if self.refuse:
             raise BusyError("not now")
         if self.stumble:
@@ -75,7 +77,9 @@ SLOW = TransportSpec(
     client="x:x",
     capabilities=Capabilities(fallback=True, captures=True, listens=True),
 )
-CAST = TransportSpec(name="cast", protocol="CAST", server="x:Cast", client="x:x")
+CAST = TransportSpec(
+    name="cast", protocol="CAST", server="x:Cast", client="x:x", capabilities=Capabilities(shared_send=True)
+)
 
 
 def session(options: str = "") -> ServedSession:
@@ -111,6 +115,14 @@ async def test_the_method_comes_first_then_what_to_fall_back_to(lanes: Lanes) ->
     await lanes.stop()
     await lanes.stop()
     assert [server.stopped for server in Server.made] == [1, 1]
+
+
+async def test_who_chooses_and_listens_does_so_to_what_serves_many(lanes: Lanes) -> None:
+    await start(lanes, Settings())
+    listens = replace(session(), listening=True)
+    for first, heard in ((None, [False, True]), ("cast", [False, True]), ("slow", [True, True])):
+        lanes.open_session(listens, first=first)
+        assert [server.listened for server in Server.made] == heard
 
 
 async def test_one_that_the_machine_hinders_is_left_out_and_told(lanes: Lanes) -> None:

@@ -34,6 +34,8 @@ from transports.multicast.udp.interface import Interface
 __all__ = ["Casting", "Seat", "local_wall_s"]
 
 MS = 1000
+EXPECTED_S = 15.0
+"""For so long a client that listens is a member without its lane: longer than any listens before it has one."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,6 +53,7 @@ class Seat:
     """It is a member of the machine."""
     expected: bool = False
     """It is one since the offer, and its lane was not there yet."""
+    expected_until: float = 0.0
     way: str = "offered"
     """offered, waiting, multicast, late, unicast, done or gone."""
     reason: str = ""
@@ -133,6 +136,7 @@ class Casting:
         if not self.begun:
             self._begin(members=1)
         seat.sitting = seat.expected = True
+        seat.expected_until = time.monotonic() + EXPECTED_S
         seat.way = "multicast"
         self._call(self._adding(seat, np.ones(seat.session.manifest.chunk_count, dtype=np.bool_), probe=False))
 
@@ -217,9 +221,13 @@ class Casting:
     # ------------------------------------------------------------------ time
 
     async def tick(self) -> None:
-        """Open the gate when it is time; tell those who wait."""
+        """Open the gate when it is time; tell those who wait; forget those who were expected and do not come."""
         waiting = [seat for seat in self.members if seat.wanted is not None]
         now = time.monotonic()
+        for seat in self.seats.values():
+            if seat.expected and now >= seat.expected_until:
+                seat.expected, seat.way = False, "gone"
+                self._unseat(seat)
         if not self.begun and self.gate.poll_open(now, wall_s=local_wall_s(), members=len(waiting)):
             self._begin(members=len(waiting))
         if self.begun:

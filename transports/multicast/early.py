@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UsageError
 from transports.multicast.evidence import interface_towards
+from transports.multicast.proto.limits import HEADER_BYTES
 from transports.multicast.udp.group import Group
-from transports.multicast.udp.incoming import GroupReceiver
+from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
 from transports.multicast.udp.interface import Interface, find_interface
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ BUFFER_BYTES = 128 * 1024 * 1024
 JAMMED_SHARE = 0.6
 """Of what is sent: a link on which less comes is too narrow for the cast, or very bad. A packet takes more room in the
 buffer than on the wire, so that this is less of the packets."""
+LOOK_PACKETS = 1 << 15
+"""By which it is seen how many were lost: more than wait before a link is known to be jammed."""
 JAMMED_FROM_BYTES = 1024 * 1024
 """Less than this says nothing: the cast may wait, or rest."""
 
@@ -45,6 +48,32 @@ class EarlyReceiver(GroupReceiver):
         queued = self.queued_bytes()
         sent = self._rate * (time.monotonic() - self._since)
         return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, self.buffer_bytes)
+
+    @property
+    def hears(self) -> bool:
+        """See Early."""
+        return self.queued_bytes() > 0
+
+    def loss(self) -> float:
+        """See Early; of what lies between the first and the last packet that wait here. Nothing of it is proven: who
+        forges it keeps a client away from the group, which filling its link would do as well."""
+        from transports.multicast.proto.packets import sequence_of  # needed by nobody whose link is wide enough
+
+        buffer = memoryview(bytearray(TRAIN_MAX_BYTES))
+        came = 0
+        numbers: list[int] = []
+        while came < LOOK_PACKETS and (train := self.receive(buffer)) is not None:
+            size = max(1, train.packet_bytes)
+            starts = range(0, train.length, size)
+            came += len(starts)
+            ends = {starts[0], starts[-1]} if starts else ()
+            numbers += [
+                sequence_of(buffer[start : start + size], numbers[-1] if numbers else 0)
+                for start in ends
+                if train.length >= start + HEADER_BYTES
+            ]
+        span = max(numbers) - min(numbers) + 1 if numbers else 0
+        return max(0.0, 1 - came / span) if span else 0.0
 
 
 def listen(

@@ -82,6 +82,15 @@ class EarlyMember:
         """See Early: no more is sent to it than what was asked for."""
         return False
 
+    @property
+    def hears(self) -> bool:
+        """See Early: what was asked for will come."""
+        return True
+
+    def loss(self) -> float:
+        """See Early: TCP loses nothing."""
+        return 0.0
+
     def close(self) -> None:
         """See Early."""
         for sock in (self.member, self.origin, self.listener):

@@ -36,10 +36,12 @@ def _steering(
     auto: bool = False,
     fallback: bool = True,
     draw: float = 0.0,
+    heard: str = "",
 ) -> tuple[Steering, WantMap, PathPolicy]:
     want, paths = WantMap(CHUNKS), PathPolicy(first=first, fallback=fallback)
     facts = facts or Facts(sessions=3, near=3)
-    return Steering(want, ways=WAYS, paths=paths, facts=facts, auto=auto, now=0.0, draw=draw), want, paths
+    steering = Steering(want, ways=WAYS, paths=paths, facts=facts, auto=auto, now=0.0, draw=draw, heard=heard)
+    return steering, want, paths
 
 
 def _have(steering: Steering, want: WantMap, chunk: int, now: float) -> None:
@@ -67,6 +69,31 @@ def test_a_group_is_joined_for_everything_and_peers_stand_by_when_it_arrives() -
     assert steering.roles == {"cast": "main", "swarm": "helps"}
     assert len(steering.claims.share("swarm")) == 0
     assert steering.poll(0.4, {"cast": NOTHING, "swarm": NOTHING}) == []
+
+
+def test_who_heard_a_group_stays_with_it_until_it_is_known_that_nobody_else_does() -> None:
+    steering, want, _ = _steering(facts=Facts(), auto=True, heard="cast")
+    assert steering.poll(0.0, {}) == [Open(name="cast")]
+    _have(steering, want, CHUNKS - 1, 0.1)
+    for now in (0.5, SETTLE_S + 0.1, 10 * SETTLE_S):
+        assert Open(name="plain") not in steering.poll(now, {"cast": NOTHING})
+    steering.facts = Facts()  # the repository was asked again
+    assert Open(name="plain") in steering.poll(10 * SETTLE_S + 0.1, {"cast": NOTHING})
+
+
+def test_who_heard_a_group_and_is_not_alone_stays_with_it() -> None:
+    steering, _, _ = _steering(facts=Facts(), auto=True, heard="cast")
+    assert steering.poll(0.0, {}) == [Open(name="cast")]
+    steering.facts = Facts(sessions=3, near=3)
+    assert steering.poll(0.5, {"cast": NOTHING}) == []
+    assert steering.choice is not None
+    assert steering.choice.name == "cast"
+
+
+def test_a_group_that_was_heard_and_cannot_be_taken_is_not_begun_with() -> None:
+    steering, _, paths = _steering(facts=Facts(), auto=True, heard="cast")
+    paths.handle_rest("cast", 0.0, 60.0, "too fast")
+    assert steering.poll(0.0, {}) == [Open(name="plain")]
 
 
 def test_a_busy_machine_keeps_nothing_for_peers_beside_a_group_only() -> None:

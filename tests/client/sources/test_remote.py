@@ -299,6 +299,9 @@ async def test_after_a_session_that_was_opened_early_nothing_is_reported_for_a_w
     opened = await control.open_session(SessionRequest(image="x", method="ONLY-DIRECT"))
 
     class Early:
+        heard = ""
+        jammed: Mapping[str, float] = {}
+
         def take(self, **_: object) -> SessionOpened:
             return opened
 
@@ -309,6 +312,42 @@ async def test_after_a_session_that_was_opened_early_nothing_is_reported_for_a_w
     source._quiet_until = 0.0
     assert await source.report(REPORT) == 2.0
     assert control.reported == ["s1"]
+
+
+class Listened:
+    """A session that was opened early, and how its group was heard meanwhile."""
+
+    def __init__(self, opened: SessionOpened, *, heard: str = "", jammed: Mapping[str, float]) -> None:
+        self.opened = opened
+        self.heard = heard
+        self.jammed = jammed
+
+    def take(self, **_: object) -> SessionOpened:
+        return self.opened
+
+
+@pytest.mark.parametrize(("heard", "path"), [("group", "group"), ("", "plain")])
+async def test_who_chooses_begins_with_the_group_it_heard(
+    make: Make, manifest: Manifest, heard: str, path: str
+) -> None:
+    """Though it knows of nobody else yet."""
+    source, control, _ = make(auto=True, group=None, plain=None)
+    opened = await control.open_session(SessionRequest(image="x", method="AUTO-DIRECT"))
+    source._early = Listened(opened, heard=heard, jammed={})  # type: ignore[assignment]
+    assert await _fetch(source, manifest) == path
+
+
+@pytest.mark.parametrize(
+    ("loss", "others", "path"), [(0.75, True, "plain"), (0.3, True, "group"), (0.75, False, "group")]
+)
+async def test_a_group_that_filled_the_link_before_is_not_joined(
+    make: Make, manifest: Manifest, loss: float, others: bool, path: str
+) -> None:
+    source, control, events = make(group=None, plain=None, fallback=others)
+    opened = await control.open_session(SessionRequest(image="x", method="GROUP-DIRECT"))
+    source._early = Listened(opened, jammed={"group": loss})  # type: ignore[assignment]
+    assert await _fetch(source, manifest) == path
+    assert ("transport-resting" in dict(events)) is (path == "plain")
 
 
 async def test_a_transport_that_cannot_serve_this_client_is_left_and_its_reason_told(

@@ -15,6 +15,7 @@ from transports.conformance.sample import sample_image
 from transports.multicast.client import MulticastClient
 from transports.multicast.early import JAMMED_FROM_BYTES, listen
 from transports.multicast.server import MulticastServer
+from transports.multicast.udp.incoming import TRAIN_MAX_BYTES
 
 pytestmark = pytest.mark.asyncio
 
@@ -150,6 +151,33 @@ async def test_one_that_never_comes_is_forgotten_with_its_session() -> None:
         site.server.close_session(SessionId("s"), "expired")
         offer = site.open("other", listening=False)
         assert (await fetched(site.server, offer, "other", None))[0] == CHUNKS
+
+
+async def test_one_that_takes_the_image_another_way_is_no_member_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.casting.EXPECTED_S", 0.3)
+    async with Site() as site:
+        site.open("s", listening=True)
+        await site.until_sent(2)
+        async with asyncio.timeout(10):
+            while site.server.session_state(SessionId("s"))["lane"] != "gone":  # noqa: ASYNC110 (nothing tells of it)
+                await asyncio.sleep(0.01)
+            while site.server._casts[site.manifest.root].cast.members.lacking:  # noqa: ASYNC110 (its thread tells nobody)
+                await asyncio.sleep(0.01)
+
+
+async def test_what_came_says_how_much_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.early.BUFFER_BYTES", 256 * 1024)
+    async with Site() as site:
+        offer = site.open("s", listening=True)
+        with listen(offer.parameters, interface=None) as early:
+            assert early.loss() == 0.0  # nothing is there
+            await site.until_sent(10)
+            assert early.hears
+            assert early.loss() == pytest.approx(0.0, abs=0.01)  # a full buffer loses what comes after all the others
+            await site.until_sent(20)
+            assert early.receive(memoryview(bytearray(TRAIN_MAX_BYTES))) is not None  # there is room again
+            await site.until_sent(40)
+            assert 0.3 < early.loss() < 1
 
 
 async def test_an_offer_without_a_way_or_a_group_is_an_error() -> None:
