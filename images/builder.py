@@ -23,7 +23,7 @@ from core.ids import Digest, check_image_name
 from core.version import __version__
 from images.build_progress import BuildProgress, BuildTally
 from images.codec import CHUNK_SIZE_MAX, CHUNK_SIZE_MIN, encode
-from images.defaults import CHUNK_SIZE_DEFAULT, ZSTD_LEVEL_DEFAULT
+from images.defaults import CHUNK_SIZE_BY_IMAGE, ZSTD_LEVEL_DEFAULT, chunk_size_for
 from images.digest import digest_of
 from images.digest_list import DigestList
 from images.extents import IMAGE_CHUNKS_MAX, MAX_EXTENTS, Extent, Extents, ExtentsBuilder, Kind
@@ -74,8 +74,11 @@ class _Slot:
 def fitting_chunk_size(size: int | None, wanted: int) -> int:
     """`wanted`, or the next larger power of two that keeps the image within CHUNKS_GROW_AT, as long as there is one.
 
-    It follows the size of the image, not its content, so that the versions of a partition share their chunks.
+    CHUNK_SIZE_BY_IMAGE stands for `chunk_size_for(size)`. Like that, it follows the size of the image, not its content,
+    so that the versions of a partition share their chunks. UsageError if `wanted` is no chunk size.
     """
+    if wanted == CHUNK_SIZE_BY_IMAGE:
+        wanted = chunk_size_for(size)
     if not CHUNK_SIZE_MIN <= wanted <= CHUNK_SIZE_MAX or wanted & (wanted - 1):
         raise UsageError(
             f"chunk size of {wanted} bytes", hint=f"a power of two from {CHUNK_SIZE_MIN} to {CHUNK_SIZE_MAX}"
@@ -95,7 +98,7 @@ def build_image(
     writer: ChunkWriter,
     *,
     name: str,
-    chunk_size: int = CHUNK_SIZE_DEFAULT,
+    chunk_size: int = CHUNK_SIZE_BY_IMAGE,
     level: int = ZSTD_LEVEL_DEFAULT,
     workers: int | None = None,
     progress: Callable[[BuildProgress], None] | None = None,

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from core.config import Loaded, load, render, setting, toml_value
-from images.defaults import CHUNK_SIZE_DEFAULT, ZSTD_LEVEL_DEFAULT
+from images.codec import CHUNK_SIZE_MIN
+from images.defaults import CHUNK_SIZE_BY_IMAGE, ZSTD_LEVEL_DEFAULT
 from repod.layout import Layout
 from transports.registry import settings_of, specs
 
@@ -88,9 +89,10 @@ class Settings:
         default="", doc="Name or address that clients use, if it is not the one listened on (port forwarding)."
     )
     log_level: str = setting(default="info", doc="debug, info, warning or error.")
-    chunk_size: Annotated[int, msgspec.Meta(ge=65_536, le=1 << 24)] = setting(
-        default=CHUNK_SIZE_DEFAULT,
-        doc="Chunk size of new images, bytes: a power of two, 65536 to 16777216. Large images get larger chunks.",
+    chunk_size: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = setting(
+        default=CHUNK_SIZE_BY_IMAGE,
+        doc="Chunk size of new images, bytes: a power of two, 65536 to 16777216; the largest get larger ones.\n"
+        "0: 4 MiB, less for an image below 512 MiB.",
     )
     level: Annotated[int, msgspec.Meta(ge=1, le=22)] = setting(
         default=ZSTD_LEVEL_DEFAULT, doc="zstd level of new images, 1 to 22."
@@ -102,8 +104,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if self.chunk_size & (self.chunk_size - 1):
-            raise ValueError(f"key 'chunk_size': {self.chunk_size} is not a power of two")
+        if self.chunk_size & (self.chunk_size - 1) or 0 < self.chunk_size < CHUNK_SIZE_MIN:
+            raise ValueError(
+                f"key 'chunk_size': {self.chunk_size} is neither 0 nor a power of two from {CHUNK_SIZE_MIN}"
+            )
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError(f"key 'log_level': {self.log_level!a} is none of debug, info, warning, error")
 

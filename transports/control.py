@@ -161,6 +161,7 @@ class CaptureOpened(msgspec.Struct, kw_only=True, frozen=True):
     capture: str
     key: bytes
     chunk_size: int
+    """0: what the size of the image suggests (images.defaults.chunk_size_for)."""
     level: int
     """zstd level the repository wants."""
     offers: list[OfferBody]

@@ -60,11 +60,10 @@ def survivors(transfer: Transfer, gone: Sequence[str]) -> Transfer:
     return replace(transfer, clients=left)
 
 
-def run_room(options: Options, *, rate_bits_per_s: float, goal: float, fine_bytes: int = 0) -> Outcome:
+def run_room(options: Options, *, rate_bits_per_s: float, goal: float) -> Outcome:
     """A room of 8 by its own peers, then by aria2 with the same bytes on the same cables.
 
-    `goal`: seconds over what the wire needs. aria2 runs once, after our runs. With `fine_bytes`, the image is then sent
-    again in chunks of that size, which `repod import --chunk-size` makes of a small image for a swarm.
+    `goal`: seconds over what the wire needs. aria2 runs once, after our runs.
     """
     limit_s = seconds_on_wire(options.size, rate_bits_per_s)
     hosts = [f"c{number + 1}" for number in range(options.clients or CLIENTS)]
@@ -72,31 +71,20 @@ def run_room(options: Options, *, rate_bits_per_s: float, goal: float, fine_byte
     with scratch(options.folder) as folder:
         keep = len(hosts) * options.size < shutil.disk_usage(folder).free * MEMORY_SHARE
         classroom = Classroom(folder, random_image(folder / "source.img", options.size))
-        with Rig(with_offload(room(len(hosts), rate_bits_per_s=rate_bits_per_s))) as rig:
-            with classroom.open(rig, change=with_torrents) as lesson:
-                ours = _runs(options, lesson, hosts, keep=keep, limit_s=limit_s)
-                options.say("aria2")
-                theirs = aria2_row(label, lesson, hosts, folder=folder, limit_s=limit_s, timeout_s=patience_s(limit_s))
-            fine: list[Transfer] = []
-            if fine_bytes:
-                options.say(f"chunks of {fine_bytes // MIB} MiB")
-                (folder / "fine").mkdir()
-                small = Classroom(folder / "fine", classroom.source, chunk_bytes=fine_bytes)
-                with small.open(rig) as lesson:
-                    fine = _runs(options, lesson, hosts, keep=keep, limit_s=limit_s)
+        rig = Rig(with_offload(room(len(hosts), rate_bits_per_s=rate_bits_per_s)))
+        with rig, classroom.open(rig, change=with_torrents) as lesson:
+            ours = _runs(options, lesson, hosts, keep=keep, limit_s=limit_s)
+            options.say("aria2")
+            theirs = aria2_row(label, lesson, hosts, folder=folder, limit_s=limit_s, timeout_s=patience_s(limit_s))
     rows = [
         transfer_row(f"{label}: ogcast", ours, image_bytes=options.size, limit_s=limit_s, goal=goal),
         copies_row(f"{label}: ogcast", ours, image_bytes=options.size, goal=COPIES_GOAL),
         theirs,
     ]
-    if fine:
-        name = f"{label}, chunks of {fine_bytes // MIB} MiB: ogcast"
-        rows.append(transfer_row(name, fine, image_bytes=options.size, limit_s=limit_s, goal=goal))
-        rows.append(copies_row(name, fine, image_bytes=options.size, goal=COPIES_GOAL))
     where = "into memory" if keep else "verified, not kept"
     rate = f"{rate_bits_per_s / 1e6:.0f} Mbit/s"
     material = f"{options.size // MIB} MiB that do not compress, every link {rate}, {where}"
-    return outcome(rows, material=material, transfers=[*ours, *fine])
+    return outcome(rows, material=material, transfers=ours)
 
 
 def _runs(options: Options, lesson: Lesson, hosts: Sequence[str], *, keep: bool, limit_s: float) -> list[Transfer]:

@@ -38,7 +38,9 @@ def import_image(
         ),
     ],
     name: Annotated[str, typer.Option(help="Name of the image; a name that exists gets a new version.")],
-    chunk_size: Annotated[int | None, typer.Option(help="Bytes a chunk, a power of two. Default: repod.toml.")] = None,
+    chunk_size: Annotated[
+        int | None, typer.Option(help="Bytes a chunk, a power of two; 0: by the image's size. Default: repod.toml.")
+    ] = None,
     level: Annotated[int | None, typer.Option(min=1, max=22, help="zstd level. Default: repod.toml.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take the source although it is mounted or looks damaged.")

@@ -14,6 +14,7 @@ from core.ids import Digest
 from images import builder
 from images.build_progress import BuildProgress
 from images.builder import BUFFERS_BYTES_MAX, buffers_for, build_image, fitting_chunk_size
+from images.defaults import CHUNK_SIZE_BY_IMAGE
 from images.exporters.feed import slots_of
 from images.extents import Extents, ExtentsBuilder, Kind
 from images.importers.source import ImageSource
@@ -214,9 +215,16 @@ def test_chunks_grow_with_the_image() -> None:
     assert fitting_chunk_size(2**41 + 1, 4 << 20) == 8 << 20
     assert fitting_chunk_size(2**50, 4 << 20) == 16 << 20
     assert fitting_chunk_size(None, 1 << 20) == 1 << 20
-    for wrong in (0, 1000, 3 << 20, 32 << 20):
+    for wrong in (-1, 1000, 3 << 20, 32 << 20):
         with pytest.raises(UsageError, match="chunk size"):
             fitting_chunk_size(1, wrong)
+
+
+def test_chunks_follow_the_size_of_the_image_unless_somebody_says_otherwise() -> None:
+    assert fitting_chunk_size(256 << 20, CHUNK_SIZE_BY_IMAGE) == 2 << 20
+    assert fitting_chunk_size(256 << 20, 4 << 20) == 4 << 20
+    assert fitting_chunk_size(None, CHUNK_SIZE_BY_IMAGE) == 4 << 20
+    assert fitting_chunk_size(2**41 + 1, CHUNK_SIZE_BY_IMAGE) == 8 << 20
 
 
 def test_memory_has_a_bound() -> None:

@@ -30,6 +30,8 @@ def test_every_default_shown_is_a_value_the_loader_takes(layout: Layout) -> None
     ("text", "key"),
     [
         ("chunk_size = 100000", "chunk_size"),
+        ("chunk_size = 32768", "chunk_size"),
+        ("chunk_size = -1", "chunk_size"),
         ("level = 23", "level"),
         ("port = 65536", "port"),
         ("log_level = 'loud'", "log_level"),

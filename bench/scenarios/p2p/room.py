@@ -11,7 +11,7 @@ __all__ = ["SCENARIO"]
 
 def run(options: Options) -> Outcome:
     """See run_room."""
-    return run_room(options, rate_bits_per_s=200e6, goal=1.15, fine_bytes=MIB)
+    return run_room(options, rate_bits_per_s=200e6, goal=1.15)
 
 
 SCENARIO = Scenario(

@@ -8,11 +8,11 @@ import random
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.simnet.swarm.campus import GIGABIT, Campus
 from bench.simnet.swarm.campus import Outcome as Swarming
+from images.defaults import chunk_size_for
 
 __all__ = ["SCENARIO"]
 
 MIB = 1 << 20
-CHUNK_BYTES = 4 * MIB
 SUBNETS = 10
 CROWDS = (10, 30, 100, 300, 1000)
 CHURNED = 100
@@ -40,24 +40,25 @@ PUBLISHED = (
 
 def run(options: Options) -> Outcome:
     """Peers and subnet links have 1 Gbit/s, the repository as much for each subnet; nothing is timed, all counted."""
-    chunks = math.ceil(options.size / CHUNK_BYTES)
+    chunk_bytes = chunk_size_for(options.size)
+    chunks = math.ceil(options.size / chunk_bytes)
     crowds = CROWDS if options.clients is None else (options.clients,)
     rows, good, last = [], True, 0.0
     for count in crowds:
         options.say(f"{count} peers")
-        found = _campus(chunks, count).until_done(at_most_s=_patience_s(options.size))
+        found = _campus(chunks, chunk_bytes, count).until_done(at_most_s=_patience_s(options.size))
         rows.append(_row(f"{count} peers in {SUBNETS} subnets", count, found))
         good = good and not found.unfinished
         last = found.ratio
     if options.clients is None:
         options.say(f"{CHURNED} peers, others come and some die")
-        found = _churn(chunks, options.size).until_done(at_most_s=_patience_s(options.size))
+        found = _churn(chunks, chunk_bytes, options.size).until_done(at_most_s=_patience_s(options.size))
         rows.append(_row(f"{CHURNED} peers, 50 come late, 20 die", CHURNED, found))
         good = good and not found.unfinished
     copies = max(float(row.figures["most copies over a subnet's link"] or 0) for row in rows)
     return Outcome(
         rows=[*rows, *PUBLISHED],
-        material=f"{chunks} chunks of 4 MiB, peers and subnet links 1 Gbit/s, seed {SEED}, virtual time",
+        material=f"{chunks} chunks of {chunk_bytes // MIB} MiB, peers and links 1 Gbit/s, seed {SEED}, virtual time",
         ok=good,
         summary={
             f"time over the fluid bound, {crowds[-1]} peers": last,
@@ -70,9 +71,10 @@ def _patience_s(size: int) -> float:
     return AT_MOST * size / GIGABIT + 60
 
 
-def _campus(chunks: int, count: int) -> Campus:
+def _campus(chunks: int, chunk_bytes: int, count: int) -> Campus:
     campus = Campus(
         chunks=chunks,
+        chunk_bytes=chunk_bytes,
         subnets=SUBNETS,
         seed=SEED,
         origin_bytes_per_s=SUBNETS * GIGABIT,
@@ -86,10 +88,10 @@ def _campus(chunks: int, count: int) -> Campus:
     return campus
 
 
-def _churn(chunks: int, size: int) -> Campus:
+def _churn(chunks: int, chunk_bytes: int, size: int) -> Campus:
     """Half as many again come while the image is on its way, and a fifth of the first die, some with their machine."""
     rng = random.Random(SEED)
-    campus = _campus(chunks, CHURNED)
+    campus = _campus(chunks, chunk_bytes, CHURNED)
     limit_s = size / GIGABIT
     for subnet in range(SUBNETS):
         campus.join(CHURNED // 2 // SUBNETS, subnet=subnet, at=rng.uniform(0.1, 0.4) * limit_s, spread_s=limit_s / 2)
