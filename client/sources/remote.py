@@ -91,6 +91,8 @@ class RemoteSource:
         self._cached = cached
         self._link: Link | None = None
         self._transports: dict[str, ClientTransport] = {}
+        self._sharing: list[Sharing] = []
+        """Those of them that pass chunks on: to look that up costs more than to tell them of a chunk."""
         parsed = parse_method(method)
         self._auto = parsed.chooses
         first = "" if self._auto else registry.by_protocol(parsed.protocol).name
@@ -136,9 +138,8 @@ class RemoteSource:
         """A chunk of the session is good, whoever brought it: transports that share may pass it on."""
         if self._steering is not None and not self._steering.gives:
             return
-        for transport in self._transports.values():
-            if isinstance(transport, Sharing):
-                transport.verified(chunk, frame, encoding)
+        for transport in self._sharing:
+            transport.verified(chunk, frame, encoding)
 
     @asynccontextmanager
     async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
@@ -330,7 +331,9 @@ class RemoteSource:
 
     def _transport(self, name: str) -> ClientTransport:
         if name not in self._transports:
-            self._transports[name] = registry.load_client(registry.by_name(name))(self._context)
+            made = self._transports[name] = registry.load_client(registry.by_name(name))(self._context)
+            if isinstance(made, Sharing):
+                self._sharing.append(made)
         return self._transports[name]
 
     def _tell(self, session: SessionOpened, steering: Steering, lacking: int) -> None:

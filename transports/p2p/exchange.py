@@ -49,6 +49,8 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._seen: Counter[int] = Counter()
         self._closed = False
+        self._pumping = False
+        """The machine's turn comes soon."""
         self.ready: deque[Delivery] = deque()
         self.duplicate_bytes = 0
         """Of chunks that came when nobody needed them any more."""
@@ -93,7 +95,8 @@ class Exchange:
                 swarm.handle_source_gone(source, now)
             if not lane.closed:
                 lane.close()
-        self.pump()
+        self._on_change()
+        self._pump_soon()
 
     def _drain(self, lane: SourceLane, now: float) -> None:
         swarm, source = self._swarm, lane.source
@@ -133,9 +136,7 @@ class Exchange:
     def _releaser(self, release: Callable[[], None]) -> Callable[[], None]:
         def give_back() -> None:
             release()
-            # The slot pays for another chunk at once.
-            if not self._closed:
-                self._loop.call_soon(self.change)
+            self._pump_soon()  # the slot pays for another chunk
 
         return give_back
 
@@ -153,13 +154,21 @@ class Exchange:
     def change(self) -> None:
         """The want-map or the machine changed."""
         if not self._closed:
-            self._swarm.handle_change()
-            self.pump()
+            self._on_change()
+            self._pump_soon()
 
-    def pump(self) -> None:
+    def _pump_soon(self) -> None:
+        """Each chunk is told of by every neighbour that gets it: what comes at once is thought about once."""
+        if not self._pumping and not self._closed:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
         """Let the machine speak."""
+        self._pumping = False
         if self._closed or self._neighbours is None:
             return
+        self._swarm.handle_change()
         lanes = self._neighbours.lanes
         now = self._loop.time()
         self._take_back(lanes)

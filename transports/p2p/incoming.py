@@ -126,9 +126,9 @@ class SwarmIncoming:
         return self
 
     async def __anext__(self) -> Delivery:
-        self._look_at_map()
         self._exchange.change()
         while not self._exchange.ready:
+            self._look_at_map()
             if self._failed is not None:
                 raise self._failed
             if self._left:
@@ -334,6 +334,7 @@ class SwarmIncoming:
         new = np.flatnonzero(self._seen & ~before)
         if len(new):
             self._swarm.handle_wanted(new.tolist())
+            self._exchange.change()
             if self._neighbours is not None:
                 self._neighbours.wake()
 

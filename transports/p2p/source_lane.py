@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -87,7 +88,9 @@ class SourceLane(asyncio.BufferedProtocol):
             transport = None  # uvloop refuses to write to one that broke
         if transport is not None and (data := self.machine.poll_bytes()) is not None:
             transport.write(data)
-        self._arm()
+            self._arm()
+        elif self._timer is None:
+            self._arm()
 
     def close(self) -> None:
         """End the connection and give every slot back; repeating is harmless."""
@@ -99,6 +102,8 @@ class SourceLane(asyncio.BufferedProtocol):
         if self._transport is not None:
             # Before the slots go back: nothing may be received into them any more.
             self._transport.abort()
+        if self._socket is not None:
+            self._socket.close()
         self.machine.release_all()
         self.ended.set()
 
@@ -110,7 +115,9 @@ class SourceLane(asyncio.BufferedProtocol):
         if self.closed:
             self._transport.abort()
             return
-        self._socket = transport.get_extra_info("socket")
+        # uvloop's own makes a socket anew for every option that is set.
+        sock = transport.get_extra_info("socket")
+        self._socket = socket.socket(fileno=os.dup(sock.fileno())) if sock is not None else None
         self.flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:

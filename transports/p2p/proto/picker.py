@@ -49,7 +49,9 @@ class Picker:
         self._holders = holders
         self._seed = np.uint64(seed & 0xFFFF_FFFF)
         self._size = window
-        self._phases: NDArray[np.uint8] = np.zeros(want.count, dtype=np.uint8)
+        self._phase_of = bytearray(want.count)
+        self._phases: NDArray[np.uint8] = np.frombuffer(self._phase_of, dtype=np.uint8)
+        """The same memory, to look at many; one at a time is cheaper there."""
         self._reserved: set[int] = set()
         self._window: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._ties: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
@@ -58,12 +60,13 @@ class Picker:
 
     def phase(self, chunk: int) -> Phase:
         """Where `chunk` stands."""
-        return Phase(int(self._phases[chunk]))
+        return Phase(self._phase_of[chunk])
 
     def set_phase(self, chunk: int, phase: Phase) -> None:
         """It stands elsewhere now."""
-        before, self._phases[chunk] = self._phases[chunk], phase
-        if max(before, phase) > Phase.ASKED:  # it enters or leaves the window
+        before, after = self._phase_of[chunk], int(phase)
+        self._phase_of[chunk] = after
+        if before > _ASKED or after > _ASKED:  # it enters or leaves the window
             self._stale = True
             self._base = min(self._base, chunk)
 
@@ -83,7 +86,7 @@ class Picker:
 
     def usable(self, chunk: int) -> bool:
         """Free and wanted."""
-        return self._phases[chunk] == _FREE and chunk in self._want
+        return self._phase_of[chunk] == _FREE and chunk in self._want
 
     def window(self) -> NDArray[np.int64]:
         """The chunks looked at now, in rising order. Some may be asked already."""
