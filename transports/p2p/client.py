@@ -111,6 +111,8 @@ class SwarmClient:
         )
         if server is not None:
             server.held_by = swarm.holders.count
+        if self._context.cache is None:
+            shelf.ring.is_spare = swarm.holders.can_spare
         incoming = SwarmIncoming(
             swarm=swarm, shelf=shelf, want=want, arena=arena, server=server, on_event=self._context.on_event
         )

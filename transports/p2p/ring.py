@@ -20,16 +20,19 @@ from core.memory import free_memory_bytes
 from images.manifest import Manifest
 from images.stores import Encoding, StoredChunk
 
-__all__ = ["RING_BYTES_MAX", "RING_SHARE", "Ring"]
+__all__ = ["RING_BYTES_MAX", "RING_EASY_BYTES", "RING_SHARE", "Ring"]
 
 RING_BYTES_MAX = 1 << 30
+RING_EASY_BYTES = 128 << 20
+"""Beyond this, what others can give as well is let go of: to write to memory that nobody touched before may take longer
+than everything else on a chunk's way, and eight peers that each keep all of an image keep it eight times."""
 RING_SHARE = 0.25
 """Of the memory that is free, or would be without the ring."""
 SEGMENT_BYTES = 16 << 20
 """Few enough descriptors (64 for the largest ring), small enough pieces to drop."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Segment:
     fd: int
     size: int = 0
@@ -59,19 +62,28 @@ class Ring:
         free_bytes: Callable[[], int] | None = None,
         on_dropped: Callable[[list[int]], None] = lambda chunks: None,
         segment_bytes: int = SEGMENT_BYTES,
+        easy_bytes: int = RING_EASY_BYTES,
     ) -> None:
-        """`free_bytes` says how much memory is free; it is asked whenever the ring grows by a segment."""
+        """`free_bytes` says how much memory is free; it is asked whenever the ring grows by a segment.
+
+        Below `easy_bytes` nothing is dropped for being spare.
+        """
         self._manifest = manifest
         self._limit = limit_bytes
         self._free = free_bytes or free_memory_bytes
         self.on_dropped = on_dropped
         """Told which chunks are held no more."""
+        self.is_spare: Callable[[list[int]], bool] = lambda chunks: False
+        """Asked whether others can give some chunks as well."""
+        self._easy = easy_bytes
         self._segment_bytes = segment_bytes
         self._segments: deque[_Segment] = deque()
         self._places: dict[Digest, StoredChunk] = {}
         self._bytes = 0
         self.dropped = 0
         """Chunks dropped for want of memory."""
+        self.spared = 0
+        """Chunks dropped because others have them."""
 
     @property
     def stored_bytes(self) -> int:
@@ -167,16 +179,26 @@ class Ring:
             return last
         limit = min(self._limit, int(RING_SHARE * (self._free() + self._bytes)))
         while self._segments and self._bytes + max(length, self._segment_bytes) > limit:
-            self._drop()
+            self.dropped += self._drop(self._segments[0])
+        self._spare(self._bytes + max(length, self._segment_bytes) - self._easy)
         segment = _Segment(os.memfd_create("ogcast-ring"))
         self._segments.append(segment)
         return segment
 
-    def _drop(self) -> None:
-        segment = self._segments.popleft()
+    def _spare(self, count: int) -> None:
+        """Let go of `count` bytes, if so many can be spared, the oldest first."""
+        for segment in list(self._segments):
+            if count <= 0:
+                return
+            if self.is_spare(segment.chunks):
+                count -= segment.size
+                self.spared += self._drop(segment)
+
+    def _drop(self, segment: _Segment) -> int:
+        self._segments.remove(segment)
         self._bytes -= segment.size
-        self.dropped += len(segment.chunks)
         for chunk in segment.chunks:
             self._places.pop(self._manifest.digest(ChunkIndex(chunk)), None)
         os.close(segment.fd)
         self.on_dropped(segment.chunks)
+        return len(segment.chunks)

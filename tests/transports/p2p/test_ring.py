@@ -127,3 +127,35 @@ def test_what_is_handed_over_is_the_same_memory(manifest: Manifest) -> None:
 def test_nonsense_that_is_handed_over_is_refused(manifest: Manifest, handed: bytes) -> None:
     with pytest.raises(ChunkError):
         make(manifest).take_over(handed)
+
+
+def test_what_can_be_spared_goes_beyond_the_easy_part_the_oldest_first(manifest: Manifest) -> None:
+    dropped: list[int] = []
+    ring = Ring(
+        manifest,
+        limit_bytes=PLENTY,
+        free_bytes=lambda: PLENTY,
+        on_dropped=dropped.extend,
+        segment_bytes=2 * CHUNK_BYTES,
+        easy_bytes=4 * CHUNK_BYTES,
+    )
+    ring.is_spare = lambda chunks: 2 not in chunks
+    for chunk in range(4):
+        ring.append(ChunkIndex(chunk), frame_of(chunk), Encoding.RAW)
+    assert not dropped
+    for chunk in range(4, 8):
+        ring.append(ChunkIndex(chunk), frame_of(chunk), Encoding.RAW)
+    assert dropped == [0, 1, 4, 5]
+    assert (ring.chunks(), ring.spared, ring.dropped) == ([2, 3, 6, 7], 4, 0)
+    assert [read(ring, manifest, chunk) for chunk in (2, 3, 6, 7)] == [frame_of(chunk) for chunk in (2, 3, 6, 7)]
+    ring.close()
+
+
+def test_what_nobody_else_has_is_kept_as_long_as_there_is_memory(manifest: Manifest) -> None:
+    ring = Ring(
+        manifest, limit_bytes=PLENTY, free_bytes=lambda: PLENTY, segment_bytes=2 * CHUNK_BYTES, easy_bytes=CHUNK_BYTES
+    )
+    for chunk in range(12):
+        ring.append(ChunkIndex(chunk), frame_of(chunk), Encoding.RAW)
+    assert (len(ring), ring.spared) == (12, 0)
+    ring.close()

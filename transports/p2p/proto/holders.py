@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,3 +84,7 @@ class Holders:
     def held_of(self, peer: int, chunks: NDArray[np.int64]) -> NDArray[np.bool_]:
         """One flag for each of `chunks`."""
         return self._maps[peer][chunks]
+
+    def can_spare(self, chunks: Sequence[int]) -> bool:
+        """Each of `chunks` can be had from a neighbour as well."""
+        return bool((self.rarity[np.asarray(chunks, dtype=np.int64)] > 0).all())

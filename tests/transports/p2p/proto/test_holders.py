@@ -29,3 +29,18 @@ def test_rarity_follows_what_was_said(acts: list[tuple[str, int, int]]) -> None:
     for chunk in range(CHUNKS):
         assert holders.rarity[chunk] == sum(chunk in held for held in model.values())
         assert all(holders.holds(peer, chunk) == (chunk in held) for peer, held in model.items())
+
+
+def test_only_what_a_neighbour_can_give_can_be_spared() -> None:
+    holders = Holders(CHUNKS)
+    assert not holders.can_spare([0])
+    holders.join(1)
+    holders.join(2)
+    holders.add(1, [0, 1])
+    holders.add(2, [2])
+    assert holders.can_spare([0, 1, 2])
+    assert not holders.can_spare([0, 3])
+    holders.remove(1, [1])
+    assert not holders.can_spare([0, 1, 2])
+    holders.leave(2)
+    assert not holders.can_spare([2])
