@@ -17,7 +17,7 @@ from bench.lab import shell
 from bench.lab.plan import Step
 from bench.lab.topology import room
 from bench.loops import loop_device
-from tests.support.rooms import Room, came_by_group, room_of
+from tests.support.rooms import CHUNK_BYTES, Room, came_by_group, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -34,7 +34,7 @@ def another_image(lab: Room, name: str, image_bytes: int) -> bytes:
     content = random.Random(name).randbytes(image_bytes)
     source = lab.folder / f"{name}.raw"
     source.write_bytes(content)
-    lab.repod_command("import", lab.repository, source, "--name", name)
+    lab.repod_command("import", lab.repository, source, "--name", name, "--chunk-size", str(CHUNK_BYTES))
     return content
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.lab import shell
 from bench.lab.topology import Topology, room
-from tests.support.rooms import Client, Room, room_of
+from tests.support.rooms import CHUNK_BYTES, Client, Room, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -19,7 +19,7 @@ pytestmark = [
 
 RATE = 60e6
 IMAGE_BYTES = 40 << 20
-CHUNKS = 10
+CHUNKS = IMAGE_BYTES // CHUNK_BYTES
 LONG_S = 120.0
 
 

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 PORT = 8717
 START_S = 60.0
 END_S = 180.0
+CHUNK_BYTES = 4 << 20
+"""Of the images of a room: few enough to say at which of them something happens."""
 
 
 class Client:
@@ -137,7 +139,7 @@ class Room:
         source = folder / "image.raw"
         source.write_bytes(self.content)
         self.repod_command("init", self.repository)
-        self.repod_command("import", self.repository, source, "--name", "img")
+        self.repod_command("import", self.repository, source, "--name", "img", "--chunk-size", str(CHUNK_BYTES))
         self.configure(self.repository, settings)
 
     def use(self, settings: Path) -> None:
