@@ -9,10 +9,13 @@ BENCH  ?= all
 # JOBS=2, as in CI, takes about half of the time; with more, tests that share devices and timers may disturb each other.
 # A lab with eight hosts beside another one may be late: what fails is run once more alone, and has to pass then.
 JOBS   ?= 0
+# SECONDS is how long `make fuzz` fires; SEED repeats what it fired another time.
+SECONDS := 600
+SEED   ?= $(shell date +%s)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test fuzz lint format bench clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -24,6 +27,9 @@ test: lint $(VENV)/ready-test ## the linters, then the whole test suite
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS) || { test "$(JOBS)" != 0 \
 	  && echo "What failed beside others, once more and alone:" \
 	  && $(PY) -m pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS); }
+
+fuzz: $(VENV)/ready-test ## fire noise and mangled messages at every port of a running daemon; SECONDS=600
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(PY) -m pytest -s tests/integration/test_ports_under_fire.py
 
 lint: $(VENV)/ready-test ## ruff, mypy, import-linter, shellcheck
 	@$(PY) -m ruff check

@@ -112,7 +112,7 @@ def build_daemon(layout: Layout, repository: Repository, settings: Settings) -> 
     sessions = Sessions(
         catalogue,
         lanes,
-        SessionTable(limit=limits.sessions, idle_s=limits.session_idle_s),
+        SessionTable(limit=limits.sessions, per_address=limits.sessions_per_address, idle_s=limits.session_idle_s),
         telling,
         clock=time.monotonic,
     )

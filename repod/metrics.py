@@ -47,6 +47,7 @@ class DaemonCollector(Collector):
         for name, count in (
             ("connections", daemon.connections_refused),
             ("sessions", daemon.sessions.table.refused),
+            ("sessions_per_address", daemon.sessions.table.refused_address),
             ("captures", daemon.captures.table.refused),
             ("event_subscribers", daemon.events.refused),
             ("torrents.peers", daemon.torrents.tracker.refused),

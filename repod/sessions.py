@@ -57,7 +57,7 @@ class Sessions:
             )
         if self.stopping:
             raise BusyError("the repository is stopping", hint="try again when it is back")
-        self.table.check_room()
+        self.table.check_room(address)
         pin = await self._catalogue.pin(ref)
         opened = False
         session_id = SessionId(secrets.token_hex(16))

@@ -33,6 +33,11 @@ class Limits:
 
     connections: Count = setting(default=2048, doc="Open connections to the control API; more are closed at once.")
     sessions: Count = setting(default=1024, doc="Running sessions; more are answered 503 with Retry-After.")
+    sessions_per_address: Count = setting(
+        default=512,
+        doc="Of these, from one address (IPv6: one /64); more are answered 503 too. A computer has one, and one more\n"
+        "while it gives in the background: raise it where more than 250 come from behind one NAT or proxy.",
+    )
     captures: Count = setting(default=16, doc="Captures at once; more are answered 503 with Retry-After.")
     session_idle_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = setting(
         default=60.0, doc="Seconds without a report and without an open lane after which a session ends."

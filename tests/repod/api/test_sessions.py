@@ -85,6 +85,21 @@ async def test_the_limit_is_503_with_retry_after_and_is_counted(daemon, publish)
         assert (await api.ask("POST", "/v1/sessions", json=ASK))[0] == 201
 
 
+async def test_one_address_is_refused_before_all_sessions_are_taken(daemon, publish) -> None:
+    publish("win", b"abc" * 1000)
+    async with daemon(**{"limits.sessions_per_address": 2}) as api:
+        held = [(await api.ask("POST", "/v1/sessions", json=ASK))[1]["session"] for _ in range(2)]
+        status, body, response = await api.ask("POST", "/v1/sessions", json=ASK)
+        assert (status, body["error"]) == (503, "BusyError")
+        assert "limits.sessions_per_address" in body["hint"]
+        assert int(response.headers["Retry-After"]) > 0
+        _, text, _ = await api.ask("GET", "/metrics", role=None)
+        assert b'ogcast_limit_reached_total{limit="sessions_per_address"} 1.0' in text
+        assert b'ogcast_limit_reached_total{limit="sessions"} 0.0' in text
+        await api.ask("DELETE", f"/v1/sessions/{held[0]}")
+        assert (await api.ask("POST", "/v1/sessions", json=ASK))[0] == 201
+
+
 async def test_a_silent_session_expires(daemon, publish) -> None:
     publish("win", b"abc" * 1000)
     async with daemon(**{"limits.session_idle_s": 1.0}) as api:

@@ -8,20 +8,27 @@ from hypothesis import strategies as st
 
 from core.errors import BusyError, NotFoundError
 from core.ids import SessionId
-from repod.proto.session_table import SessionState, SessionTable
+from repod.proto.session_table import SessionState, SessionTable, holder_of
 from transports.control import SessionReport
 
 IDLE_S = 60.0
 
 
-def state(name: str, *, now: float = 0.0) -> SessionState:
+def state(name: str, *, now: float = 0.0, address: str = "") -> SessionState:
     return SessionState(
-        id=SessionId(name), image="a@1", method="UNICAST-DIRECT", host="", address="", opened=now, heard=now, want=1
+        id=SessionId(name),
+        image="a@1",
+        method="UNICAST-DIRECT",
+        host="",
+        address=address,
+        opened=now,
+        heard=now,
+        want=1,
     )
 
 
-def table(*names: str, limit: int = 10) -> SessionTable:
-    made = SessionTable(limit=limit, idle_s=IDLE_S)
+def table(*names: str, limit: int = 10, per_address: int = 10) -> SessionTable:
+    made = SessionTable(limit=limit, per_address=per_address, idle_s=IDLE_S)
     for name in names:
         made.handle_open(state(name))
     return made
@@ -70,6 +77,37 @@ def test_the_limit_refuses_and_counts_and_room_comes_back() -> None:
     assert len(sessions) == 2
 
 
+def test_one_address_cannot_take_the_place_of_the_others() -> None:
+    sessions = table(limit=4, per_address=2)
+    for name in "ab":
+        sessions.handle_open(state(name, address="10.0.0.9"))
+    with pytest.raises(BusyError, match=r"10\.0\.0\.9") as caught:
+        sessions.handle_open(state("c", address="10.0.0.9"))
+    assert "limits.sessions_per_address" in str(caught.value.hint)
+    assert (sessions.refused, sessions.refused_address) == (0, 1)
+    sessions.handle_open(state("d", address="10.0.0.10"))
+    assert sessions.handle_close(SessionId("a")) is not None
+    assert sessions.handle_close(SessionId("a")) is None
+    sessions.handle_open(state("c", address="10.0.0.9"))
+    with pytest.raises(BusyError):
+        sessions.handle_open(state("e", address="10.0.0.9"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.9", "10.0.0.10", False),
+        ("10.0.0.9", "::ffff:10.0.0.9", True),
+        ("2001:db8::1", "2001:db8::dead:beef:0:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "unknown", False),
+    ],
+)
+def test_who_may_choose_its_address_is_counted_by_its_network(one: str, other: str, same: bool) -> None:
+    assert (holder_of(one) == holder_of(other)) is same
+
+
 def test_reports_of_a_session_that_is_gone_say_not_found() -> None:
     sessions = table("a")
     assert sessions.handle_close(SessionId("a")) is not None
@@ -83,7 +121,7 @@ def test_reports_of_a_session_that_is_gone_say_not_found() -> None:
 def test_whatever_happens_the_table_stays_bounded_and_only_silence_expires(
     steps: list[tuple[str, str, float]],
 ) -> None:
-    sessions = SessionTable(limit=3, idle_s=IDLE_S)
+    sessions = SessionTable(limit=3, per_address=2, idle_s=IDLE_S)
     now = 0.0
     for what, name, pause in steps:
         now += pause
@@ -91,7 +129,7 @@ def test_whatever_happens_the_table_stays_bounded_and_only_silence_expires(
         try:
             match what:
                 case "o" if all(session.id != name for session in sessions):
-                    sessions.handle_open(state(name, now=now))
+                    sessions.handle_open(state(name, now=now, address=name.translate({ord("c"): "a", ord("d"): "a"})))
                 case "r":
                     sessions.handle_report(session_id, running(), now=now)
                 case "l":
@@ -107,3 +145,4 @@ def test_whatever_happens_the_table_stays_bounded_and_only_silence_expires(
         except (BusyError, NotFoundError):
             pass
         assert len(sessions) <= 3
+        assert sum(session.address == "a" for session in sessions) <= 2
