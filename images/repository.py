@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from core.errors import ChunkError, RepositoryError
+from core.errors import ChunkError, ManifestError, NotFoundError, RepositoryError
 from core.ids import ChunkIndex as ChunkNumber
 from core.ids import Digest, ImageRef
 from images.manifest import Manifest, parse_manifest
@@ -194,6 +194,14 @@ class Repository:
     def pin(self, ref: ImageRef) -> PinnedManifest:
         """Open a version for a session: while it is held, its chunks stay. A context manager."""
         return pin(self._catalogue, ref)
+
+    def chunk_size_of(self, name: str) -> int | None:
+        """How the newest version of `name` is cut, bytes; None where there is none that can be read."""
+        try:
+            with self.pin(ImageRef(name)) as pinned:
+                return pinned.manifest.chunk_size
+        except (NotFoundError, ManifestError):
+            return None
 
     def publish(
         self, manifest_bytes: bytes, *, sign: SigningKey | None, writer: StoreWriter, created: str | None = None

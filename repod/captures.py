@@ -15,6 +15,7 @@ from typing import TypeVar
 from core.errors import BusyError, CaptureError, LockedError, ManifestError, OgcastError, RepositoryError
 from core.ids import SessionId, check_image_name
 from images.codec import CHUNK_SIZE_MAX
+from images.defaults import CHUNK_SIZE_BY_IMAGE
 from images.manifest import parse_manifest
 from images.repository import Repository
 from images.signing import SigningKey
@@ -92,7 +93,7 @@ class Captures:
             opened = CaptureOpened(
                 capture=capture_id,
                 key=key,
-                chunk_size=self._settings.chunk_size,
+                chunk_size=await self._chunk_size(request.name),
                 level=self._settings.level,
                 offers=self._lanes.open_capture(grant),
             )
@@ -104,6 +105,13 @@ class Captures:
         self._uploads[capture_id] = _Upload(opened=opened, writer=writer)
         self._telling.tell("capture_opened", capture=capture_id, name=request.name, host=str(owner))
         return opened
+
+    async def _chunk_size(self, name: str) -> int:
+        """What repod.toml says, else that of the version before, whose chunks the new one shares; else open."""
+        if self._settings.chunk_size:
+            return self._settings.chunk_size
+        before = await asyncio.to_thread(self._catalogue.repository.chunk_size_of, name)
+        return before or CHUNK_SIZE_BY_IMAGE
 
     async def commit(self, capture_id: SessionId, manifest: bytes) -> CaptureCommitted:
         """Publish the uploaded image; repeating after success gives the same answer.

@@ -39,7 +39,10 @@ def import_image(
     ],
     name: Annotated[str, typer.Option(help="Name of the image; a name that exists gets a new version.")],
     chunk_size: Annotated[
-        int | None, typer.Option(help="Bytes a chunk, a power of two; 0: by the image's size. Default: repod.toml.")
+        int | None,
+        typer.Option(
+            help="Bytes a chunk, a power of two; 0: as the last version, or by the image's size. Default: repod.toml."
+        ),
     ] = None,
     level: Annotated[int | None, typer.Option(min=1, max=22, help="zstd level. Default: repod.toml.")] = None,
     force: Annotated[
@@ -69,6 +72,7 @@ def import_image(
     from core.ids import check_image_name
     from images.build_progress import BuildProgress
     from images.builder import build_image
+    from images.defaults import CHUNK_SIZE_BY_IMAGE
     from images.importers import FileSystemUse, ImportOptions, SourceFormat, open_source
     from repod.layout import Layout
     from repod.settings import load_settings
@@ -99,7 +103,7 @@ def import_image(
             opened,
             writer,
             name=name,
-            chunk_size=settings.chunk_size,
+            chunk_size=settings.chunk_size or repository.chunk_size_of(name) or CHUNK_SIZE_BY_IMAGE,
             level=settings.level,
             workers=workers,
             progress=on_progress,

@@ -51,6 +51,14 @@ def test_the_same_name_makes_the_next_version_and_stores_only_what_is_new(reposi
     assert repository.stats().chunks == 5
 
 
+def test_how_the_newest_version_is_cut_is_told_where_it_can_be_read(repository: Repository) -> None:
+    assert repository.chunk_size_of("room1") is None
+    publish(repository)
+    assert repository.chunk_size_of("room1") == CHUNK
+    repository.find(ImageRef("room1")).path.write_bytes(b"damaged")
+    assert repository.chunk_size_of("room1") is None
+
+
 def test_a_removed_number_is_not_given_again_while_it_is_in_the_trash(repository: Repository) -> None:
     publish(repository)
     repository.remove(ImageRef("room1"))

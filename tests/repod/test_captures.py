@@ -79,6 +79,18 @@ async def test_a_large_image_may_come_in_larger_chunks_than_the_settings_ask_for
             assert await lane.contains([digest_of(raw)]) == [True]
 
 
+async def test_a_capture_is_cut_as_the_version_before_where_the_settings_leave_it_open(
+    daemon, unsigned, upload
+) -> None:
+    async with daemon() as api:
+        _, opened, _ = await api.ask("POST", "/v1/captures", json={"name": "win"})
+        assert opened["chunk_size"] == 0
+        upload(CONTENT)
+        await api.ask("PUT", f"/v1/captures/{opened['capture']}/manifest", data=unsigned("win", CONTENT))
+        _, opened, _ = await api.ask("POST", "/v1/captures", json={"name": "win"})
+        assert opened["chunk_size"] == CHUNK
+
+
 async def test_a_full_disk_is_507_and_the_repository_is_as_before(daemon, unsigned, upload, monkeypatch) -> None:
     from core.errors import RepositoryFullError
 

@@ -26,6 +26,13 @@ def test_the_same_content_again_is_a_new_version_that_stores_nothing(repod, layo
     assert (second["image"], second["bytes_stored"], second["bytes_known"]) == ("win@2", 0, 3 << 20)
 
 
+def test_a_new_version_is_cut_as_the_one_before_unless_somebody_says_otherwise(repod, layout, source) -> None:
+    def chunks(*options: str) -> int:
+        return repod("import", layout.root, source, "--name", "win", "--json", *options).json["chunks"]
+
+    assert [chunks("--chunk-size", "262144"), chunks(), chunks("--chunk-size", "1048576"), chunks()] == [12, 12, 3, 3]
+
+
 def test_the_summary_is_for_people(repod, layout, source) -> None:
     outcome = repod("import", layout.root, source, "--name", "win", "--level", "1", "--workers", "2")
     assert outcome.code == 0
