@@ -14,10 +14,12 @@ from core.errors import ChunkError
 from images.stores import StoredChunk
 from transports.multicast.proto.layout import Layout
 
-__all__ = ["FRAMES_MAX", "Frames"]
+__all__ = ["AHEAD_MAX", "FRAMES_MAX", "Frames"]
 
 FRAMES_MAX = 12
 """Frames in memory: the one being sent, those read ahead, those just sent that repairs will be asked of."""
+AHEAD_MAX = 5
+"""How many of them are read ahead at most, the one being sent included: the others are kept for repairs."""
 _LOCATED_MAX = 4096
 
 
@@ -50,7 +52,7 @@ class Frames:
 
     def read_ahead(self, chunks: Iterable[int]) -> None:
         """Start reading `chunks`, the most urgent first, as far as there is room. Never waits."""
-        wanted = list(chunks)[: FRAMES_MAX - 1]
+        wanted = list(chunks)[:AHEAD_MAX]
         for chunk in wanted:
             if chunk in self._frames:
                 continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core.errors import OgcastError
-from transports.multicast.frames import FRAMES_MAX, Frames
+from transports.multicast.frames import AHEAD_MAX, Frames
 from transports.multicast.mailbox import Mailbox
 from transports.multicast.proto.burst import Burst
 from transports.multicast.proto.cast import Cast
@@ -170,7 +170,7 @@ class CastSender:
     def _send_burst(self, burst: Burst) -> None:
         if burst.chunk != self._ahead_of:
             self._ahead_of = burst.chunk
-            self._frames.read_ahead([burst.chunk, *self._cast.upcoming(FRAMES_MAX)])
+            self._frames.read_ahead([burst.chunk, *self._cast.upcoming(AHEAD_MAX - 1)])
         try:
             frame = self._frames.get(burst.chunk)
         except (OgcastError, OSError) as error:

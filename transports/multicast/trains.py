@@ -1,4 +1,4 @@
-"""From what the machine decided to bytes on the wire: headers, symbols, parity and authenticators of a train."""
+"""From what the machine decided to bytes on the wire: headers, symbols, parity and authenticators of a burst."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TrainBuilder"]
 
 
 class TrainBuilder:
-    """Builds one train at a time in memory of its own. Use from one thread."""
+    """Builds one burst at a time in memory of its own. Use from one thread."""
 
     def __init__(
         self, *, cast_id: int, symbol_bytes: int, authenticator: PacketAuthenticator, code: ErasureCode
@@ -30,7 +30,7 @@ class TrainBuilder:
         self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
 
     def build(self, burst: Burst, frame: NDArray[np.uint8]) -> memoryview:
-        """The train of `burst`, whose chunk's symbols are the rows of `frame`; valid until the next call."""
+        """The packets of `burst`, one behind the other, whose chunk's symbols are the rows of `frame`; valid until the next call."""
         count = len(burst)
         packets = self._packets[:count]
         write_headers(

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ChunkError
 from tests.support.casts import SYMBOL_BYTES, StoredImage
-from transports.multicast.frames import FRAMES_MAX, Frames
+from transports.multicast.frames import AHEAD_MAX, FRAMES_MAX, Frames
 
 LENGTHS = (1, SYMBOL_BYTES, SYMBOL_BYTES + 1, 50_000, *(3000 + n for n in range(2 * FRAMES_MAX)))
 
@@ -53,6 +53,17 @@ def test_no_more_than_the_bound_is_held_and_what_is_wanted_stays(image: StoredIm
     frames.read_ahead(range(len(LENGTHS)))
     assert len(frames._frames) <= FRAMES_MAX
     assert frames.get(0).tobytes()[:1] == image.frames[0]
+
+
+def test_what_was_just_sent_stays_for_repairs_however_much_is_to_come(frames: Frames) -> None:
+    sent = range(FRAMES_MAX - AHEAD_MAX + 1)
+    for chunk in sent:
+        frames.read_ahead(range(chunk, len(LENGTHS)))
+        frames.get(chunk)
+    reads = frames.reads
+    for chunk in sent:
+        frames.get(chunk)
+    assert frames.reads == reads
 
 
 def test_a_frame_not_read_yet_is_waited_for_and_counted(frames: Frames) -> None:

@@ -14,7 +14,7 @@ __all__ = ["Burst", "Control", "Totals"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
-    """A train of data packets of one chunk, of equal size, to be sent now."""
+    """Data packets of one chunk, of equal size, to be sent now: a train, or a few that leave together."""
 
     chunk: int
     layout: Layout

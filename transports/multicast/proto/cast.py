@@ -211,11 +211,11 @@ class Cast:
         return min(speak, self._pace.ready_at()) if self._has_work() else speak
 
     def poll_burst(self, now: float) -> Burst | None:
-        """The next train, or None: nothing to send, or not yet (`poll_timer`)."""
+        """The next burst, or None: nothing to send, or not yet (`poll_timer`)."""
         if now < self._pace.ready_at() or self.exhausted or not self._has_work():
             return None
         self._group_feedback(now)
-        limit = self._pace.burst_packets(self._packet_wire_bytes, BURST_PACKETS)
+        limit = self._pace.burst_packets(self._packet_wire_bytes)
         burst = self._next_burst(limit, now)
         if burst is None:
             return None

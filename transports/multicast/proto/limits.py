@@ -16,6 +16,8 @@ __all__ = [
     "MIN_SYMBOL_BYTES",
     "SEQUENCE_LIMIT",
     "TAG_BYTES",
+    "TRAINS_TOGETHER",
+    "TRAIN_PACKETS",
     "VERSION",
     "WHOLE_CHUNK",
     "WIRE_OVERHEAD_BYTES",
@@ -52,8 +54,14 @@ MAX_CHUNKS = 1 << 24
 SEQUENCE_LIMIT = 1 << 48
 """A cast ends before its packets reach it: no number is used twice under one key."""
 
-BURST_PACKETS = 44
+TRAIN_PACKETS = 44
 """Packets of one train: 44 of 1472 bytes are what one segmented send carries."""
+
+TRAINS_TOGETHER = 4
+"""Trains decided, built and sealed in one go where the rate is high: what that costs is mostly by the call."""
+
+BURST_PACKETS = TRAIN_PACKETS * TRAINS_TOGETHER
+"""Packets of one burst at most."""
 
 MAX_MEMBERS = 4096
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.report_clock import MEMBERS_PER_S, REPORT_S
 
 __all__ = ["SLACK_S", "Pace", "RateControl", "RateLimits", "share_budget"]
 
-BURST_S = 0.003
+TRAIN_S = 0.003
 """What one train may hold of the rate: short enough for the buffers of a switch."""
+TOGETHER_S = 0.0022
+"""What several trains that leave together may: two from 500 Mbit/s on, four at 1 Gbit/s."""
 SLACK_S = 0.05
 """What may be caught up after the sender was late: on a machine with much to do that happens, and a link that lies idle
 meanwhile has lost its time for good. Spread out, it would take more of the sleeps that are late."""
@@ -72,9 +75,13 @@ class Pace:
         """When the next train may go."""
         return self._free_at
 
-    def burst_packets(self, packet_wire_bytes: int, most: int) -> int:
-        """Packets one train may have at this rate."""
-        return max(1, min(most, int(self.rate_bytes_per_s * BURST_S / packet_wire_bytes)))
+    def burst_packets(self, packet_wire_bytes: int) -> int:
+        """Packets that may leave together at this rate: a train, or several whole ones."""
+        packets = int(self.rate_bytes_per_s * TRAIN_S / packet_wire_bytes)
+        if packets <= TRAIN_PACKETS:
+            return max(1, packets)
+        trains = int(self.rate_bytes_per_s * TOGETHER_S / (packet_wire_bytes * TRAIN_PACKETS))
+        return TRAIN_PACKETS * max(1, min(TRAINS_TOGETHER, trains))
 
     def spend(self, wire_bytes: int, now: float) -> None:
         """This much goes out now."""

@@ -91,12 +91,19 @@ class GroupSender:
         """To wait for reports; -1 once closed."""
         return self._socket.fileno()
 
-    def send(self, train: memoryview, packet_bytes: int) -> int:
-        """Send a train of packets of `packet_bytes` each (the last may be shorter); returns how many the kernel took.
+    def send(self, packets: memoryview, packet_bytes: int) -> int:
+        """Send packets of `packet_bytes` each (the last may be shorter), in trains as long as the kernel bears.
 
-        At most SEGMENTS_MAX packets and TRAIN_MAX_BYTES. Waits WRITABLE_WAIT_S for room at most. Raises OSError when
+        Returns how many it took. Waits WRITABLE_WAIT_S for room at most, for each train. Raises OSError when
         the interface or the route is gone; the next call may succeed again.
         """
+        step = packet_bytes * max(1, min(SEGMENTS_MAX, TRAIN_MAX_BYTES // packet_bytes))
+        if len(packets) <= step:
+            return self._send_train(packets, packet_bytes)
+        return sum(self._send_train(packets[at : at + step], packet_bytes) for at in range(0, len(packets), step))
+
+    def _send_train(self, train: memoryview, packet_bytes: int) -> int:
+        """One segmented send, or as many sends as there are packets."""
         count = -(-len(train) // packet_bytes)
         sent = self._send_segmented(train, packet_bytes, count) if self.segmenting and count > 1 else None
         if sent is None:

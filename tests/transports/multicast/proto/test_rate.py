@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.rate import SLACK_S, Pace, RateControl, RateLimits, share_budget
 from transports.multicast.proto.reports import Report
@@ -55,9 +56,15 @@ def test_little_lateness_is_caught_up_much_is_not() -> None:
 
 
 def test_a_slow_rate_makes_short_trains() -> None:
-    assert Pace(125e6, 0.0).burst_packets(1514, 44) == 44
-    assert Pace(1.25e6, 0.0).burst_packets(1514, 44) == 2
-    assert Pace(1000, 0.0).burst_packets(1514, 44) == 1
+    assert Pace(25e6, 0.0).burst_packets(1514) == TRAIN_PACKETS
+    assert Pace(1.25e6, 0.0).burst_packets(1514) == 2
+    assert Pace(1000, 0.0).burst_packets(1514) == 1
+
+
+def test_at_high_rates_whole_trains_leave_together_but_never_much_of_the_wires_time() -> None:
+    sizes = [Pace(rate * 1e6 / 8, 0.0).burst_packets(1514) for rate in (200, 400, 600, 800, 1000, 10_000)]
+    assert sizes == [TRAIN_PACKETS * trains for trains in (1, 1, 2, 3, 4, TRAINS_TOGETHER)]
+    assert Pace(125e6, 0.0).burst_packets(9000) == 41, "of long packets one train is much already"
 
 
 def test_a_fixed_rate_follows_nobody() -> None:

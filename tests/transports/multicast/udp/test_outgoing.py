@@ -12,7 +12,7 @@ from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
 from transports.multicast.udp.interface import find_interface
-from transports.multicast.udp.outgoing import GroupSender
+from transports.multicast.udp.outgoing import SEGMENTS_MAX, TRAIN_MAX_BYTES, GroupSender
 
 apart = pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
 GROUP = Group(address="239.77.1.1", port=47001)
@@ -49,6 +49,19 @@ def test_a_train_arrives_whole_with_and_without_segmentation(segment: bool) -> N
         assert sender.counters.packets == 40
         assert sender.counters.bytes == len(TRAIN)
         assert sender.counters.calls == (1 if sender.segmenting else 40)
+
+
+@pytest.mark.parametrize("packet_bytes", [1400, 9000])
+def test_more_than_a_train_goes_in_several(packet_bytes: int) -> None:
+    lo = find_interface("lo")
+    packets = memoryview(bytes(range(150)) * packet_bytes)
+    with GroupReceiver(GROUP, lo) as receiver, GroupSender(GROUP, lo) as sender:
+        assert sender.send(packets, packet_bytes) == 150
+        assert b"".join(data for data, _ in drain(receiver)) == packets
+        assert sender.counters.packets == 150
+        assert sender.counters.bytes == len(packets)
+        most = min(SEGMENTS_MAX, TRAIN_MAX_BYTES // packet_bytes)
+        assert sender.counters.calls == (-(-150 // most) if sender.segmenting else 150)
 
 
 @pytest.mark.parametrize("refusal", [errno.EIO, errno.EINVAL, errno.EOPNOTSUPP])
