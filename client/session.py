@@ -3,7 +3,8 @@
     source ──delivery──▶ frame slot ──decode + digest (pool)──▶ raw slot ──writer thread──▶ target
 
 Two arenas bound what is between the stages; a slot is released by whoever is done with it, and a released frame slot
-is what lets the lane ask for more, so that a slow disk slows the sender down and never fills memory.
+is what lets the lane ask for more, so that a slow disk slows the sender down and never fills memory. What is stored as
+it is needs no raw slot: it is checked and written where it came, as long as only a part of the frame slots waits so.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from client.proto.retry import RetryPolicy
 from client.sources.base import Source
 from client.targets import Target
 from client.writer import Verified, Writer
-from core.arena import Arena
+from core.arena import Arena, Slot
 from core.errors import ChunkError, ConnectionFailedError, OgcastError, RemoteError, TransferError
 from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
@@ -32,12 +33,14 @@ from images.manifest import Manifest
 from images.stores import Encoding
 from transports.base import Delivery, Incoming
 
-__all__ = ["BAD_DELIVERIES_MAX", "NO_PROGRESS_LIMIT_S", "Session", "first_error"]
+__all__ = ["BAD_DELIVERIES_MAX", "LENT_SHARE", "NO_PROGRESS_LIMIT_S", "Session", "first_error"]
 
 BAD_DELIVERIES_MAX = 3
 """Times one chunk may arrive wrong from one source before the session gives up: the store itself is damaged."""
 NO_PROGRESS_LIMIT_S = 120.0
 """Time without one new chunk after which a broken path is given up: longer than a repository takes to restart."""
+LENT_SHARE = 4
+"""One in so many frame slots, at most, waits for the disk as content; the lane has the others, whatever the disk does."""
 RETRY_FIRST_S = 0.2
 RETRY_LONGEST_S = 10.0
 
@@ -82,6 +85,8 @@ class Session:
         )
         self._decoding = 0
         self._writing = 0
+        self._lent = 0
+        """Frame slots whose bytes are written as they came."""
         self._in_hand: set[int] = set()
         self._bad: Counter[tuple[int, str]] = Counter()
         self._retry: RetryPolicy | None = None
@@ -171,29 +176,41 @@ class Session:
             return
         self._in_hand.add(chunk)
         self._count(decoding=1)
-        raw = await self._raw.acquire()
-        content = raw.view[: self._manifest.raw_length(chunk)]
+        raw = None if self._lends(delivery) else await self._raw.acquire()
+        content = delivery.frame if raw is None else raw.view[: self._manifest.raw_length(chunk)]
+        self._lent += raw is None
         reason = await asyncio.get_running_loop().run_in_executor(
             pool, _examine, delivery.frame, delivery.encoding, content, self._manifest.digest(chunk)
         )
         self._count(decoding=-1)
         self._in_hand.discard(chunk)
         if reason is not None:
-            raw.release()
+            if raw is None:
+                self._lent -= 1
+            else:
+                raw.release()
             self._reject(delivery, incoming, reason)
             return
         self._note_verified(delivery)
         incoming.accept(delivery)
         item = Verified(chunk=chunk, raw=content, frame=delivery.frame, encoding=delivery.encoding)
-        early, late = (raw.release, delivery.release) if self._target.keeps_frames else (delivery.release, raw.release)
-        early()
+        needed: Slot | Delivery = delivery if raw is None or self._target.keeps_frames else raw
+        if raw is not None:
+            (raw if needed is delivery else delivery).release()
         self._count(writing=1)
         await writer.put(item)
         self._count(writing=-1)
-        late()
+        self._lent -= raw is None
+        needed.release()
         self._figures.raw_bytes += len(content)
         self._figures.chunks_done += 1
         self._figures.bytes_written = self._target.bytes_written
+
+    def _lends(self, delivery: Delivery) -> bool:
+        """Whether the frame is the content, to be written from the slot it came in."""
+        if delivery.encoding is not Encoding.RAW or len(delivery.frame) != self._manifest.raw_length(delivery.chunk):
+            return False
+        return self._target.keeps_frames or self._lent < self._budget.frame_slots // LENT_SHARE
 
     def _note_verified(self, delivery: Delivery) -> None:
         self._want.discard(delivery.chunk)
@@ -237,9 +254,11 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _examine(frame: memoryview, encoding: Encoding, content: memoryview, digest: Digest) -> str | None:
-    """The one place where a chunk is verified: decode into `content` and compare. The reason if it is wrong."""
+    """The one place where a chunk is verified: decode into `content`, which may be the frame itself, and compare.
+    The reason if it is wrong."""
     try:
-        codec.decode_into(frame, encoding, content)
+        if content is not frame:
+            codec.decode_into(frame, encoding, content)
         codec.verify(content, digest)
     except ChunkError as error:
         return str(error)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import random
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from client.figures import Figures
 from client.journal import Journal, JournalIdentity, read_journal
 from client.proto.plan import RestorePlan
 from client.readback import matching_chunks
-from client.session import BAD_DELIVERIES_MAX, Session
+from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, Session
 from client.sources.local import LocalSource
 from client.targets import CacheTarget, PartitionTarget
 from client.writer import Verified
@@ -273,6 +275,31 @@ async def test_frames_go_into_a_store_as_they_came(store: MemoryStore) -> None:
         assert all(cache.contains(manifest.digests()))
         for digest in manifest.digests():
             assert cache.locate(digest).length == store.locate(digest).length
+
+
+async def test_what_is_stored_as_it_is_waits_for_the_disk_in_a_part_of_the_frame_slots_only(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    disk = threading.Event()
+
+    class Slow(Collected):
+        def write(self, batch: Sequence[Verified]) -> None:
+            assert disk.wait(30)
+            super().write(batch)
+
+    target = Slow()
+    session, _ = _session(manifest, FlakySource(store), target)
+    running = asyncio.create_task(session.run())
+    async with asyncio.timeout(30):
+        while session._writing < session._budget.raw_slots:
+            await asyncio.sleep(0.01)
+    lent = session._lent
+    disk.set()
+    await running
+    assert lent == session._budget.frame_slots // LENT_SHARE
+    assert session._lent == 0
+    assert session._frames.free == session._budget.frame_slots, "every slot came back"
+    assert session._raw.free == session._budget.raw_slots
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
 
 
 @pytest.mark.parametrize("chunk_size", [65536, 1 << 20, 4 << 20, 16 << 20])

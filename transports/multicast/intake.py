@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -124,16 +123,23 @@ class Intake:
             self._copy(symbols, kept[placement.packets], placement)
 
     def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
-        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other.
+        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other. Those that
+        stand alone, as repairs do, go chunk by chunk.
 
         `sources` are the rows of `symbols` that are placed, in the order of `placement`.
         """
         slots, rows = placement.slots, placement.rows
         if not len(sources):
             return
-        breaks = (np.diff(sources) != 1) | (np.diff(rows) != 1) | (np.diff(slots) != 0)
-        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(sources)]
-        for first, last in itertools.pairwise(edges):
+        breaks = np.ones(len(sources) + 1, dtype=np.bool_)
+        breaks[1:-1] = (np.diff(sources) != 1) | (np.diff(rows) != 1) | (np.diff(slots) != 0)
+        alone = breaks[:-1] & breaks[1:]
+        for slot in dict.fromkeys(slots[alone].tolist()):
+            mine = np.flatnonzero(alone & (slots == slot))
+            self._memory[slot][rows[mine]] = symbols[sources[mine]]
+        firsts = np.flatnonzero(breaks[:-1] & ~alone)
+        ends = np.flatnonzero(breaks[1:] & ~alone) + 1
+        for first, last in zip(firsts.tolist(), ends.tolist(), strict=True):
             source, row, count = int(sources[first]), int(rows[first]), last - first
             self._memory[int(slots[first])][row : row + count] = symbols[source : source + count]
 

@@ -24,11 +24,14 @@ def mend(frame: NDArray[np.uint8], blocks: int, repairs: Sequence[BlockRepair], 
         block = frame[repair.block :: blocks]
         k = len(block)
         foreign = np.flatnonzero(repair.indices != np.arange(k))
-        symbols = repair.indices[foreign].astype(np.int64)
+        missing, symbols = foreign.tolist(), repair.indices[foreign].tolist()
         data = block[foreign]
-        original = symbols < k
-        block[symbols[original]] = data[original]
-        missing = np.setdiff1d(foreign, symbols[original])
-        code.decode(block, missing.tolist(), symbols[~original].tolist(), data[~original])
+        if min(symbols) < k:
+            home = [place for place, symbol in enumerate(symbols) if symbol < k]
+            block[[symbols[place] for place in home]] = data[home]
+            away = [place for place, symbol in enumerate(symbols) if symbol >= k]
+            missing = sorted(set(missing).difference(symbols[place] for place in home))
+            symbols, data = [symbols[place] for place in away], data[away]
+        code.decode(block, missing, symbols, data)
         computed += len(missing)
     return computed

@@ -32,10 +32,13 @@ from numpy.typing import NDArray
 from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX
 from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 
-__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "factors", "inverse"]
+__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "decoding", "factors", "inverse"]
 
 _BITS = 8
 _ROWS_REMEMBERED_MAX = 512  # a few kilobytes each; a whole image of equal blocks uses at most 68
+_LOG_SUM = LOG[np.arange(SYMBOLS_MAX)[:, None] ^ np.arange(SYMBOLS_MAX)].astype(np.int32)
+np.fill_diagonal(_LOG_SUM, 0)
+"""Logarithm of x + y, of all pairs; 0 where x is y, so that a product over all others is a sum over all."""
 _TIMES = tuple(times_table(factor) for factor in range(SYMBOLS_MAX))
 
 _Symbols = NDArray[np.uint8]
@@ -129,14 +132,30 @@ def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np
     (x_i + y_m)(x_m + y_j), divided by (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over
     m != j of (y_j + y_m). Scaling column j of the matrix divides row j of the inverse. Products are sums of logarithms.
     """
-    x, y = np.asarray(parity), np.asarray(missing)
-    cross = LOG[x[:, None] ^ y[None, :]]
-    among_x, among_y = LOG[x[:, None] ^ x[None, :]], LOG[y[:, None] ^ y[None, :]]
-    np.fill_diagonal(among_x, 0)
-    np.fill_diagonal(among_y, 0)
-    of_x = cross.sum(axis=1) - among_x.sum(axis=1)
-    of_y = cross.sum(axis=0) - among_y.sum(axis=0) - LOG[k ^ y]
-    result: NDArray[np.uint8] = EXP[(of_x[None, :] + of_y[:, None] - cross.T) % ORDER]
+    return EXP.take(_inverse_log(k, parity, missing))
+
+
+def _inverse_log(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.int32]:
+    """Logarithms of `inverse`, 0 to 254."""
+    of_parity, of_missing = _LOG_SUM[list(parity)], _LOG_SUM[list(missing)]
+    cross = of_parity[:, missing]
+    of_x = cross.sum(axis=1) - of_parity[:, parity].sum(axis=1)
+    of_y = cross.sum(axis=0) - of_missing[:, missing].sum(axis=1) - of_missing[:, k]
+    result: NDArray[np.int32] = (of_x + of_y[:, None] - cross.T) % ORDER
+    return result
+
+
+def decoding(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
+    """The originals `missing` as sums of what is there: row r has a factor for each row of the block, the rows that are
+    missing being those where as many of `parity` stand in, in the same order.
+
+    A missing original is the inverse's sum of the differences of parity, and each of these a sum of all that is there.
+    """
+    rows = _LOG_SUM[k, :k] - _LOG_SUM[list(parity), :k]
+    matrix = _inverse_log(k, parity, missing)
+    products = EXP.take(matrix[:, :, None] + rows, mode="wrap")
+    result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=1)
+    result[:, missing] = EXP.take(matrix)
     return result
 
 

@@ -14,7 +14,15 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.fec.cauchy import CauchyCode, check_decoding, check_indices, check_symbols, factors, inverse
+from transports.multicast.fec.cauchy import (
+    CauchyCode,
+    check_decoding,
+    check_indices,
+    check_symbols,
+    decoding,
+    factors,
+    inverse,
+)
 from transports.multicast.fec.code import ErasureCode
 
 __all__ = ["LIBRARY", "IsalCode", "find_code"]
@@ -23,6 +31,8 @@ LIBRARY = "libisal.so.2"
 _TABLE_BYTES = 32
 """What ISA-L wants to know of each factor."""
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
+_AT_ONCE_MAX = 16
+"""So many missing rows are one product of a matrix that is made for them; for more, making it costs more than it saves."""
 
 _Symbols = NDArray[np.uint8]
 
@@ -58,6 +68,17 @@ class IsalCode:
         if not lost:
             return
         indices = list(parity[: len(lost)])
+        if indices == [len(block)]:  # all of a block and its plain XOR is zero
+            block[lost] = rows[0]
+            block[lost] = np.bitwise_xor.reduce(block.view(np.uint64), axis=0).view(np.uint8)
+            return
+        if len(lost) <= _AT_ONCE_MAX:
+            found = np.empty((len(lost), block.shape[1]), dtype=np.uint8)
+            sources = _places(block)
+            sources[lost] = _places(rows)[: len(lost)]
+            self._multiply(self._tables(decoding(len(block), indices, lost)), sources, found)
+            block[lost] = found
+            return
         block[lost] = 0
         differences = self.encode(block, indices)
         differences ^= rows[: len(lost)]
@@ -77,9 +98,13 @@ class IsalCode:
 
     def _combine(self, tables: NDArray[np.uint8], block: _Symbols, rows: _Symbols) -> None:
         """Put the products of a matrix, as `tables`, with the rows of `block` into `rows`."""
-        sources, results = _places(block), _places(rows)
+        self._multiply(tables, _places(block), rows)
+
+    def _multiply(self, tables: NDArray[np.uint8], sources: NDArray[np.uint64], rows: _Symbols) -> None:
+        """As _combine, of rows that lie at `sources`."""
+        results = _places(rows)
         self._encode(
-            block.shape[1], len(block), len(rows), tables.ctypes.data, sources.ctypes.data, results.ctypes.data
+            rows.shape[1], len(sources), len(rows), tables.ctypes.data, sources.ctypes.data, results.ctypes.data
         )
 
 
@@ -98,5 +123,5 @@ def find_code() -> ErasureCode:
 
 def _places(rows: _Symbols) -> NDArray[np.uint64]:
     """The address of each row."""
-    first = rows.ctypes.data
+    first = rows.__array_interface__["data"][0]
     return np.arange(len(rows), dtype=np.uint64) * np.uint64(rows.strides[0]) + np.uint64(first)

@@ -74,41 +74,33 @@ class Assembly:
 
     def repairs(self) -> list[BlockRepair]:
         """The blocks of a complete chunk that hold anything but their originals in order."""
-        found = []
         width = len(self._k)
-        for block in range(width):
-            indices = self._held[block::width]
-            if (indices != np.arange(len(indices))).any():
-                found.append(BlockRepair(block=block, rows=self.layout.rows(block), indices=indices.copy()))
-        return found
+        foreign = np.flatnonzero(self._held != np.arange(len(self._held)) // width)
+        return [
+            BlockRepair(block=block, rows=self.layout.rows(block), indices=self._held[block::width].copy())
+            for block in sorted(set((foreign % width).tolist()))
+        ]
 
     def _place_some(
         self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Repairs and repetitions: block by block."""
+        """Repairs and repetitions: what is new, and of each block no more than it needs."""
         fresh = np.flatnonzero(~self._have[flat])
-        _, first = np.unique(flat[fresh], return_index=True)
-        fresh = fresh[np.sort(first)]
+        fresh = fresh[_ranks(flat[fresh]) == 0]
+        fresh = fresh[_ranks(block[fresh]) < (self._k - self._count)[block[fresh]]]
+        of, number = block[fresh], symbol[fresh]
         width = len(self._k)
-        taken: list[NDArray[np.int64]] = []
-        places: list[NDArray[np.int64]] = []
-        for one in np.unique(block[fresh]).tolist():
-            mine = fresh[block[fresh] == one][: int(self._k[one] - self._count[one])]
-            if not len(mine):
-                continue
-            own = symbol[mine] * width + one
-            at_home = (symbol[mine] < self._k[one]).copy()
-            at_home[at_home] = self._held[own[at_home]] == EMPTY
-            rows = np.where(at_home, own, 0)
-            self._held[rows[at_home]] = symbol[mine[at_home]]
-            free = np.flatnonzero(self._held[one::width] == EMPTY) * width + one
-            rows[~at_home] = free[: int((~at_home).sum())]
-            self._take(block[mine], symbol[mine], flat[mine], rows)
-            taken.append(mine)
-            places.append(rows)
-        if not taken:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        return np.concatenate(taken), np.concatenate(places)
+        rows = number * width + of
+        at_home = number < self._k[of]
+        at_home[at_home] = self._held[rows[at_home]] == EMPTY
+        self._held[rows[at_home]] = number[at_home]
+        if not at_home.all():
+            free = np.flatnonzero(self._held == EMPTY)
+            free = free[np.argsort(free % width, kind="stable")]
+            guests = of[~at_home]
+            rows[~at_home] = free[np.searchsorted(free % width, guests) + _ranks(guests)]
+        self._take(of, number, flat[fresh], rows)
+        return fresh, rows
 
     def _take(
         self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64], rows: NDArray[np.int64]
@@ -117,3 +109,12 @@ class Assembly:
         self._held[rows] = symbol
         self._count += np.bincount(block, minlength=len(self._k)).astype(np.int32)
         self.missing -= len(flat)
+
+
+def _ranks(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many equal values stand before each."""
+    order = np.argsort(values, kind="stable")
+    grouped = values[order]
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[order] = np.arange(len(values)) - np.searchsorted(grouped, grouped)
+    return ranks
