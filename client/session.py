@@ -40,7 +40,7 @@ BAD_DELIVERIES_MAX = 3
 NO_PROGRESS_LIMIT_S = 120.0
 """Time without one new chunk after which a broken path is given up: longer than a repository takes to restart."""
 LENT_SHARE = 4
-"""One in so many frame slots, at most, waits for the disk as content; the lane has the others, whatever the disk does."""
+"""One in so many frame slots, at most, waits for the disk as content: the lane has the others, whatever it does."""
 RETRY_FIRST_S = 0.2
 RETRY_LONGEST_S = 10.0
 

@@ -30,7 +30,7 @@ class TrainBuilder:
         self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
 
     def build(self, burst: Burst, frame: NDArray[np.uint8]) -> memoryview:
-        """The packets of `burst`, one behind the other, whose chunk's symbols are the rows of `frame`; valid until the next call."""
+        """The packets of `burst`, side by side; `frame`: the symbols of its chunk. Valid until the next call."""
         count = len(burst)
         packets = self._packets[:count]
         write_headers(

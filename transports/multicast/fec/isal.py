@@ -32,7 +32,7 @@ _TABLE_BYTES = 32
 """What ISA-L wants to know of each factor."""
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _AT_ONCE_MAX = 16
-"""So many missing rows are one product of a matrix that is made for them; for more, making it costs more than it saves."""
+"""So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
 
 _Symbols = NDArray[np.uint8]
 
