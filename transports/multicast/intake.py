@@ -17,7 +17,7 @@ from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
 
 __all__ = ["Intake", "IntakeCounters"]
 
-BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 """Packets handled together: enough to make the cost of a call small, little enough to stay in the cache."""
 CONTROLS_MAX = 256
 """Short packets taken along with a batch; more than that is a flood, and dropped."""
@@ -113,13 +113,13 @@ class Intake:
         good = self._authenticator.check(packets, sequences.astype(np.uint64))
         symbols = packets[:, self._symbols]
         if good.all():
-            placement = self._reception.handle_packets(headers, now)
+            placement = self._reception.handle_packets(headers, now, sequences=sequences)
             self._copy(symbols, placement.packets, placement)
             return
         self.counters.forged += len(good) - int(good.sum())
         kept = np.flatnonzero(good)
         if len(kept):
-            placement = self._reception.handle_packets(headers.select(good), now)
+            placement = self._reception.handle_packets(headers.select(good), now, sequences=sequences[good])
             self._copy(symbols, kept[placement.packets], placement)
 
     def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
@@ -132,7 +132,7 @@ class Intake:
         if not len(sources):
             return
         breaks = np.ones(len(sources) + 1, dtype=np.bool_)
-        breaks[1:-1] = (np.diff(sources) != 1) | (np.diff(rows) != 1) | (np.diff(slots) != 0)
+        breaks[1:-1] = (sources[1:] - sources[:-1] != 1) | (rows[1:] - rows[:-1] != 1) | (slots[1:] != slots[:-1])
         alone = breaks[:-1] & breaks[1:]
         for slot in dict.fromkeys(slots[alone].tolist()):
             mine = np.flatnonzero(alone & (slots == slot))

@@ -37,7 +37,7 @@ __all__ = ["Arrived", "CastReceiver", "ReceiverCounters"]
 GATHER_S = 0.04
 """When packets come faster than this, they are left to gather for so long and taken together: a wake-up, and a call of
 the machine, cost more than a train."""
-GATHER_BYTES = 2 * 1024 * 1024
+GATHER_BYTES = 4 * 1024 * 1024
 """What gathers at most: at high rates the above is shorter, so that the batch stays in the cache."""
 GATHER_SHARE = 8
 """And no more than this part of the socket's buffer, in which a small packet takes several times its length."""

@@ -44,7 +44,7 @@ class Assembly:
         self.missing = layout.symbols
         """Symbols still needed."""
         self._k = layout.block_symbols()
-        self._count = np.zeros(blocks, dtype=np.int32)
+        self._count = np.zeros(blocks, dtype=np.int64)
         self._have = np.zeros(blocks * 256, dtype=np.bool_)
         self._held = np.full(layout.symbols, EMPTY, dtype=np.int16)
 
@@ -53,7 +53,7 @@ class Assembly:
         """Every block can be decoded."""
         return self.missing == 0
 
-    def deficits(self) -> NDArray[np.int32]:
+    def deficits(self) -> NDArray[np.int64]:
         """Symbols each block still needs."""
         return self._k - self._count
 
@@ -62,15 +62,14 @@ class Assembly:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Take what is needed of a train: (which of its packets, to which rows); the caller copies them there."""
         self.touched = now
-        block, symbol = blocks.astype(np.int64), symbols.astype(np.int64)
-        flat = block * 256 + symbol
-        rows = symbol * len(self._k) + block
-        # The usual train: originals in order, none of them here, none of their rows taken by parity.
-        in_order = bool((rows[1:] > rows[:-1]).all()) and rows[-1] < len(self._held)
-        if in_order and (self._held[rows] == EMPTY).all() and not self._have[flat].any():
-            self._take(block, symbol, flat, rows)
-            return np.arange(len(flat)), rows
-        return self._place_some(block, symbol, flat)
+        # symbols in the order of rows: where an original lies if nothing else does, and beyond the rows the parity
+        flat = symbols.astype(np.int64) * len(self._k) + blocks
+        # The usual train: originals in order, none of them here (it would be in its row), no row taken by parity.
+        in_order = flat[-1] < len(self._held) and bool((flat[1:] > flat[:-1]).all())
+        if in_order and (self._held[flat] == EMPTY).all():
+            self._take(blocks, symbols, flat, flat)
+            return np.arange(len(flat)), flat
+        return self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)
 
     def repairs(self) -> list[BlockRepair]:
         """The blocks of a complete chunk that hold anything but their originals in order."""
@@ -90,7 +89,7 @@ class Assembly:
         fresh = fresh[_ranks(block[fresh]) < (self._k - self._count)[block[fresh]]]
         of, number = block[fresh], symbol[fresh]
         width = len(self._k)
-        rows = number * width + of
+        rows = flat[fresh]
         at_home = number < self._k[of]
         at_home[at_home] = self._held[rows[at_home]] == EMPTY
         self._held[rows[at_home]] = number[at_home]
@@ -99,15 +98,19 @@ class Assembly:
             free = free[np.argsort(free % width, kind="stable")]
             guests = of[~at_home]
             rows[~at_home] = free[np.searchsorted(free % width, guests) + _ranks(guests)]
-        self._take(of, number, flat[fresh], rows)
+        self._take(of, number, flat[fresh], rows)  # `rows` is a copy, and may differ by now
         return fresh, rows
 
     def _take(
-        self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64], rows: NDArray[np.int64]
+        self,
+        block: NDArray[np.uint8] | NDArray[np.int64],
+        symbol: NDArray[np.uint8] | NDArray[np.int64],
+        flat: NDArray[np.int64],
+        rows: NDArray[np.int64],
     ) -> None:
         self._have[flat] = True
         self._held[rows] = symbol
-        self._count += np.bincount(block, minlength=len(self._k)).astype(np.int32)
+        self._count += np.bincount(block, minlength=len(self._k))
         self.missing -= len(flat)
 
 

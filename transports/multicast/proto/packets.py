@@ -37,6 +37,14 @@ HEADER = np.dtype(
     [("kind", "u1"), ("block", "u1"), ("cast", "<u2"), ("sequence", "<u4"), ("place", "<u4"), ("length", "<u4")]
 )
 assert HEADER.itemsize == HEADER_BYTES
+_READ = np.dtype(
+    {
+        "names": ["kind", "block", "cast", "sequence", "place", "symbol", "length", "encoding"],
+        "formats": ["u1", "u1", "<u2", "<u4", "<u4", "u1", "<u4", "u1"],
+        "offsets": [0, 1, 2, 4, 8, 11, 12, 15],
+    }
+)
+"""The same to read: the highest bytes of place and length, which hold the symbol and the encoding, also by themselves."""
 
 CHUNK_BITS = 24
 LENGTH_BITS = 28
@@ -44,6 +52,7 @@ LENGTH_BITS = 28
 _STATUS = struct.Struct("<BBHIQQIIIHHHHI")
 _PROBE = struct.Struct("<BBHIQIHH")
 _WRAP = 1 << 32
+_ENCODING_MAX = int(max(Encoding))
 
 
 class Kind(enum.IntEnum):
@@ -53,6 +62,9 @@ class Kind(enum.IntEnum):
     STATUS = 2
     PROBE = 3
     REPORT = 4
+
+
+_DATA = VERSION << 4 | Kind.DATA
 
 
 class StatusFlags(enum.IntFlag):
@@ -142,32 +154,35 @@ def write_headers(
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:
     """The headers of a train: rows of at least 16 bytes. Copies; `packets` may be reused."""
-    header = np.ascontiguousarray(packets[:, :HEADER_BYTES]).view(HEADER).reshape(len(packets))
-    place, length = header["place"], header["length"]
+    header = np.ascontiguousarray(packets[:, :HEADER_BYTES]).view(_READ).reshape(len(packets))
     return Headers(
         kind=header["kind"],
         cast=header["cast"],
         sequence=header["sequence"],
-        chunk=(place & (1 << CHUNK_BITS) - 1).astype(np.int64),
+        chunk=(header["place"] & (1 << CHUNK_BITS) - 1).astype(np.int64),
         block=header["block"],
-        symbol=(place >> CHUNK_BITS).astype(np.uint8),
-        stored_bytes=(length & (1 << LENGTH_BITS) - 1).astype(np.int64),
-        encoding=(length >> LENGTH_BITS).astype(np.uint8),
+        symbol=header["symbol"],
+        stored_bytes=(header["length"] & (1 << LENGTH_BITS) - 1).astype(np.int64),
+        encoding=header["encoding"] >> LENGTH_BITS % 8,
     )
 
 
 def well_formed(headers: Headers, *, cast_id: int, chunks: int, symbol_bytes: int) -> NDArray[np.bool_]:
     """Which rows name a symbol that exists in an image of `chunks` chunks."""
+    if not len(headers):
+        return np.zeros(0, dtype=np.bool_)
     length = headers.stored_bytes
-    blocks = block_counts(symbol_counts(length, symbol_bytes))
+    # nearly always of one chunk, or of chunks of one length; what is the same everywhere is looked at once
+    alike = bool((length == length[0]).all())
+    some = length[:1] if alike else length
+    blocks = block_counts(symbol_counts(some, symbol_bytes))
     result: NDArray[np.bool_] = (
-        (headers.kind == VERSION << 4 | Kind.DATA)
+        (headers.kind == _DATA)
         & (headers.cast == cast_id)
         & (headers.chunk < chunks)
-        & (length > 0)
-        & (length <= MAX_STORED_BYTES)
-        & (headers.encoding <= max(Encoding))
+        & (headers.encoding <= _ENCODING_MAX)
         & (headers.block < blocks)
+        & ((some > 0) & (some <= MAX_STORED_BYTES))
     )
     return result
 

@@ -25,8 +25,8 @@ from transports.multicast.udp.options import (
 
 __all__ = ["TRAIN_MAX_BYTES", "GroupReceiver", "Train"]
 
-RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
-"""Above 100 ms at 1 Gbit/s: covers a thread that is not scheduled for a while."""
+RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
+"""Above 200 ms at 1 Gbit/s: covers a thread that is not scheduled for a while."""
 TRAIN_MAX_BYTES = 65536
 """Least room for one receive: what the kernel joins is one datagram at most."""
 
