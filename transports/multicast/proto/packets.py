@@ -44,7 +44,7 @@ _READ = np.dtype(
         "offsets": [0, 1, 2, 4, 8, 11, 12, 15],
     }
 )
-"""The same to read: the highest bytes of place and length, which hold the symbol and the encoding, also by themselves."""
+"""The same to read: the highest bytes of place and length hold the symbol and the encoding, also by themselves."""
 
 CHUNK_BITS = 24
 LENGTH_BITS = 28
@@ -163,7 +163,7 @@ def parse_headers(packets: NDArray[np.uint8]) -> Headers:
         block=header["block"],
         symbol=header["symbol"],
         stored_bytes=(header["length"] & (1 << LENGTH_BITS) - 1).astype(np.int64),
-        encoding=header["encoding"] >> LENGTH_BITS % 8,
+        encoding=header["encoding"] >> np.uint8(LENGTH_BITS % 8),
     )
 
 
