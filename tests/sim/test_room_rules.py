@@ -59,6 +59,21 @@ def test_a_client_that_loses_a_tenth_costs_the_group_nothing_and_is_done_soon_af
     assert outcome.done_s[late] <= plain() * 1.25
 
 
+def test_what_a_client_on_a_narrow_link_asked_for_is_not_sent_once_it_left() -> None:
+    """It was served late as well and lacked most of each block: neither the lossy one nor the joiner waits for that."""
+    room = Room(chunks=CHUNKS, seed=6)
+    room.join(6)
+    (lossy,) = room.join(1, path=PathSettings(loss=0.10), client=ClientSettings(patience_slots=CHUNKS))
+    (narrow,) = room.join(1, path=PathSettings(loss=0.70), client=ClientSettings(patience_slots=CHUNKS))
+    room.kill(narrow, at=0.75 * IMAGE_S)
+    (late,) = room.join(1, at=IMAGE_S / 2)
+    outcome = ran(room)
+    assert {verdict.member for verdict in outcome.moved} >= {lossy, narrow}
+    assert max(outcome.done_s[number] for number in range(6)) <= plain() * 1.03
+    assert outcome.done_s[lossy] <= 1.3 * IMAGE_S / (1 - 0.10)
+    assert outcome.done_s[late] <= plain() * 1.25
+
+
 def test_staggered_starts_cost_no_second_run() -> None:
     room = Room(chunks=CHUNKS, seed=2)
     room.join(8, spread_s=IMAGE_S)
