@@ -23,6 +23,7 @@ from client.deployment import update_cache
 from client.run import Run
 from core.errors import ConnectionFailedError, LocalError, OgcastError, RemoteError, UsageError
 from core.ids import ImageRef
+from core.service import notify
 from images.repository import Repository
 
 __all__ = ["Relay"]
@@ -54,9 +55,11 @@ class Relay:
         await self._prepare()
         async with ControlClient(self.run.settings) as control:
             for ref in refs:
+                notify(f"STATUS=fetching {ref}")
                 await self._begin(control, ref)
             child = await self._serve()
             try:
+                notify("READY=1")
                 while True:
                     ended = await self._wait(child)
                     if ended is not None:
@@ -66,6 +69,7 @@ class Relay:
                     for ref in refs:
                         await self._refresh(control, ref)
             finally:
+                notify("STOPPING=1")
                 await _end(child)
 
     async def _prepare(self) -> None:
@@ -154,6 +158,7 @@ class Relay:
             await _end(child)
             raise LocalError("repod of the relay did not start", hint=f"its log: {self.store / 'relay.log'}")
         self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})
+        notify(f"STATUS={line}")
         return child
 
     async def _wait(self, child: asyncio.subprocess.Process) -> int | None:
@@ -189,9 +194,11 @@ def _ending_with_us() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
+    """For the child; what its service manager is told is told by us."""
     root = str(Path(__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    inherited = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

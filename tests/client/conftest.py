@@ -186,7 +186,7 @@ def free_port() -> int:
             return port
 
 
-def _served(base: Path) -> Iterator[Room]:
+def served(base: Path) -> Iterator[Room]:
     made = make_room(base)
     try:
         made.serve()
@@ -217,12 +217,12 @@ def digests_of(cache: Path) -> list[Digest]:
 @pytest.fixture
 def own_room(tmp_path: Path) -> Iterator[Room]:
     """A room with its daemon running, for a test that stops it or changes what it holds."""
-    yield from _served(tmp_path)
+    yield from served(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def _shared_room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    yield from _served(tmp_path_factory.mktemp("room"))
+    yield from served(tmp_path_factory.mktemp("room"))
 
 
 @pytest.fixture
