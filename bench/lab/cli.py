@@ -15,6 +15,15 @@ from core.errors import UsageError
 
 __all__ = ["make_app"]
 
+HELP = """Hosts in network namespaces to try things in: limited links, loss, several subnets. Needs root.
+
+\b
+Examples:
+  python -m bench lab up --clients 8 --rate 200 --loss 1
+  python -m bench lab run server -- repod serve /srv/images --interface eth0
+  python -m bench lab run c1 -- ogcast --config client.toml restore classroom null: --method MULTICAST-DIRECT
+  python -m bench lab down
+"""
 NameOption = Annotated[str, typer.Option("--name", help="Name of the lab: letters and digits.")]
 MBIT = 1e6
 
@@ -27,7 +36,13 @@ def up(
     routed: Annotated[bool, typer.Option("--routed", help="The router forwards multicast (smcroute).")] = False,
     name: NameOption = "lab",
 ) -> None:
-    """Build a lab; an older one of the same name is removed first."""
+    """Build a lab; an older one of the same name is removed first.
+
+    \b
+    Examples:
+      python -m bench lab up --clients 8 --rate 200 --loss 1
+      python -m bench lab up --clients 6 --subnets 2 --routed
+    """
     topology = room(clients, rate_bits_per_s=rate * MBIT, loss=loss / 100, subnets=subnets, multicast_routing=routed)
     rig = Rig(topology, name=name)
     rig.remove()
@@ -43,14 +58,25 @@ def down(
     name: NameOption = "lab",
     leftovers: Annotated[bool, typer.Option("--leftovers", help="Only what runs that were killed left.")] = False,
 ) -> None:
-    """End everything in a lab and delete it, and with it what killed runs left. Harmless if there is none."""
+    """End everything in a lab and delete it, and with it what killed runs left. Harmless if there is none.
+
+    \b
+    Examples:
+      python -m bench lab down
+      python -m bench lab down --leftovers
+    """
     for lab in [*shell.leftovers(), *([] if leftovers else [name])]:
         count = shell.remove(lab)
         print(f"lab {lab}: {count} hosts removed")
 
 
 def show(name: NameOption = "lab") -> None:
-    """Hosts, addresses and what crossed each cable so far."""
+    """Hosts, addresses and what crossed each cable so far.
+
+    \b
+    Examples:
+      python -m bench lab show
+    """
     rig = _attached(name)
     print(f"{'host':10} {'address':14} {'to host: packets':>16} {'bytes':>13} {'lost':>8} {'overflow':>8}", end="")
     print(f" {'from: packets':>14} {'bytes':>13} {'groups':>8}")
@@ -69,7 +95,14 @@ def set_link(
     multicast: Annotated[bool, typer.Option("--multicast/--no-multicast", help="Whether groups pass.")] = True,
     name: NameOption = "lab",
 ) -> None:
-    """Change one host's path while packets flow."""
+    """Change one host's path while packets flow.
+
+    \b
+    Examples:
+      python -m bench lab set c3 --rate 50 --loss 5
+      python -m bench lab set c3 --rate 50 --no-multicast
+      python -m bench lab set c3 --rate 50 --no-cable
+    """
     rig = _attached(name)
     rig.set_link(host, Link(rate_bits_per_s=rate * MBIT, loss=loss / 100))
     rig.block_multicast(host, blocked=not multicast)
@@ -81,7 +114,13 @@ def run(
     words: Annotated[list[str], typer.Argument(help="The command; put -- before it.")],
     name: NameOption = "lab",
 ) -> None:
-    """Run a command in a host."""
+    """Run a command in a host.
+
+    \b
+    Examples:
+      python -m bench lab run server -- repod serve /srv/images --interface eth0
+      python -m bench lab run c1 -- ip addr
+    """
     command = _attached(name).command(host, words)
     os.execvp(command[0], command)
 
@@ -101,7 +140,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         no_args_is_help=True,
-        help="Hosts in network namespaces to try things in: limited links, loss, several subnets.",
+        help=HELP,
     )
     for name, command in (("up", up), ("down", down), ("show", show), ("set", set_link), ("run", run)):
         app.command(name)(command)

@@ -18,6 +18,13 @@ def _lab(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("command", ["", "up", "down", "show", "set", "run"])
+def test_help_teaches_by_example(command: str) -> None:
+    shown = _lab(*command.split(), "--help")
+    assert shown.returncode == 0
+    assert f"\n    python -m bench lab {command}" in shown.stdout.partition("Examples:")[2]
+
+
 @pytest.mark.root
 @pytest.mark.skipif(bool(shell.missing()), reason=shell.missing() or "-")
 def test_a_lab_by_hand() -> None:

@@ -160,6 +160,17 @@ def test_announcing_without_end_gets_no_peers_but_events_are_heard() -> None:
     assert told(say(made, "10.0.0.2", now=2.0, event=Event.COMPLETED)) == {"10.0.0.1"}
 
 
+def test_who_takes_the_id_of_another_takes_nothing_else_from_it() -> None:
+    made = tracker()
+    say(made, "10.0.0.1")
+    say(made, "10.0.0.66", event=Event.STOPPED)
+    say(made, "10.0.0.66", 1)
+    say(made, "10.0.0.66", 1, event=Event.STOPPED)
+    assert told(say(made, "10.0.0.2")) == {"10.0.0.1"}
+    assert told(say(made, "10.0.0.1", now=EARLY_S)) == {"10.0.0.2"}
+    assert made.peers == 2
+
+
 def test_an_address_that_floods_replaces_only_itself() -> None:
     made = tracker(peers_per_swarm=100)
     say(made, "10.0.0.1")
