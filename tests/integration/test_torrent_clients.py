@@ -231,3 +231,33 @@ async def test_over_https_with_the_certificate_of_the_repository(
             assert await wrong.wait() != 0, "a client that was not told to trust the certificate takes nothing"
     for folder in ("one", "two"):
         assert (tmp_path / folder / publication.file_name).read_bytes() == exported("raw")
+
+
+async def test_who_is_killed_in_the_middle_takes_only_what_it_lacks_afterwards(
+    layout: Layout, exported: Callable[[str], bytes], ports: Callable[[], int], tmp_path: Path
+) -> None:
+    """From the web seed alone, in ranges, while a client of the other kind takes it as well."""
+    port = ports()
+    torrent = tmp_path / "room.torrent"
+    publication = publish(layout, f"http://127.0.0.1:{port}", "raw", torrent)
+    whole = exported("raw")
+    folder = tmp_path / "killed"
+    notes = folder / f"{publication.file_name}.aria2"
+    alone = ["--bt-exclude-tracker=*", "--seed-time=0", "--auto-save-interval=1"]
+    async with running(layout, **{"torrents.http_port": port}) as api, asyncio.timeout(PATIENCE_S):
+        async with aria2(folder, str(torrent), ports(), *alone, "--max-overall-download-limit=512K") as killed:
+            while await bytes_sent(api) < MIB:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            seen = notes.stat().st_mtime_ns if notes.exists() else 0
+            await until(lambda: notes.exists() and notes.stat().st_mtime_ns > seen)
+            assert killed.returncode is None
+            killed.kill()
+            await killed.wait()
+        with libtorrent_client(torrent, tmp_path / "other", ports()) as complete:
+            await until(complete)
+        before = await bytes_sent(api)
+        async with aria2(folder, str(torrent), ports(), *alone) as again:
+            assert await again.wait() == 0
+        assert await bytes_sent(api) - before < len(whole)
+    for name in ("killed", "other"):
+        assert (tmp_path / name / publication.file_name).read_bytes() == whole
