@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from client.first_settings import CANDIDATES, DEFAULT_PORT, ENV_PREFIX, default_state_path
 from core.config import load, setting
 from core.errors import UsageError
 
 __all__ = ["CONFIG_CANDIDATES", "ENV_PREFIX", "ClientSettings", "config_path", "load_settings"]
 
-ENV_PREFIX = "OGCAST_"
-CONFIG_CANDIDATES = (Path("client.toml"), Path("/etc/ogcast/client.toml"), Path("/opt/opengnsys/etc/ogcast.toml"))
+CONFIG_CANDIDATES = tuple(map(Path, CANDIDATES))
 """Tried in this order when --config is not given."""
 
-DEFAULT_PORT = 8717
 _KEY_BYTES = 32
 
 
@@ -95,9 +94,7 @@ class ClientSettings:
         """Directory of journals."""
         if self.state_dir is not None:
             return self.state_dir
-        if os.geteuid() == 0:
-            return Path("/var/lib/ogcast")
-        return Path(os.environ.get("XDG_STATE_HOME", "~/.local/state")).expanduser() / "ogcast"
+        return Path(default_state_path(os.environ))
 
 
 def config_path(config: Path | None) -> Path:

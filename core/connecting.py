@@ -12,8 +12,11 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["ATTEMPTS", "BESIDE_S", "RETRANSMIT_MIN_US", "connect", "connect_blocking", "repeated", "retransmit_soon"]
 
@@ -90,6 +93,9 @@ def connect_blocking(host: str, port: int, *, timeout_s: float) -> socket.socket
                     continue
                 duplicate = sock.dup()
                 retransmit_soon(duplicate)
+                duplicate.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+                )  # the last of a handshake, then a request
                 duplicate.settimeout(timeout_s)
                 return duplicate
     raise error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
 import struct
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "interface_address"]
+__all__ = ["bind_to_interface", "index_towards", "interface_address"]
 
 _SIOCGIFADDR = 0x8915
 _NAME_MAX_BYTES = 15
@@ -26,6 +27,21 @@ def interface_address(name: str) -> str:
     except OSError:
         raise UsageError(f"no IPv4 address on interface {name!a}", hint=_known()) from None
     return socket.inet_ntoa(answer[20:24])
+
+
+def index_towards(address: str) -> int | None:
+    """Number of the interface that packets to an IPv4 address leave through; None without a route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))  # nothing is sent
+            own = probe.getsockname()[0]
+        except OSError:
+            return None
+    for index, name in socket.if_nameindex():
+        with contextlib.suppress(UsageError):
+            if interface_address(name) == own:
+                return index
+    return None
 
 
 def bind_to_interface(sock: socket.socket, name: str) -> None:

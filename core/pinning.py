@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 
 from core.errors import AuthenticationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import datetime
 
 __all__ = ["pin_error", "pinned_context"]
 

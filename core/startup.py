@@ -7,7 +7,10 @@ import gc
 import os
 import sys
 import threading
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["COLLECT_EVERY", "DETACHED", "leave", "settle", "step_back", "step_up"]
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # what a client does first needs the names of transports, not
     from core.wantmap import WantMap
     from images.manifest import Manifest
     from images.stores import ChunkReader, ChunkWriter, Encoding
-    from transports.control import SessionOpened
 
 __all__ = [
     "Capabilities",
@@ -235,10 +234,9 @@ class Early(Protocol):
 class Listen(Protocol):
     """Starts to listen as an offer says, in a fresh process and with little imported; raises what it likes."""
 
-    def __call__(
-        self, parameters: Mapping[str, Any], *, interface: str | None, session: SessionOpened, host: str
-    ) -> Early:
-        """`parameters` are those of the offer in `session`; `host` is the repository's, where they name none."""
+    def __call__(self, parameters: Mapping[str, Any], *, interface: str | None, session: bytes, host: str) -> Early:
+        """`parameters` are those of the offer in `session`, a SessionOpened as it was sent; `host` is the repository's,
+        where they name none."""
 
 
 @dataclass(slots=True)

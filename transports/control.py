@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from transports.paths import API_PREFIX
+
 __all__ = [
     "API_PREFIX",
     "CaptureCommitted",
@@ -25,8 +27,6 @@ __all__ = [
     "SessionReport",
     "SessionRequest",
 ]
-
-API_PREFIX = "/v1"
 
 Short = Annotated[str, msgspec.Meta(max_length=256)]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import select
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -18,50 +18,16 @@ import msgspec
 import pytest
 
 from client import early
-from client.early import EarlySession, Wish, begin, read_wish
+from client.early import EarlySession, begin
+from client.exchange import Exchange
 from core.ids import ImageRef
 from core.link import Link
 from images.repository import Repository
 from tests.client.conftest import IMAGE_SIZE, PATIENCE_S, ROOT, Room
 from transports.multicast.early import EarlyReceiver
-from transports.multicast.udp.incoming import GroupReceiver
 from transports.p2p.early import EarlyMember
 
 DIRECT = ["restore", "room1", "disk.img", "--method", "MULTICAST-DIRECT"]
-WISH = Wish(image="room1", method="MULTICAST-DIRECT", options="", config=None, repo=None, interface=None)
-
-
-@pytest.mark.parametrize(
-    ("line", "wish"),
-    [
-        (DIRECT, WISH),
-        (["--json", "--debug", *DIRECT], WISH),
-        (
-            ["--config=c.toml", "--repo", "r:1", "--interface", "eth0", "deploy", "a@2", "--method=multicast-direct"],
-            Wish(image="a@2", method="multicast-direct", options="", config="c.toml", repo="r:1", interface="eth0"),
-        ),
-        (
-            [*DIRECT, "--options", "9000:full:239.1.1.1:70M:50:60"],
-            replace(WISH, options="9000:full:239.1.1.1:70M:50:60"),
-        ),
-        ([], None),
-        (["--help"], None),
-        (["--config"], None),
-        (["restore"], None),
-        (["restore", "--method", "MULTICAST-DIRECT", "room1", "disk.img"], None),
-        (["restore", "room1", "disk.img"], None),
-        (["restore", "room1", "disk.img", "--method"], None),
-        (["restore", "room1", "disk.img", "--method", "MULTICAST-CACHE"], None),
-        (["restore", "room1", "disk.img", "--method", "??"], None),
-        (["update-cache", "room1", "--method", "MULTICAST-DIRECT"], None),
-        (["restore", "room1", "disk.img", "--method", "auto"], replace(WISH, method="AUTO-DIRECT")),
-        (["restore", "room1", "disk.img", "--method", "AUTO-DIRECT"], replace(WISH, method="AUTO-DIRECT")),
-        (["deploy", "room1", "disk.img", "--method", "AUTO"], None),
-        ([*DIRECT, "--help"], None),
-    ],
-)
-def test_only_a_plain_direct_restore_is_opened_early(line: list[str], wish: Wish | None) -> None:
-    assert read_wish(line) == wish
 
 
 def test_what_cannot_listen_early_or_be_read_is_left_to_the_command(room: Room, tmp_path: Path) -> None:
@@ -110,10 +76,8 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
         opened = _take(begun, room)
         assert opened.offers[0].transport == "multicast"
         listening = begun.take_listening("multicast")
-        assert isinstance(listening, GroupReceiver)
-        deadline = time.monotonic() + PATIENCE_S
-        while not listening.wait(0.1):  # sent though no lane is there
-            assert time.monotonic() < deadline
+        assert isinstance(listening, EarlyReceiver)
+        assert select.select([listening.sock], [], [], PATIENCE_S)[0]  # sent though no lane is there
         listening.close()
         assert begun.take_listening("multicast") is None
         assert _take(begun, room) is None
@@ -153,13 +117,13 @@ def test_nobody_listens_for_long_before_the_command_is_there(room: Room, monkeyp
 def _closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Set once a socket of a group is closed."""
     closed = threading.Event()
-    close = GroupReceiver.close
+    close = EarlyReceiver.close
 
-    def seen(receiver: GroupReceiver) -> None:
+    def seen(receiver: EarlyReceiver) -> None:
         close(receiver)
         closed.set()
 
-    monkeypatch.setattr(GroupReceiver, "close", seen)
+    monkeypatch.setattr(EarlyReceiver, "close", seen)
     yield closed
 
 
@@ -179,19 +143,15 @@ def test_what_was_asked_for_on_a_jammed_link_is_left_to_a_new_connection(
     monkeypatch.setattr(early, "LISTEN_LOOK_S", 0.05)
     monkeypatch.setattr(EarlyReceiver, "jams", True)
     silent, other = socket.socketpair()
-    request = EarlySession._request
+    ask = Exchange.ask
 
-    def answered(self: EarlySession, method: str, path: str, body: bytes | None) -> bytes:
-        if not path.endswith("/manifest"):
-            return request(self, method, path, body)
-        assert self._connection is not None
-        self._connection.sock.close()
-        self._connection.sock = silent
-        if not silent.recv(1):
-            raise HTTPException("cut")
-        return b""
+    def answered(self: Exchange, method: str, path: str, body: bytes | None = None) -> bytes:
+        if path.endswith("/manifest"):
+            self.sock.close()
+            self.sock = silent
+        return ask(self, method, path, body)
 
-    monkeypatch.setattr(EarlySession, "_request", answered)
+    monkeypatch.setattr(Exchange, "ask", answered)
     with other, silent, _begun(room, monkeypatch) as begun:
         assert begun.manifest(ImageRef("room1", 1)) is None
         assert not begun._thread.is_alive()  # it would wait for ever
@@ -269,3 +229,22 @@ def test_a_target_that_is_refused_leaves_no_session_behind(room: Room, tmp_path:
     ended = room.ogcast("restore", "room1", tmp_path, "--method", "MULTICAST-DIRECT")
     assert ended.code != 0
     assert _sessions(room) == before
+
+
+def test_until_it_listens_nothing_is_imported_that_it_can_do_without() -> None:
+    heavy = {
+        "dataclasses",
+        "http.client",
+        "email",
+        "msgspec",
+        "tomllib",
+        "pathlib",
+        "typing",
+        "urllib.parse",
+        "asyncio",
+    }
+    code = "import client.__main__, client.early, transports.multicast.early, sys; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = set(ast.literal_eval(done.stdout))
+    assert "ssl" in loaded
+    assert not heavy & loaded

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from core.errors import UsageError
-from core.netif import bind_to_interface, interface_address
+from core.netif import bind_to_interface, index_towards, interface_address
 
 
 def test_loopback_has_its_address() -> None:
@@ -24,3 +24,8 @@ def test_an_unknown_interface_is_refused_naming_those_there_are(name: str) -> No
         bind_to_interface(sock, name)
     assert caught.value.hint is not None
     assert "lo" in caught.value.hint
+
+
+def test_the_interface_towards_an_address_is_known_by_its_number() -> None:
+    assert index_towards("127.0.0.1") == socket.if_nametoindex("lo")
+    assert index_towards("no address") is None

@@ -22,6 +22,7 @@ from images.manifest import Manifest
 from transports.base import ClientContext, Offer
 from transports.member.handshake import enter
 from transports.multicast.authenticator import make_authenticator
+from transports.multicast.early import EarlyReceiver
 from transports.multicast.evidence import interface_towards, multicast_packets
 from transports.multicast.incoming import MulticastIncoming
 from transports.multicast.keys import packet_key, report_key
@@ -138,10 +139,10 @@ class MulticastClient:
     def _early(self, group: Group, interface: Interface) -> GroupReceiver | None:
         """The socket that has listened since the offer came, if it did so to this group on this interface."""
         early = self._context.take_early("multicast")
-        if not isinstance(early, GroupReceiver):
+        if not isinstance(early, EarlyReceiver):
             return None
-        if early.group == group and early.interface.index == interface.index:
-            return early
+        if early.belongs_to(group.address, group.port, group.source, index=interface.index):
+            return early.adopt(group, interface)
         early.close()
         return None
 

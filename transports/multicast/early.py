@@ -6,19 +6,22 @@ the image takes to send.
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from core.errors import UsageError
-from transports.multicast.evidence import interface_towards
-from transports.multicast.proto.limits import HEADER_BYTES
-from transports.multicast.udp.group import Group
-from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
-from transports.multicast.udp.interface import Interface, find_interface
+from core.netif import index_towards
+from transports.multicast.udp.membership import buffer_of, member_socket, queued_bytes
 
-if TYPE_CHECKING:
-    from transports.control import SessionOpened
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see client/early.py
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from transports.multicast.udp.group import Group
+    from transports.multicast.udp.incoming import GroupReceiver
+    from transports.multicast.udp.interface import Interface
 
 __all__ = ["BUFFER_BYTES", "JAMMED_FROM_BYTES", "EarlyReceiver", "listen"]
 
@@ -33,36 +36,72 @@ JAMMED_FROM_BYTES = 1024 * 1024
 """Less than this says nothing: the cast may wait, or rest."""
 
 
-class EarlyReceiver(GroupReceiver):
-    """A member's socket that nobody reads yet."""
+class EarlyReceiver:
+    """A member's socket that nobody reads yet; it is closed, or adopted by what reads it. Raises OSError."""
 
-    def __init__(self, group: Group, interface: Interface, *, rate_bytes_per_s: float) -> None:
-        """`rate_bytes_per_s` is what the cast sends at most; 0 if it is not known."""
-        super().__init__(group, interface, buffer_bytes=BUFFER_BYTES)
+    def __init__(
+        self, address: str, port: int, source: str | None, *, index: int, rate_bytes_per_s: float = 0.0
+    ) -> None:
+        """On the interface of number `index`. `rate_bytes_per_s` is what the cast sends at most; 0: not known."""
+        self._belongs = (address, port, source, index)
         self._rate = rate_bytes_per_s
         self._since = time.monotonic()
+        self.sock = member_socket(address, port, source=source, index=index, buffer_bytes=BUFFER_BYTES, merge=True)
+        self._adopted = False
+
+    def belongs_to(self, address: str, port: int, source: str | None, *, index: int) -> bool:
+        """Whether this is the group, and the interface, it listens to."""
+        return self._belongs == (address, port, source, index)
+
+    def adopt(self, group: Group, interface: Interface) -> GroupReceiver:
+        """What reads the socket, and owns it from now on. Raises LocalError when the interface cannot be used."""
+        from transports.multicast.udp.incoming import GroupReceiver
+
+        try:
+            receiver = GroupReceiver(group, interface, member=self.sock)
+        except BaseException:
+            self.close()
+            raise
+        self._adopted = True
+        return receiver
 
     @property
     def jams(self) -> bool:
         """See Early. A cast that sends less than it may, to more than one image say, looks like a narrow link."""
-        queued = self.queued_bytes()
+        queued = queued_bytes(self.sock)
         sent = self._rate * (time.monotonic() - self._since)
-        return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, self.buffer_bytes)
+        return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, buffer_of(self.sock))
 
     @property
     def hears(self) -> bool:
         """See Early."""
-        return self.queued_bytes() > 0
+        return queued_bytes(self.sock) > 0
+
+    def close(self) -> None:
+        """See Early; what was adopted goes on."""
+        if not self._adopted:
+            self.sock.close()
+
+    def __enter__(self) -> EarlyReceiver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def loss(self) -> float:
         """See Early; of what lies between the first and the last packet that wait here. Nothing of it is proven: who
         forges it keeps a client away from the group, which filling its link would do as well."""
-        from transports.multicast.proto.packets import sequence_of  # needed by nobody whose link is wide enough
+        # needed by nobody whose link is wide enough
+        from transports.multicast.proto.limits import HEADER_BYTES
+        from transports.multicast.proto.packets import sequence_of
+        from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, receive_train
 
         buffer = memoryview(bytearray(TRAIN_MAX_BYTES))
         came = 0
         numbers: list[int] = []
-        while came < LOOK_PACKETS and (train := self.receive(buffer)) is not None:
+        while came < LOOK_PACKETS and (train := receive_train(self.sock, buffer)[0]) is not None:
             size = max(1, train.packet_bytes)
             starts = range(0, train.length, size)
             came += len(starts)
@@ -77,16 +116,26 @@ class EarlyReceiver(GroupReceiver):
 
 
 def listen(
-    parameters: Mapping[str, Any], *, interface: str | None, session: SessionOpened | None = None, host: str = ""
+    parameters: Mapping[str, Any], *, interface: str | None, session: bytes = b"", host: str = ""
 ) -> EarlyReceiver:
-    """Join the group of an offer (see CastOffer). Raises LocalError, or KeyError for an offer without a group."""
+    """Join the group of an offer (see CastOffer). Raises OSError, UsageError, or KeyError for one without a group."""
     source = str(parameters["source"])
-    group = Group(
-        address=str(parameters["group"]),
-        port=int(parameters["group_port"]),
-        source=source if parameters["source_specific"] else None,
-    )
-    name = interface or interface_towards(source)
-    if name is None:
+    index = socket.if_nametoindex(interface) if interface else _index_towards(source)
+    if index is None:
         raise UsageError(f"there is no route to {source}", hint="choose --interface")
-    return EarlyReceiver(group, find_interface(name), rate_bytes_per_s=float(parameters.get("rate_bytes_per_s", 0.0)))
+    return EarlyReceiver(
+        str(parameters["group"]),
+        int(parameters["group_port"]),
+        source if parameters["source_specific"] else None,
+        index=index,
+        rate_bytes_per_s=float(parameters.get("rate_bytes_per_s", 0.0)),
+    )
+
+
+def _index_towards(source: str) -> int | None:
+    if ":" not in source:
+        return index_towards(source)
+    from transports.multicast.evidence import interface_towards
+
+    name = interface_towards(source)
+    return None if name is None else socket.if_nametoindex(name)

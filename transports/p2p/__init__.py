@@ -1,15 +1,16 @@
 """P2P: repod gives each chunk once to a subnet, and its clients give it to each other (docs/wire-p2p.md)."""
 
-from transports.base import Capabilities, TransportSpec
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from transports.p2p.spec import TRANSPORT
 
 __all__ = ["TRANSPORT"]
 
-TRANSPORT = TransportSpec(
-    name="p2p",
-    protocol="TORRENT",
-    server="transports.p2p.server:SwarmServer",
-    client="transports.p2p.client:SwarmClient",
-    early="transports.p2p.early:listen",
-    settings="transports.p2p.settings:SwarmSettings",
-    capabilities=Capabilities(needs_peers=True, seeds=True, listens=True),
-)
+
+def __getattr__(name: str) -> object:
+    """Later, for what listens early lives in this package, and has no time for the contract's classes."""
+    if name == "TRANSPORT":
+        from transports.p2p.spec import TRANSPORT
+
+        return TRANSPORT
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,21 +13,20 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
 import zstandard
 
 from core.netif import bind_to_interface
 from transports.base import Offer
+from transports.control import ImageInfo, SessionOpened
 from transports.member.proto.framing import MessageReader, encode_message
 from transports.p2p.offer import SwarmOffer
 from transports.p2p.proto.messages import DECODER, Announce, Assign, SwarmMessage
 from transports.unicast.proto.asking import AskingLane
 from transports.unicast.proto.frames import HEADER_BYTES, Frame, Header
 from transports.unicast.proto.handshake import Handshake
-
-if TYPE_CHECKING:
-    from transports.control import ImageInfo, SessionOpened
 
 __all__ = ["EarlyMember", "listen"]
 
@@ -98,15 +97,17 @@ class EarlyMember:
                 sock.close()
 
 
-def listen(parameters: Mapping[str, Any], *, interface: str | None, session: SessionOpened, host: str) -> EarlyMember:
-    """Enter the swarm of an offer (see SwarmOffer) as one that lacks everything. Raises OSError or OgcastError."""
+def listen(parameters: Mapping[str, Any], *, interface: str | None, session: bytes, host: str) -> EarlyMember:
+    """Enter the swarm of an offer (see SwarmOffer) as one that lacks everything. Raises OSError, OgcastError or
+    MsgspecError."""
+    opened = msgspec.json.decode(session, type=SessionOpened)
     offer = SwarmOffer.read(Offer(transport="p2p", parameters=parameters))
-    where, image = offer.host or host, session.image
+    where, image = offer.host or host, opened.image
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(_connect(where, offer.origin_port, interface=interface, buffer=BUFFER_BYTES))
-        machine = _open(origin, session)
+        machine = _open(origin, opened)
         member = stack.enter_context(_connect(where, offer.port))
-        _enter(member, session)
+        _enter(member, opened)
         listener = None
         if offer.mode != "leecher":
             listener = stack.enter_context(_listener(str(member.getsockname()[0]), member.family))
@@ -120,7 +121,7 @@ def listen(parameters: Mapping[str, Any], *, interface: str | None, session: Ses
             origin.sendall(machine.poll_bytes() or b"")
         stack.pop_all()
     return EarlyMember(
-        session_id=session.session,
+        session_id=opened.session,
         root=bytes.fromhex(image.root),
         chunks=image.chunks,
         member=member,

@@ -16,6 +16,7 @@ from transports.multicast.client import MulticastClient
 from transports.multicast.early import JAMMED_FROM_BYTES, listen
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.incoming import TRAIN_MAX_BYTES
+from transports.multicast.udp.membership import queued_bytes
 
 pytestmark = pytest.mark.asyncio
 
@@ -111,7 +112,7 @@ async def test_a_link_on_which_a_part_of_what_is_sent_arrives_is_jammed(times: f
         with listen({**offer.parameters, "rate_bytes_per_s": times * rate}, interface=None) as early:
             assert not early.jams  # nothing came yet, which says nothing
             async with asyncio.timeout(30):
-                while early.queued_bytes() <= JAMMED_FROM_BYTES:  # noqa: ASYNC110 (the kernel tells nobody)
+                while queued_bytes(early.sock) <= JAMMED_FROM_BYTES:  # noqa: ASYNC110 (the kernel tells nobody)
                     await asyncio.sleep(0.01)
             assert early.jams is jams
 
@@ -131,7 +132,7 @@ async def test_a_socket_of_another_group_is_closed_and_not_used() -> None:
         other = listen({**offer.parameters, "group": "232.9.9.9"}, interface=None)
         count, _, _ = await fetched(site.server, offer, "s", other)
         assert count == CHUNKS
-        assert other.fileno() == -1
+        assert other.sock.fileno() == -1
 
 
 async def test_nothing_is_sent_early_where_the_cast_waits_for_others() -> None:
@@ -175,7 +176,7 @@ async def test_what_came_says_how_much_was_lost(monkeypatch: pytest.MonkeyPatch)
             assert early.hears
             assert early.loss() == pytest.approx(0.0, abs=0.01)  # a full buffer loses what comes after all the others
             await site.until_sent(20)
-            assert early.receive(memoryview(bytearray(TRAIN_MAX_BYTES))) is not None  # there is room again
+            assert early.sock.recv(TRAIN_MAX_BYTES)  # there is room again
             await site.until_sent(40)
             assert 0.3 < early.loss() < 1
 
@@ -184,5 +185,9 @@ async def test_an_offer_without_a_way_or_a_group_is_an_error() -> None:
     with pytest.raises(KeyError):
         listen({}, interface=None)
     parameters = {"group": "10.0.0.1", "group_port": 9, "source": "127.0.0.1", "source_specific": False}
-    with pytest.raises(UsageError):
+    with pytest.raises(OSError, match="assign"):
         listen(parameters, interface=None)
+    with pytest.raises(OSError, match="interface"):
+        listen({**parameters, "group": "232.9.9.9"}, interface="none0")
+    with pytest.raises(UsageError):
+        listen({**parameters, "source": "no-address"}, interface=None)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.arena import Arena
@@ -45,7 +46,7 @@ def _opened(taker: Taker, *, key: bytes = KEY) -> SessionOpened:
 
 async def _listen(taker: Taker, *, key: bytes = KEY, **parameters: Any) -> EarlyMember:
     offered = {**taker.offer.parameters, **parameters}
-    session = _opened(taker, key=key)
+    session = msgspec.json.encode(_opened(taker, key=key))
     return await asyncio.to_thread(listen, offered, interface=None, session=session, host="127.0.0.1")
 
 

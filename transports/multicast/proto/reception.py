@@ -38,11 +38,10 @@ from transports.multicast.proto.received import Figures, Placement, Progress, Re
 from transports.multicast.proto.report_clock import ReportClock
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.silence import Alarm, Silence
+from transports.multicast.proto.socket_queue import SocketQueue
 
 __all__ = ["FIRST_REPORT_PACKETS", "Reception"]
 
-QUEUE_TIMES = 2
-"""A queue in the socket counts as backlog by so many times its share of the chunk memory."""
 FIRST_REPORT_PACKETS = 256
 """Who has seen so many reports once, though it may lack nothing: the sender waits to hear how wide the way is."""
 MIN_AGE_S = 0.01
@@ -100,7 +99,7 @@ class Reception:
         self._statuses = 0
         self._status_at = now
         self._write_bytes_per_s = 0
-        self._queue = 0.0
+        self._queue = SocketQueue(slots * slot_bytes)
         self._patience = ReportFlags.NONE
         self.figures = Figures()
 
@@ -250,9 +249,8 @@ class Reception:
         return Progress(arriving=arriving, position=self._position, repeating=repeating, idle=self._idle)
 
     def handle_queue(self, queued_bytes: int) -> None:
-        """What waits in the socket's buffer: what comes faster than it is taken shows there first. Repairs wait at
-        its end, and the chunks they are for hold memory meanwhile: with half as much in the queue it soon is taken."""
-        self._queue = min(1.0, QUEUE_TIMES * queued_bytes / (self._all_slots * self._slot_bytes))
+        """What waits in the socket's buffer."""
+        self._queue.handle_length(queued_bytes)
 
     def poll_ready(self) -> Ready | None:
         """The next chunk that is all there."""
@@ -307,7 +305,7 @@ class Reception:
             held_us=0 if status is None else int((now - self._status_at) * 1e6),
             write_bytes_per_s=self._write_bytes_per_s,
             missing_chunks=self._lacking,
-            backlog=int(255 * max(self._queue, waiting / self._all_slots)),
+            backlog=int(255 * max(self._queue.backlog, waiting / self._all_slots)),
             flags=(ReportFlags.MORE if lacks.more else ReportFlags.NONE) | self._patience,
             entries=entries_of(lacks.chunks, lacks.blocks, lacks.deficits),
         ).encode(self._key)

@@ -12,18 +12,10 @@ from types import TracebackType
 from core.errors import LocalError
 from transports.multicast.udp.group import Group, explain
 from transports.multicast.udp.interface import Interface
-from transports.multicast.udp.options import (
-    IP_MULTICAST_ALL,
-    IPV6_MULTICAST_ALL,
-    SO_MEMINFO,
-    SO_RXQ_OVFL,
-    SOL_UDP,
-    UDP_GRO,
-    enlarge_receive_buffer,
-    try_option,
-)
+from transports.multicast.udp.membership import buffer_of, is_merging, member_socket, queued_bytes
+from transports.multicast.udp.options import SO_RXQ_OVFL, SOL_UDP, UDP_GRO
 
-__all__ = ["TRAIN_MAX_BYTES", "GroupReceiver", "Train"]
+__all__ = ["TRAIN_MAX_BYTES", "GroupReceiver", "Train", "receive_train"]
 
 RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
 """Above 200 ms at 1 Gbit/s: covers a thread that is not scheduled for a while."""
@@ -32,8 +24,6 @@ TRAIN_MAX_BYTES = 65536
 
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4) * 2
 _INT = struct.Struct("=i")
-_MEMINFO = struct.Struct("=I")
-"""SK_MEMINFO_RMEM_ALLOC, the first of what SO_MEMINFO tells."""
 _COUNT = struct.Struct("=I")
 _COUNT_WRAP = 1 << 32
 
@@ -48,6 +38,21 @@ class Train:
     """Length of each packet; the last one may be shorter."""
 
 
+def receive_train(sock: socket.socket, buffer: memoryview) -> tuple[Train | None, int | None]:
+    """One train (see GroupReceiver.receive), and the kernel's count of what it dropped so far where it says it."""
+    try:
+        length, ancillary, _, _ = sock.recvmsg_into((buffer,), _ANCILLARY_BYTES)
+    except BlockingIOError:
+        return None, None
+    packet_bytes, mark = length, None
+    for level, kind, data in ancillary:
+        if level == SOL_UDP and kind == UDP_GRO:
+            packet_bytes = _INT.unpack_from(data)[0]
+        elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
+            mark = _COUNT.unpack_from(data)[0]
+    return Train(length, packet_bytes), mark
+
+
 class GroupReceiver:
     """One UDP socket bound to the group, so that nothing else sent to the port reaches it. Use from one thread.
 
@@ -56,8 +61,15 @@ class GroupReceiver:
     """
 
     def __init__(
-        self, group: Group, interface: Interface, *, merge: bool = True, buffer_bytes: int = RECEIVE_BUFFER_BYTES
+        self,
+        group: Group,
+        interface: Interface,
+        *,
+        merge: bool = True,
+        buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+        member: socket.socket | None = None,
     ) -> None:
+        """`member` is a socket that belongs to the group already, made by `member_socket`; owned from now on."""
         interface.check_up()
         interface.source(group.family)
         self.group = group
@@ -65,25 +77,21 @@ class GroupReceiver:
         self.overflows = 0
         """Packets (or trains) this host dropped because the socket's buffer was full."""
         self._overflow_mark = 0
-        self._socket = sock = socket.socket(group.family, socket.SOCK_DGRAM)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if group.family == socket.AF_INET:
-                try_option(sock, socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                try_option(sock, socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
-            self.buffer_bytes = enlarge_receive_buffer(sock, buffer_bytes)
-            try_option(sock, socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-            self.merging = merge and try_option(sock, SOL_UDP, UDP_GRO, 1)
-            sock.bind(group.sockaddr(interface))
-            group.join(sock, interface)
+            self._socket = member or member_socket(
+                group.address,
+                group.port,
+                source=group.source,
+                index=interface.index,
+                buffer_bytes=buffer_bytes,
+                merge=merge,
+            )
         except OSError as error:
-            sock.close()
             raise explain(f"cannot join {group.address} on {interface.name}", error) from None
-        sock.setblocking(False)
+        self.buffer_bytes = buffer_of(self._socket)
+        self.merging = is_merging(self._socket)
         self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
+        self._readable.register(self._socket, select.POLLIN)
 
     def fileno(self) -> int:
         """To wait on; -1 once closed."""
@@ -95,27 +103,15 @@ class GroupReceiver:
         An empty or cut datagram comes back as a train that no authenticator accepts. Raises OSError when the
         interface is gone.
         """
-        try:
-            length, ancillary, _, _ = self._socket.recvmsg_into((buffer,), _ANCILLARY_BYTES)
-        except BlockingIOError:
-            return None
-        packet_bytes = length
-        for level, kind, data in ancillary:
-            if level == SOL_UDP and kind == UDP_GRO:
-                packet_bytes = _INT.unpack_from(data)[0]
-            elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
-                mark = _COUNT.unpack_from(data)[0]
-                self.overflows += (mark - self._overflow_mark) % _COUNT_WRAP
-                self._overflow_mark = mark
-        return Train(length, packet_bytes)
+        train, mark = receive_train(self._socket, buffer)
+        if mark is not None:
+            self.overflows += (mark - self._overflow_mark) % _COUNT_WRAP
+            self._overflow_mark = mark
+        return train
 
     def queued_bytes(self) -> int:
         """What waits in the socket's buffer, in the memory it takes there; 0 before Linux 4.12."""
-        try:
-            queued: int = _MEMINFO.unpack_from(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 64))[0]
-        except (OSError, struct.error):
-            return 0
-        return queued
+        return queued_bytes(self._socket)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be received, `timeout_s` seconds at most."""

@@ -284,6 +284,25 @@ def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
         assert told[0].backlog == told_as
 
 
+def test_what_waited_before_the_first_packet_was_taken_is_no_backlog_until_the_queue_grows() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(7,))
+    wire.status()
+    memory = wire.reception._all_slots * wire.reception._slot_bytes
+    for queued, told_as in (
+        (memory, 0),
+        (memory // 2, 0),
+        (memory // 2 + memory // 4, 127),
+        (0, 0),
+        (memory // 4, 127),
+    ):
+        wire.reception.handle_queue(queued)
+        wire.now += 1
+        told = wire.report(wire.now + 1)
+        assert told is not None
+        assert told[0].backlog == told_as
+
+
 def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
     wire = Wire()
     wire.send(0, range(400))

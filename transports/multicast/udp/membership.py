@@ -1,0 +1,82 @@
+"""A socket that belongs to a group. Light to import: a client makes it before anything else is there."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from transports.multicast.udp.options import (
+    IP_MULTICAST_ALL,
+    IPV6_MULTICAST_ALL,
+    MCAST_JOIN_GROUP,
+    MCAST_JOIN_SOURCE_GROUP,
+    SO_MEMINFO,
+    SO_RXQ_OVFL,
+    SOL_UDP,
+    UDP_GRO,
+    enlarge_receive_buffer,
+    group_request,
+    try_option,
+)
+
+__all__ = ["buffer_of", "is_merging", "member_socket", "queued_bytes"]
+
+_MEMINFO = struct.Struct("=I")
+"""SK_MEMINFO_RMEM_ALLOC, the first of what SO_MEMINFO tells."""
+
+
+def member_socket(
+    address: str, port: int, *, source: str | None, index: int, buffer_bytes: int, merge: bool
+) -> socket.socket:
+    """Bound to the group, so that nothing else sent to the port reaches it, and a member on interface `index`.
+
+    `source` is the only sender wanted. With `merge` the kernel hands over trains (UDP_GRO) where it can. It does not
+    block; the caller owns it. Raises OSError.
+    """
+    ipv6 = ":" in address
+    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if ipv6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try_option(sock, socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+        else:
+            try_option(sock, socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
+        enlarge_receive_buffer(sock, buffer_bytes)
+        try_option(sock, socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        if merge:
+            try_option(sock, SOL_UDP, UDP_GRO, 1)
+        sock.bind((address, port, 0, index) if ipv6 else (address, port))
+        level = socket.IPPROTO_IPV6 if ipv6 else socket.IPPROTO_IP
+        if source is None:
+            sock.setsockopt(level, MCAST_JOIN_GROUP, group_request(index, address))
+        else:
+            sock.setsockopt(level, MCAST_JOIN_SOURCE_GROUP, group_request(index, address, source))
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def is_merging(sock: socket.socket) -> bool:
+    """Whether receives bring trains."""
+    try:
+        return sock.getsockopt(SOL_UDP, UDP_GRO) != 0
+    except OSError:
+        return False
+
+
+def buffer_of(sock: socket.socket) -> int:
+    """Bytes the socket may hold."""
+    # the kernel doubles what it is told, for its own overhead, and answers with the double
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def queued_bytes(sock: socket.socket) -> int:
+    """What waits in the socket's buffer, in the memory it takes there; 0 before Linux 4.12."""
+    try:
+        queued: int = _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 64))[0]
+    except (OSError, struct.error):
+        return 0
+    return queued
