@@ -15,6 +15,8 @@ from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Incoming, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
+from transports.multicast import casting as casting_module
+from transports.multicast import making as making_module
 from transports.multicast.client import MulticastClient
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.server import MulticastServer
@@ -111,6 +113,21 @@ async def test_the_longest_wait_begins_a_cast_too() -> None:
     async with Site(start_clients=9, start_wait_s=0.5) as site, site.client("s1") as (one, want):
         async with asyncio.timeout(10):
             assert await _take_all(one, want) == 60
+
+
+async def test_a_time_of_the_day_begins_a_cast_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [22 * 3600 + 29 * 60 + 50.0]
+    for module in (casting_module, making_module):
+        monkeypatch.setattr(module, "local_wall_s", lambda: clock[0])
+    async with Site(start_at="22:30") as site, site.client("s1") as (one, want):
+        taken = asyncio.ensure_future(_take_all(one, want))
+        await site.until("waiting")
+        state = site.server.session_state(SessionId("s1"))
+        assert (state["lane"], state["reason"]) == ("waiting", "waiting: until 22:30")
+        assert site.server.counters()["chunks_sent"] == 0
+        clock[0] += 10
+        async with asyncio.timeout(30):
+            assert await taken == 60
 
 
 async def test_a_member_that_costs_too_much_is_told_why_and_may_come_back() -> None:
