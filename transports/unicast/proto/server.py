@@ -186,11 +186,6 @@ class ServerLane:
         )
 
     @property
-    def has_control(self) -> bool:
-        """There are control frames to send, before any further chunk."""
-        return bool(self._output)
-
-    @property
     def has_read(self) -> bool:
         """There is a chunk to send and credit for it."""
         return self._reads.ready

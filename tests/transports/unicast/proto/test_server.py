@@ -192,7 +192,7 @@ def test_waiting_is_told_to_those_who_may_wait() -> None:
     stranger, client = make_server(None), joined_server(_manifest())
     for server in (stranger, client):
         server.handle_waiting(3)
-    assert not stranger.has_control
+    assert not stranger.poll_control()
     assert Header.parse((client.poll_control() or b"")[:24]).subject == 3
 
 
