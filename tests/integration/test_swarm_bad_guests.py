@@ -147,7 +147,9 @@ async def test_who_drips_its_handshake_is_hung_up_on(monkeypatch: pytest.MonkeyP
 
 
 async def test_who_is_gone_without_a_word_is_missed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "LANE_IDLE_S", 0.5)
+    monkeypatch.setattr(
+        server_module, "LANE_IDLE_S", 3.0
+    )  # the loud one must never be missed, however busy the machine
     async with running() as room:
         quiet, loud = await room.join(), await room.join()
         await quiet.hear(Welcome)
