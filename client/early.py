@@ -23,7 +23,7 @@ import time
 from client.exchange import Exchange
 from client.first_settings import FirstSettings, read_settings
 from client.wish import Wish, read_wish
-from core.connecting import connect_blocking
+from core.connecting import connect_blocking, plain_name
 from core.errors import OgcastError
 from core.pinning import pinned_context
 from transports.listeners import listeners_for
@@ -185,7 +185,7 @@ class EarlySession:
         context = pinned_context(self._settings.certificate)
         plain = connect_blocking(host, port, timeout_s=TIMEOUT_S)
         try:
-            sock = context.wrap_socket(plain, server_hostname=host)
+            sock = context.wrap_socket(plain, server_hostname=plain_name(host))
         except BaseException:
             plain.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import select
 import socket
 import subprocess
@@ -229,6 +230,23 @@ def test_a_target_that_is_refused_leaves_no_session_behind(room: Room, tmp_path:
     ended = room.ogcast("restore", "room1", tmp_path, "--method", "MULTICAST-DIRECT")
     assert ended.code != 0
     assert _sessions(room) == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_tables_of_names_beyond_ascii_are_loaded_to_connect(room: Room, host: str) -> None:
+    url = room.url.replace("127.0.0.1", host)
+    line = ["--config", str(room.config), "--repo", url, *DIRECT]
+    code = f"""
+import sys
+from client import early
+begun = early.begin({line!r})
+begun.wait({PATIENCE_S})
+print(begun._opened is not None, *sorted({{"encodings.idna", "unicodedata"}} & set(sys.modules)))
+begun.close()
+"""
+    environ = {**os.environ, "OGCAST_STATE_DIR": str(room.state)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environ)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 def test_until_it_listens_nothing_is_imported_that_it_can_do_without() -> None:

@@ -17,6 +17,7 @@ from core.connecting import (
     RETRANSMIT_MIN_US,
     connect,
     connect_blocking,
+    plain_name,
     repeated,
     retransmit_soon,
 )
@@ -96,6 +97,13 @@ def test_the_loss_of_a_first_packet_does_not_cost_a_second(way: Callable[[str, i
                 return time.monotonic() - before
 
     assert run_apart(work) < REPEATED_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("10.0.0.1", b"10.0.0.1"), ("fd00::1", b"fd00::1"), ("repo", b"repo"), ("aña.es", "aña.es")]
+)
+def test_a_name_is_plain_unless_it_is_not_ascii(host: str, name: str | bytes) -> None:
+    assert plain_name(host) == name
 
 
 def test_addresses_take_turns() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import zstandard
 
+from core.connecting import plain_name
 from core.netif import bind_to_interface
 from transports.base import Offer
 from transports.control import ImageInfo, SessionOpened
@@ -134,7 +135,7 @@ def listen(parameters: Mapping[str, Any], *, interface: str | None, session: byt
 
 
 def _connect(host: str, port: int, *, interface: str | None = None, buffer: int = 0) -> socket.socket:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(plain_name(host), port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, address = found[0]
     sock = socket.socket(family, kind, protocol)
     try:
