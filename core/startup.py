@@ -12,12 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["COLLECT_EVERY", "DETACHED", "leave", "settle", "step_back", "step_up"]
+__all__ = ["COLLECT_EVERY", "DETACHED", "leave", "settle", "step_back", "step_forward", "step_up"]
 
 DETACHED = "--detached"
 """The option by which a process knows that it was started in the background."""
 NICENESS = 5
 LAST = 19
+FORWARD = -5
+"""Of a daemon that paces: on a machine with other work its sender would wake too late, and the wire rest meanwhile."""
 AUTOGROUP = "/proc/self/autogroup"
 """Weight of the session that a process leads, sched(7): where the kernel groups processes by session, one that leads
 its own has as much of the machine as all of another session together, however low its own priority in that."""
@@ -41,6 +43,14 @@ def step_back() -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _weigh_session(LAST)
+
+
+def step_forward() -> None:
+    """Go before others of this machine, where that is allowed; threads and processes started later do too. Who was
+    given another priority than the usual one keeps it."""
+    if os.getpriority(os.PRIO_PROCESS, 0) == 0:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, FORWARD)
 
 
 def step_up() -> None:

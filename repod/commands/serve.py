@@ -52,10 +52,12 @@ def serve(
 
     from core.logs import configure, get_logger
     from core.service import run_service
+    from core.startup import step_forward
     from repod.serving import Serving
     from repod.serving import serve as run_daemon
 
     configure(loaded.value.log_level)
+    step_forward()
 
     def announce(serving: Serving) -> None:
         typer.echo(serving.line(layout))

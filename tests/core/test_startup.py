@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from core.startup import AUTOGROUP, COLLECT_EVERY, UNSAID
+from core.startup import AUTOGROUP, COLLECT_EVERY, FORWARD, UNSAID
 
 SCRIPT = """
 import gc, os
@@ -50,6 +50,37 @@ over.set()
 """
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert told.split() == ["True"] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [pytest.param(0, FORWARD, marks=pytest.mark.root), (7, 7)],
+)
+def test_a_daemon_steps_forward_with_its_threads_unless_it_was_told_where_to_stand(given: int, kept: int) -> None:
+    script = f"""
+import os, threading
+os.setpriority(os.PRIO_PROCESS, 0, {given})
+from core.startup import step_forward
+step_forward()
+thread = threading.Thread(target=lambda: print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+thread.start()
+thread.join()
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert int(told) == kept
+
+
+def test_who_may_not_step_forward_stays_where_it_is() -> None:
+    script = """
+import os
+from core.startup import step_forward
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+step_forward()
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert int(told) == 0
 
 
 @pytest.mark.skipif(not os.path.exists(AUTOGROUP), reason="this kernel does not group processes by session")
