@@ -56,6 +56,8 @@ class Daemon:
     """Of the large ones, each held several times while it is signed, one at a time."""
     connections_refused: int = 0
     """Connections closed at once because there were too many."""
+    strangers_displaced: int = 0
+    """Connections that had shown no token, closed to make room for others."""
     stopping: bool = False
 
     async def watch(self) -> None:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import socket
 import ssl
 
 from aiohttp import http_exceptions, web
+from aiohttp.web_protocol import RequestHandler
 
 from core.connecting import retransmit_soon
 from core.errors import LockedError, UsageError
 from core.logs import get_logger
 from repod.daemon import Daemon
+from repod.proto.callers import Callers
 
 __all__ = ["Listener", "bind", "http_log"]
 
 BACKLOG = 1024
 """A whole room starts at the same moment."""
 TLS_HANDSHAKE_S = 15.0
+_GONE_KEPT_MAX = 64
+"""Strangers that are gone are looked for when there are more of them in the books than this."""
 ACCEPT_PAUSE_S = 1.0
 """Out of descriptors: try again after this long."""
 
@@ -55,17 +60,27 @@ def bind(host: str, port: int, *, chooser: str = "--port") -> socket.socket:
 class Listener:
     """Accepts clients on a bound socket, at most limits.connections at once.
 
-    Those that still shake hands count too: nobody has shown a token yet, and each takes tens of kilobytes. Those beyond
-    the limit are closed before they cost a handshake. Without `tls` it is plain HTTP. The socket stays the caller's to
+    Those that still shake hands count too: nobody has shown a token yet, and each takes tens of kilobytes. At the limit
+    the oldest of `strangers` makes room, so that no crowd that only connects keeps clients out; if all have just come,
+    the new one is closed before it costs a handshake. Without `tls` it is plain HTTP. The socket stays the caller's to
     close.
     """
 
-    def __init__(self, sock: socket.socket, server: web.Server, tls: ssl.SSLContext | None, daemon: Daemon) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        server: web.Server,
+        tls: ssl.SSLContext | None,
+        daemon: Daemon,
+        strangers: Callers[object],
+    ) -> None:
         self._sock = sock
         self._server = server
         self._tls = tls
         self._daemon = daemon
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._strangers = strangers
+        self._arriving: dict[object, asyncio.Task[None]] = {}
+        """Those that shake hands, by what will answer them."""
         self._accepting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -77,7 +92,9 @@ class Listener:
 
     async def close(self) -> None:
         """Accept nobody any more, and let go of those that still shake hands."""
-        tasks = [*self._arriving] if self._accepting is None else [self._accepting, *self._arriving]
+        tasks = [*self._arriving.values()]
+        if self._accepting is not None:
+            tasks.append(self._accepting)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -93,19 +110,50 @@ class Listener:
                 get_logger("repod.listener").warning("accept failed", message=str(error))
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if len(self._arriving) + len(self._server.connections) >= self._daemon.settings.limits.connections:
+            if not self._has_room(loop.time()):
                 self._daemon.connections_refused += 1
                 sock.close()
                 continue
-            task = loop.create_task(self._admit(sock))
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
+            handler = self._server()
+            self._strangers.handle_connected(handler, now=loop.time())
+            task = loop.create_task(self._admit(sock, handler))
+            self._arriving[handler] = task
+            task.add_done_callback(functools.partial(self._arrived, handler))
 
-    async def _admit(self, sock: socket.socket) -> None:
+    def _arrived(self, handler: object, task: asyncio.Task[None]) -> None:
+        del self._arriving[handler]
+
+    def _has_room(self, now: float) -> bool:
+        """Whether another may come in; a stranger is hung up on for it if need be."""
+        there = len(self._arriving) + len(self._server.connections)
+        if len(self._strangers) > 2 * there + _GONE_KEPT_MAX:
+            self._strangers.handle_gone(self._gone)
+        if there < self._daemon.settings.limits.connections:
+            return True
+        while (stranger := self._strangers.poll_displaced(now=now)) is not None:
+            if not self._gone(stranger):
+                self._hang_up(stranger)
+                self._daemon.strangers_displaced += 1
+                return True
+        return False
+
+    def _gone(self, stranger: object) -> bool:
+        assert isinstance(stranger, RequestHandler)
+        return stranger not in self._arriving and stranger.transport is None
+
+    def _hang_up(self, stranger: object) -> None:
+        assert isinstance(stranger, RequestHandler)
+        arriving = self._arriving.get(stranger)
+        if arriving is not None:
+            arriving.cancel()
+        elif stranger.transport is not None:
+            stranger.transport.abort()
+
+    async def _admit(self, sock: socket.socket, handler: RequestHandler) -> None:
         handshake_s = TLS_HANDSHAKE_S if self._tls is not None else None
         with contextlib.suppress(OSError):  # no TLS, the wrong one, too slow, or gone: its own trouble
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._server, sock, ssl=self._tls, ssl_handshake_timeout=handshake_s
+                lambda: handler, sock, ssl=self._tls, ssl_handshake_timeout=handshake_s
             )
 
 

@@ -46,6 +46,7 @@ class DaemonCollector(Collector):
         )
         for name, count in (
             ("connections", daemon.connections_refused),
+            ("strangers", daemon.strangers_displaced),
             ("sessions", daemon.sessions.table.refused),
             ("sessions_per_address", daemon.sessions.table.refused_address),
             ("captures", daemon.captures.table.refused),

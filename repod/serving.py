@@ -16,6 +16,7 @@ from core.service import notify, supervised
 from images.repository import Repository
 from repod.addresses import listen_host, public_url, told_url
 from repod.api.application import make_application
+from repod.api.routes import STRANGERS
 from repod.certificate import server_context, validity_trouble
 from repod.daemon import build_daemon
 from repod.layout import Layout
@@ -74,8 +75,9 @@ async def serve(
             port = int(sock.getsockname()[1])
             await daemon.lanes.start(settings, host=host, advertise=settings.advertise or None, control_port=port)
             try:
+                application = make_application(daemon)
                 runner = web.AppRunner(
-                    make_application(daemon),
+                    application,
                     access_log=None,
                     logger=http_log(),
                     handle_signals=False,
@@ -85,7 +87,7 @@ async def serve(
                 await runner.setup()
                 if runner.server is None:
                     raise OgcastError("the HTTP server did not start")
-                listener = Listener(sock, runner.server, tls, daemon)
+                listener = Listener(sock, runner.server, tls, daemon, application[STRANGERS])
                 listener.start()
                 try:
                     async with plain_http(daemon, host) as torrent_port:

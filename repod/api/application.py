@@ -16,9 +16,10 @@ from repod.api import captures, events, health, images, sessions, torrents
 from repod.api.auth import authorise
 from repod.api.errors import answer_errors
 from repod.api.openapi import describe
-from repod.api.routes import DAEMON, Handler, Route, shown_path
+from repod.api.routes import DAEMON, STRANGERS, Handler, Route, shown_path
 from repod.daemon import Daemon
 from repod.metrics import Metrics
+from repod.proto.callers import Callers
 from transports.control import API_PREFIX
 
 __all__ = ["all_routes", "make_application", "make_torrent_application"]
@@ -35,6 +36,7 @@ def make_application(daemon: Daemon) -> web.Application:
     """The application serving `daemon`; it owns nothing that must be closed."""
     application = web.Application(middlewares=[log_requests, answer_errors])
     application[DAEMON] = daemon
+    application[STRANGERS] = Callers()
     application[health.METRICS] = Metrics(daemon)
     routes = all_routes()
     routes.append(_openapi_route(routes))
@@ -47,6 +49,7 @@ def make_torrent_application(daemon: Daemon) -> web.Application:
     """What plain HTTP serves: the requests of BitTorrent clients, and nothing that a token guards."""
     application = web.Application(middlewares=[log_requests, answer_errors])
     application[DAEMON] = daemon
+    application[STRANGERS] = Callers()
     for route in torrents.CLIENT_ROUTES:
         application.router.add_route(route.method, route.path, _guarded(route))
     return application

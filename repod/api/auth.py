@@ -11,7 +11,7 @@ from aiohttp import web
 from core.errors import AuthenticationError
 from core.logs import get_logger
 from repod.api.errors import Refusal
-from repod.api.routes import TOKEN, daemon_of
+from repod.api.routes import STRANGERS, TOKEN, daemon_of
 from repod.tokens import Role, Token
 
 __all__ = ["TOKEN_MAX_CHARS", "authorise", "from_loopback"]
@@ -32,6 +32,7 @@ def authorise(request: web.Request, needed: Role) -> Token:
             ),
         )
     TOKEN.set(token)
+    request.app[STRANGERS].handle_known(request.protocol)
     return token
 
 

@@ -11,14 +11,17 @@ from typing import Any
 from aiohttp import web
 
 from repod.daemon import Daemon
+from repod.proto.callers import Callers
 from repod.tokens import Role, Token
 
-__all__ = ["DAEMON", "TOKEN", "Further", "Handler", "Parameter", "Route", "daemon_of", "shown_path"]
+__all__ = ["DAEMON", "STRANGERS", "TOKEN", "Further", "Handler", "Parameter", "Route", "daemon_of", "shown_path"]
 
 PATH_MAX_CHARS = 2048
 _WITH_SECRET = ("/announce/", "/torrents/")
 
 DAEMON = web.AppKey("daemon", Daemon)
+STRANGERS = web.AppKey("strangers", Callers[object])
+"""Connections to this application that have shown neither a token nor the secret of a torrent."""
 TOKEN: ContextVar[Token] = ContextVar("ogcast.token")
 """The checked token of the request that this task answers."""
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from core.errors import NotFoundError, OgcastError, UsageError
 from repod.api.bodies import json_answer
 from repod.api.errors import Refusal
-from repod.api.routes import Further, Parameter, Route, daemon_of
+from repod.api.routes import STRANGERS, Further, Parameter, Route, daemon_of
 from repod.proto.byte_range import requested_range
 from repod.tokens import Role
 from repod.torrents.paths import ANNOUNCE_PATH, FILE_PATH
@@ -51,6 +51,7 @@ async def send_file(request: web.Request) -> web.StreamResponse:
     """The published file or a range of it, or its torrent."""
     service = daemon_of(request).torrents
     publication = service.publication(_secret(request))
+    request.app[STRANGERS].handle_known(request.protocol)
     name = request.match_info["file"]
     if name == f"{publication.file_name}.torrent":
         data = await asyncio.to_thread(service.publications.torrent, publication)

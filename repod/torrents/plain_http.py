@@ -9,6 +9,7 @@ from aiohttp import web
 
 from core.errors import OgcastError
 from repod.api.application import make_torrent_application
+from repod.api.routes import STRANGERS
 from repod.daemon import Daemon
 from repod.listener import Listener, bind, http_log
 
@@ -29,8 +30,9 @@ async def plain_http(daemon: Daemon, host: str) -> AsyncIterator[int | None]:
         yield None
         return
     with bind(host, wanted, chooser="torrents.http_port in repod.toml") as sock:
+        application = make_torrent_application(daemon)
         runner = web.AppRunner(
-            make_torrent_application(daemon),
+            application,
             access_log=None,
             logger=http_log(),
             handle_signals=False,
@@ -41,7 +43,7 @@ async def plain_http(daemon: Daemon, host: str) -> AsyncIterator[int | None]:
         try:
             if runner.server is None:
                 raise OgcastError("the HTTP server for torrents did not start")
-            listener = Listener(sock, runner.server, None, daemon)
+            listener = Listener(sock, runner.server, None, daemon, application[STRANGERS])
             listener.start()
             try:
                 yield int(sock.getsockname()[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import tomllib
@@ -47,7 +48,8 @@ async def one_byte(port: int, tls: ssl.SSLContext) -> bytes:
 
 
 @pytest.mark.asyncio
-async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemon, layout) -> None:
+async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemon, layout, monkeypatch) -> None:
+    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 1000.0)
     certificate = tomllib.loads(layout.client.read_text())["certificate"]
     async with daemon(**{"limits.connections": 2}) as api:
         port = int(api.url.rsplit(":", 1)[1])
@@ -66,6 +68,7 @@ async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemo
 @pytest.mark.asyncio
 async def test_connections_that_never_shake_hands_count_too_and_do_not_stay(daemon, layout, monkeypatch) -> None:
     monkeypatch.setattr("repod.listener.TLS_HANDSHAKE_S", 0.5)
+    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 1000.0)
     tls = ssl.create_default_context(cadata=tomllib.loads(layout.client.read_text())["certificate"])
     async with daemon(**{"limits.connections": 3}) as api:
         port = int(api.url.rsplit(":", 1)[1])
@@ -80,6 +83,40 @@ async def test_connections_that_never_shake_hands_count_too_and_do_not_stay(daem
         assert await one_byte(port, tls) == b"H"
         for _, other in silent:
             other.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shaken", [True, False], ids=["after the handshake", "before it"])
+async def test_who_shows_no_token_makes_room_and_who_did_stays(daemon, layout, monkeypatch, shaken: bool) -> None:
+    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 0.0)
+    settings = tomllib.loads(layout.client.read_text())
+    tls = ssl.create_default_context(cadata=settings["certificate"])
+    token = settings["token"]
+    asked = f"GET /v1/images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(asked)
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 10)).startswith(b"HTTP/1.1 200")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(length)
+
+    async with daemon(**{"limits.connections": 3}) as api:
+        port = int(api.url.rsplit(":", 1)[1])
+        client = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        await answered(*client)
+        crowd = [await asyncio.open_connection("127.0.0.1", port, ssl=tls if shaken else None) for _ in range(2)]
+        for _, writer in crowd:
+            writer.write(b"G" if shaken else b"")
+        other = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        await answered(*other)
+        await answered(*client)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(crowd[0][0].read(1), 10) == b"", "it came first"
+        _, text, _ = await api.ask("GET", "/metrics", role=None)
+        for _, writer in (client, other, *crowd):
+            writer.transport.abort()
+        assert re.search(rb'ogcast_limit_reached_total\{limit="strangers"\} [12]\.0', text)
 
 
 @pytest.mark.asyncio
