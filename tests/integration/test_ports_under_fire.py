@@ -49,6 +49,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "7"))
 PATIENCE_S = 60.0
 ANSWER_S = 0.5
 IMAGE_BYTES = 16 << 20
+CHUNK_BYTES = 4 << 20
 GROWTH_MAX_BYTES = 256 << 20
 """Of the daemon's memory: buffers of its casts and lanes, and what the allocator keeps; a leak of one message each
 would be more."""
@@ -261,7 +262,7 @@ async def lanes_of_chunks(battle: Battle, session: SessionOpened | None = None) 
 async def honest(battle: Battle) -> None:
     """Somebody who only wants to know what there is; must always be answered."""
     info = await battle.control.image(ImageRef("img"))
-    assert info.chunks == 4
+    assert info.chunks == IMAGE_BYTES // CHUNK_BYTES
     await asyncio.sleep(0.2)
 
 
@@ -280,7 +281,8 @@ def daemon(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """`repod serve` on free ports, with everything it can offer."""
     repository = folder / "repository"
     (folder / "raw").write_bytes(random.Random(1).randbytes(IMAGE_BYTES))
-    for words in (["init", repository], ["import", repository, folder / "raw", "--name", "img"]):
+    import_it = ["import", repository, folder / "raw", "--name", "img", "--chunk-size", CHUNK_BYTES]
+    for words in (["init", repository], import_it):
         line = [sys.executable, "-m", "repod", *map(str, words)]
         subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_S)
     with socket.create_server(("127.0.0.1", 0)) as free:
