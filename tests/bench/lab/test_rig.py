@@ -50,7 +50,7 @@ def test_a_room_loses_and_limits_as_told_and_is_gone_afterwards() -> None:
         assert got["c2"]["packets"] == 0  # blocked
         lost = packets - got["c1"]["packets"]
         assert 0.07 * packets < lost < 0.13 * packets
-        assert abs(moved["c1"].to_lost - lost) <= 3  # the hosts' own IGMP and neighbour messages may be lost too
+        assert abs(moved["c1"].to_lost - lost) <= 10  # the hosts' own IGMP and neighbour messages may be lost too
         assert moved["server"].from_group_packets >= packets
         rate = got["c3"]["bytes"] * 8 / got["c3"]["seconds"] * (PACKET_BYTES + 42) / PACKET_BYTES
         assert rate < 1.1 * RATE

@@ -122,7 +122,7 @@ async def test_who_lacks_less_is_a_member_like_any_other() -> None:
         offer = site.open("s", listening=True)
         early = listen(offer.parameters, interface=None)
         await site.until_sent(5)
-        count, _, _ = await fetched(site.server, offer, "s", early, keep=50)
+        count, _, _ = await fetched(site.server, offer, "s", early, keep=CHUNKS - 10)
         assert count == 10
 
 
