@@ -9,13 +9,7 @@ from dataclasses import dataclass
 
 from core.errors import LocalError, UsageError
 from transports.multicast.udp.interface import Interface
-from transports.multicast.udp.options import (
-    MCAST_JOIN_GROUP,
-    MCAST_JOIN_SOURCE_GROUP,
-    MCAST_LEAVE_GROUP,
-    MCAST_LEAVE_SOURCE_GROUP,
-    group_request,
-)
+from transports.multicast.udp.membership import join_group, leave_group
 
 __all__ = ["Group", "explain"]
 
@@ -49,11 +43,6 @@ class Group:
         """AF_INET or AF_INET6."""
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
-    @property
-    def level(self) -> int:
-        """The level of socket options of its family."""
-        return socket.IPPROTO_IPV6 if self.family == socket.AF_INET6 else socket.IPPROTO_IP
-
     def sockaddr(self, interface: Interface) -> tuple[str, int] | tuple[str, int, int, int]:
         """The group as an address to bind or send to through `interface`."""
         if self.family == socket.AF_INET:
@@ -62,17 +51,11 @@ class Group:
 
     def join(self, sock: socket.socket, interface: Interface) -> None:
         """Belong to the group on `interface`. Raises OSError."""
-        self._request(sock, interface, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP)
+        join_group(sock, self.address, source=self.source, index=interface.index)
 
     def leave(self, sock: socket.socket, interface: Interface) -> None:
         """Undo `join`. Raises OSError."""
-        self._request(sock, interface, MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP)
-
-    def _request(self, sock: socket.socket, interface: Interface, any_source: int, one_source: int) -> None:
-        if self.source is None:
-            sock.setsockopt(self.level, any_source, group_request(interface.index, self.address))
-        else:
-            sock.setsockopt(self.level, one_source, group_request(interface.index, self.address, self.source))
+        leave_group(sock, self.address, source=self.source, index=interface.index)
 
 
 _HINTS = {

@@ -10,6 +10,8 @@ from transports.multicast.udp.options import (
     IPV6_MULTICAST_ALL,
     MCAST_JOIN_GROUP,
     MCAST_JOIN_SOURCE_GROUP,
+    MCAST_LEAVE_GROUP,
+    MCAST_LEAVE_SOURCE_GROUP,
     SO_MEMINFO,
     SO_RXQ_OVFL,
     SOL_UDP,
@@ -19,7 +21,7 @@ from transports.multicast.udp.options import (
     try_option,
 )
 
-__all__ = ["buffer_of", "is_merging", "member_socket", "queued_bytes"]
+__all__ = ["buffer_of", "is_merging", "join_group", "leave_group", "member_socket", "queued_bytes"]
 
 _MEMINFO = struct.Struct("=I")
 """SK_MEMINFO_RMEM_ALLOC, the first of what SO_MEMINFO tells."""
@@ -47,16 +49,32 @@ def member_socket(
         if merge:
             try_option(sock, SOL_UDP, UDP_GRO, 1)
         sock.bind((address, port, 0, index) if ipv6 else (address, port))
-        level = socket.IPPROTO_IPV6 if ipv6 else socket.IPPROTO_IP
-        if source is None:
-            sock.setsockopt(level, MCAST_JOIN_GROUP, group_request(index, address))
-        else:
-            sock.setsockopt(level, MCAST_JOIN_SOURCE_GROUP, group_request(index, address, source))
+        join_group(sock, address, source=source, index=index)
         sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def join_group(sock: socket.socket, address: str, *, source: str | None, index: int) -> None:
+    """Belong to the group on interface `index`, for what `source` sends, or anybody. Raises OSError."""
+    if source is None:
+        sock.setsockopt(_level(address), MCAST_JOIN_GROUP, group_request(index, address))
+    else:
+        sock.setsockopt(_level(address), MCAST_JOIN_SOURCE_GROUP, group_request(index, address, source))
+
+
+def leave_group(sock: socket.socket, address: str, *, source: str | None, index: int) -> None:
+    """Undo `join_group`. Raises OSError."""
+    if source is None:
+        sock.setsockopt(_level(address), MCAST_LEAVE_GROUP, group_request(index, address))
+    else:
+        sock.setsockopt(_level(address), MCAST_LEAVE_SOURCE_GROUP, group_request(index, address, source))
+
+
+def _level(address: str) -> int:
+    return socket.IPPROTO_IPV6 if ":" in address else socket.IPPROTO_IP
 
 
 def is_merging(sock: socket.socket) -> bool:
