@@ -86,10 +86,11 @@ print(os.getpriority(os.PRIO_PROCESS, 0))
 @pytest.mark.skipif(not os.path.exists(AUTOGROUP), reason="this kernel does not group processes by session")
 @pytest.mark.parametrize(("leads", "weights"), [(True, ["19", "5"]), (False, ["as", "before"])])
 def test_a_session_in_the_background_weighs_as_little_as_its_process(leads: bool, weights: list[str]) -> None:
+    # The kernel's first session, where a container may run everything, has no weight to tell: its file is empty.
     script = """
 from core.startup import AUTOGROUP, step_back, step_up
 def weight():
-    return open(AUTOGROUP).read().split()[-1]
+    return (open(AUTOGROUP).read().split() or ["none"])[-1]
 before = weight()
 step_back()
 low = weight()
