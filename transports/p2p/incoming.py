@@ -18,6 +18,7 @@ from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.peer_server import PeerServer
 from transports.p2p.proto.hope import Hope
+from transports.p2p.proto.limits import MAX_LIST_CHUNKS
 from transports.p2p.proto.messages import (
     Assign,
     BadChunk,
@@ -32,6 +33,7 @@ from transports.p2p.proto.messages import (
     Release,
     Stop,
     SwarmMessage,
+    Want,
     Welcome,
 )
 from transports.p2p.proto.swarm import Swarm
@@ -333,7 +335,11 @@ class SwarmIncoming:
         before, self._seen = self._seen, self.lacking()
         new = np.flatnonzero(self._seen & ~before)
         if len(new):
-            self._swarm.handle_wanted(new.tolist())
+            chunks = new.tolist()
+            self._swarm.handle_wanted(chunks)
+            if not self.stands_by:  # nothing of the repository for who stands by
+                for start in range(0, len(chunks), MAX_LIST_CHUNKS):
+                    self._send(Want(chunks=tuple(chunks[start : start + MAX_LIST_CHUNKS])))
             self._exchange.change()
             if self._neighbours is not None:
                 self._neighbours.wake()

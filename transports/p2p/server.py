@@ -40,6 +40,7 @@ from transports.p2p.proto.messages import (
     Lost,
     Need,
     SwarmMessage,
+    Want,
 )
 from transports.p2p.proto.options import parse_options
 from transports.p2p.settings import SwarmSettings
@@ -302,5 +303,5 @@ def _cost(message: SwarmMessage) -> float:
         return ANNOUNCE_COST
     if isinstance(message, Need | BadChunk | Lost):
         return COSTLY
-    chunks = message.chunks if isinstance(message, Have | Gone | Failed) else ()
+    chunks = message.chunks if isinstance(message, Have | Gone | Failed | Want) else ()
     return 1 + len(chunks) / CHUNKS_A_MESSAGE

@@ -32,6 +32,7 @@ from transports.p2p.proto.messages import (
     Need,
     Release,
     SwarmMessage,
+    Want,
 )
 from transports.p2p.proto.options import SwarmOptions
 
@@ -116,6 +117,8 @@ class Swarm:
                 directory.handle_failed(seat.member, message.chunks, message.reason, now)
             case Need():
                 directory.handle_need(seat.member, message.chunks, now)
+            case Want():
+                directory.handle_want(seat.member, message.chunks, now)
             case BadChunk():
                 directory.handle_bad_chunk(seat.member, message, now)
             case Lost():

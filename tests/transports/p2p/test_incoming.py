@@ -43,6 +43,22 @@ async def test_a_chunk_nobody_can_give_is_named_when_all_others_are_there() -> N
         assert taker.arena.free == SLOTS
 
 
+async def test_what_is_left_to_a_member_in_the_middle_comes_as_well() -> None:
+    async with running() as room:
+        taker = Taker(room)
+        for chunk in (3, 5):
+            taker.want.discard(chunk)
+        taker.gate.clear()
+        taker.start()
+        await taker.offered.wait()
+        for chunk in (3, 5):
+            taker.want.add(chunk)
+        taker.gate.set()
+        await taker.done()
+        assert set(taker.got) == set(range(40))
+        assert taker.sources.total() == 40
+
+
 async def test_what_is_lacking_when_a_member_starts_again_is_all_it_takes() -> None:
     async with running() as room:
         taker = Taker(room)

@@ -215,6 +215,20 @@ class Directory:
                 self.counts["chunks_needed"] += 1
                 self._send_assignment(assignment)
 
+    def handle_want(self, member_id: int, chunks: tuple[int, ...], now: float) -> None:
+        """A member wants more than it announced. ProtocolError for numbers beyond the image."""
+        member = self._heard(member_id)
+        self._check(chunks)
+        for chunk in chunks:
+            if chunk in self._damaged:
+                self._out.damaged(member_id, chunk, self._damaged[chunk])
+            else:
+                member.wanted.add(chunk)
+        member.stopped = member.stopped and not member.lacks
+        self._scatters[member.subnet].handle_want(member_id)
+        self._fill(member.subnet, now)
+        self._check_stop()
+
     def handle_bad_chunk(self, member_id: int, message: BadChunk, now: float) -> None:
         """A member accuses a neighbour. ProtocolError if what it says cannot be true."""
         accuser = self._heard(member_id)

@@ -43,6 +43,7 @@ __all__ = [
     "Release",
     "Stop",
     "SwarmMessage",
+    "Want",
     "Welcome",
 ]
 
@@ -103,6 +104,12 @@ class Failed(_Message, frozen=True, kw_only=True, array_like=True, tag="failed")
 
 class Need(_Message, frozen=True, kw_only=True, array_like=True, tag="need"):
     """Nobody I know has these, and nobody seems to be getting them."""
+
+    chunks: Chunks
+
+
+class Want(_Message, frozen=True, kw_only=True, array_like=True, tag="want"):
+    """I want these as well since I announced myself: what was to bring them otherwise does not."""
 
     chunks: Chunks
 
@@ -249,6 +256,7 @@ SwarmMessage = (
     | Gone
     | Failed
     | Need
+    | Want
     | BadChunk
     | Lost
     | Health

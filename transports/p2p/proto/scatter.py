@@ -172,6 +172,11 @@ class Scatter:
                 self._set_free(chunk)
         return came
 
+    def handle_want(self, member_id: int) -> None:
+        """A member wants chunks that it did not want before."""
+        if (taker := self._takers.get(member_id)) is not None:
+            taker.base = 0
+
     def handle_gone(self, member: Member, chunks: Iterable[int]) -> None:
         """A member held these, and does no more."""
         if self._takers[member.id].counted:

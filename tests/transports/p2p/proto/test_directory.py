@@ -257,6 +257,41 @@ def test_need_for_what_is_under_way_or_not_wanted_is_ignored() -> None:
     assert swarm.assigned(one) == [0, 1]
 
 
+def test_who_wants_more_than_it_announced_is_assigned_it() -> None:
+    swarm = Swarm()
+    one = swarm.join("a", wanted=range(10, CHUNKS))
+    assert swarm.assigned(one)[:2] == [10, 11]
+    swarm.directory.handle_failed(one, (10, 11), "", swarm.now)
+    swarm.directory.handle_want(one, (0, 1), swarm.now)
+    swarm.run(1.0)
+    assert swarm.assigned(one)[0] == 0
+
+
+def test_who_was_told_that_nobody_lacks_anything_may_still_want_something() -> None:
+    swarm = Swarm()
+    one = swarm.join("a", wanted=[7])
+    swarm.have(one, 7)
+    assert swarm.told(one, Stop)
+    swarm.assigned(one)
+    swarm.directory.handle_want(one, (3,), swarm.now)
+    swarm.run()
+    assert swarm.assigned(one) == [3]
+    swarm.have(one, 3)
+    assert swarm.told(one, Stop)
+
+
+def test_who_wants_what_cannot_be_read_is_told_so() -> None:
+    swarm = Swarm()
+    one = swarm.join("a", wanted=[7])
+    swarm.directory.handle_damaged(3, "unreadable", swarm.now)
+    swarm.run()
+    swarm.told(one, Damaged)
+    swarm.directory.handle_want(one, (3,), swarm.now)
+    swarm.run()
+    assert swarm.told(one, Damaged) == [Damaged(chunk=3, reason="unreadable")]
+    assert 3 not in swarm.assigned(one)
+
+
 def test_one_word_parts_two_and_a_second_bans() -> None:
     swarm = Swarm()
     one, two, bad = (swarm.join(name) for name in "abc")
@@ -386,7 +421,7 @@ def test_figures_are_kept_by_subnet_when_members_have_gone() -> None:
 # ------------------------------------------------------------------ misbehaviour
 
 
-@pytest.mark.parametrize("call", ["handle_have", "handle_gone", "handle_need", "handle_failed"])
+@pytest.mark.parametrize("call", ["handle_have", "handle_gone", "handle_need", "handle_want", "handle_failed"])
 def test_chunks_beyond_the_image_are_an_offence(call: str) -> None:
     swarm = Swarm()
     one = swarm.join("a")
@@ -464,7 +499,9 @@ def test_a_room_of_many_is_a_graph_that_hangs_together() -> None:
 
 moves = st.lists(
     st.tuples(
-        st.sampled_from(["join", "leave", "away", "have", "gone", "failed", "need", "bad", "lost", "done", "time"]),
+        st.sampled_from(
+            ["join", "leave", "away", "have", "gone", "failed", "need", "want", "bad", "lost", "done", "time"]
+        ),
         st.integers(0, 7),
         st.integers(0, 7),
         st.integers(0, 12),
@@ -524,6 +561,8 @@ def test_whatever_members_say_what_they_are_told_makes_sense(steps: list[tuple[s
                     open_.get(one, set()).discard(chunk)
                 case "need":
                     directory.handle_need(one, (chunk,), swarm.now)
+                case "want":
+                    directory.handle_want(one, (chunk,), swarm.now)
                 case "bad":
                     message = BadChunk(peer=max(1, two), chunk=3, expected=_digest(3), got=bytes(32))
                     directory.handle_bad_chunk(one, message, swarm.now)

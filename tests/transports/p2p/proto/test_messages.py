@@ -32,6 +32,7 @@ from transports.p2p.proto.messages import (
     Release,
     Stop,
     SwarmMessage,
+    Want,
     Welcome,
 )
 
@@ -58,6 +59,7 @@ MESSAGES: list[SwarmMessage] = [
     Gone(chunks=(3,)),
     Failed(chunks=(4,), reason="the origin lane broke"),
     Need(chunks=(1, 2)),
+    Want(chunks=(0, 9)),
     BadChunk(peer=7, chunk=3, expected=KEY, got=bytes(32)),
     Lost(peer=7, reason="does not send"),
     HEALTH,
