@@ -10,11 +10,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from core import precedence
 from core.errors import OgcastError
 from transports.multicast.frames import AHEAD_MAX, Frames
 from transports.multicast.mailbox import Mailbox
 from transports.multicast.proto.burst import Burst
 from transports.multicast.proto.cast import Cast
+from transports.multicast.proto.precedence import Precedence
 from transports.multicast.trains import TrainBuilder
 from transports.multicast.udp.group import explain
 from transports.multicast.udp.outgoing import REPORT_MAX_BYTES, GroupSender
@@ -66,6 +68,7 @@ class CastSender:
         trains: TrainBuilder,
         on_event: Callable[[str, Mapping[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._cast = cast
         self._socket = socket
@@ -73,6 +76,7 @@ class CastSender:
         self._trains = trains
         self._on_event = on_event
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._mailbox: Mailbox[Cast] = Mailbox()
         self._stop = threading.Event()
         self._trouble: str | None = None
@@ -80,6 +84,8 @@ class CastSender:
         self._ahead_of: int | None = None
         self._report = memoryview(bytearray(REPORT_MAX_BYTES))
         self._poll = select.poll()
+        self._precedence = Precedence(0.0)
+        self._goes_first = False
         self._thread = threading.Thread(target=self._run, name="multicast-send", daemon=True)
         self.counters = SenderCounters()
 
@@ -112,6 +118,8 @@ class CastSender:
         return True
 
     def _run(self) -> None:
+        self._precedence = Precedence(self._clock())
+        self._goes_first = precedence.take()
         try:
             while not self._stop.is_set():
                 self._turn()
@@ -136,6 +144,7 @@ class CastSender:
             return
         while verdict := self._cast.poll_event():
             self._on_event("verdict", {"member": verdict.member, "lane": verdict.lane, "reason": verdict.reason})
+        self._look_at_cost(now)
         self._wait(min(WAIT_MAX_S, self._cast.poll_timer() - self._clock()))
 
     def _wait(self, seconds: float) -> None:
@@ -146,6 +155,24 @@ class CastSender:
             time.sleep(max(seconds, LEAST_WAIT_S))
         else:
             self._poll.poll(seconds * 1000)
+
+    def _look_at_cost(self, now: float) -> None:
+        """Go before all others of the machine while that costs them little."""
+        if not self._precedence.due(now):
+            return
+        changed = self._precedence.handle_cost(
+            cpu_s=self._cpu_clock(),
+            wire_bytes=self._cast.totals.wire_bytes,
+            rate_bytes_per_s=self._cast.rate.rate_bytes_per_s,
+            now=now,
+        )
+        if not changed:
+            return
+        if self._precedence.first:
+            self._goes_first = precedence.take()
+        elif self._goes_first:
+            precedence.yield_back()
+            self._goes_first = False
 
     def _take_reports(self, now: float) -> None:
         for _ in range(REPORTS_PER_TURN):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -178,3 +179,26 @@ async def test_an_interface_that_goes_down_midway_is_told_and_the_cast_goes_on_w
 
     await asyncio.to_thread(run_apart, work)
     assert [name for name, _ in events.seen].count("sending_failed") >= 1
+
+
+@pytest.mark.root
+async def test_the_thread_goes_first_unless_what_it_sends_costs_much() -> None:
+    async def kind() -> int:
+        found = sender.call(lambda cast, now: os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK)
+        return await asyncio.wrap_future(found)
+
+    with (
+        StoredImage(*[400_000] * 4) as image,
+        cast_sender(image, GROUP, rate_bytes_per_s=4e6) as (sender, reports),
+    ):
+        assert await kind() == os.SCHED_RR
+        sender._cpu_clock = lambda: 1e-6 * sender._cast.totals.wire_bytes  # four processors at this rate
+        with MemberOfCast(image, GROUP, reports) as member:
+            await member.join(sender)
+            await member.until_complete()
+        assert await kind() == os.SCHED_OTHER
+        sender._cpu_clock = lambda: 0.0
+        with MemberOfCast(image, GROUP, reports, number=2) as member:
+            await member.join(sender)
+            await member.until_complete()
+        assert await kind() == os.SCHED_RR
