@@ -47,6 +47,8 @@ TICK_S = 0.1
 ORIGIN_S = 6.0
 """Without the origin's lane, while repod answers, and without anything from anybody for so long: take another path."""
 ORIGIN_REST_S = 30.0
+IDLE_S = 30.0
+"""Nothing is asked of anybody and nothing came for so long, though repod answers: take another path."""
 EXCLUDED_WAIT_S = 10.0
 """Who was banned takes another path after so long: the swarm it has held up comes first at the repository."""
 
@@ -83,7 +85,7 @@ class SwarmIncoming:
         self._traffic = Traffic(now=self._loop.time())
         self._hope = Hope()
         self._given = 0
-        self._moved_at = self._cut_off_since = self._loop.time()
+        self._moved_at = self._cut_off_since = self._busy_at = self._loop.time()
         self.origin_port = 0
         """Where the origin's lanes are, for messages."""
         self._exchange = Exchange(
@@ -365,6 +367,16 @@ class SwarmIncoming:
         moved_at = max(self._moved_at, self._swarm.quiet_since)
         if self._swarm.has_origin or self._swarm.under_way or not self._membership.reachable or self.stands_by:
             self._cut_off_since = now
+        if self._swarm.under_way or self._swarm.in_hand or not self._membership.reachable or self.stands_by:
+            self._busy_at = now
+        if now >= max(self._busy_at, self._swarm.quiet_since) + IDLE_S:
+            self._fail(
+                PathError(
+                    f"the swarm has brought nothing for {IDLE_S:g} s, and nobody was found to ask",
+                    again_after_s=ORIGIN_REST_S,
+                    hint="`repod sessions` shows who holds what is lacking",
+                )
+            )
         if now >= max(self._cut_off_since, self._swarm.quiet_since) + ORIGIN_S:
             self._fail(
                 PathError(

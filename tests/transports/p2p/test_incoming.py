@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
-from core.errors import ChunkError, TransferError
+from core.errors import ChunkError, PathError, TransferError
 from core.ids import ChunkIndex
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
+from transports.p2p import incoming
+from transports.p2p.proto.scatter import Scatter
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,6 +42,21 @@ async def test_a_chunk_nobody_can_give_is_named_when_all_others_are_there() -> N
         assert isinstance(taker.error, ChunkError)
         assert "7" in str(taker.error)
         assert set(taker.got) == set(range(40)) - {7}
+        assert taker.arena.free == SLOTS
+
+
+async def test_who_is_brought_nothing_though_the_repository_answers_takes_another_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incoming, "IDLE_S", 0.5)
+    monkeypatch.setattr(Scatter, "fill", lambda *_: [])
+    monkeypatch.setattr(Scatter, "assign_urgent", lambda *_: None)
+    async with running() as room:
+        taker = Taker(room).start()
+        assert taker.task is not None
+        async with asyncio.timeout(20):
+            await taker.task
+        assert isinstance(taker.error, PathError)
         assert taker.arena.free == SLOTS
 
 
