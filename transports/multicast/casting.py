@@ -293,6 +293,21 @@ class Casting:
             found["probe"] = seat.probe.outcome
         return found
 
+    def totals(self) -> dict[str, float]:
+        """Running totals, which go on to count for the daemon when the cast has ended."""
+        totals, sender = self.cast.totals, self.sender
+        return {
+            "bytes_sent": totals.wire_bytes,
+            "chunks_sent": totals.chunks,
+            "chunks_sent_again": totals.chunks_again,
+            "packets_sent": totals.packets,
+            "repairs_sent": totals.repairs,
+            "reports": totals.reports,
+            "reports_refused": totals.reports_refused + totals.entries_refused,
+            "send_errors": sender.counters.send_errors,
+            "chunks_unreadable": sender.counters.read_errors,
+        }
+
     # ------------------------------------------------------------------ inside
 
     def _begin(self, *, members: int) -> None:

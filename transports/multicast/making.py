@@ -43,14 +43,15 @@ FLOOR_BYTES_PER_S = 1_000_000.0
 
 
 class CastMaker:
-    """Makes casts for one server half. `on_event` is called on senders' threads, with the image's root."""
+    """Makes casts for one server half. `on_event` is called on senders' threads, with the image's root and the cast's
+    number."""
 
     def __init__(
         self,
         context: ServerContext,
         settings: MulticastSettings,
         *,
-        on_event: Callable[[bytes, str, Mapping[str, Any]], None],
+        on_event: Callable[[bytes, int, str, Mapping[str, Any]], None],
         rng: random.Random,
     ) -> None:
         self._context = context
@@ -86,7 +87,7 @@ class CastMaker:
         frames = Frames(locate, symbol_bytes=symbol_bytes)
 
         def on_event(name: str, fields: Mapping[str, Any]) -> None:
-            self._on_event(root, name, fields)
+            self._on_event(root, cast_id, name, fields)
 
         def stored(chunk: int) -> tuple[int, int]:
             try:

@@ -169,7 +169,7 @@ class MulticastServer:
         totals.update(self._ended)
         totals.update(self._counts)
         for casting in self._casts.values():
-            totals.update(_totals(casting))
+            totals.update(casting.totals())
         return {
             **totals,
             "clients": sum(len(casting.members) for casting in self._casts.values()),
@@ -210,7 +210,7 @@ class MulticastServer:
         casts = list(self._casts.values())
         if not casts:
             return
-        with contextlib.suppress(UsageError):  # the interface is gone: nothing is sent anyway
+        with contextlib.suppress(UsageError, OSError):  # the interface is gone: nothing is sent anyway
             budget = self._maker.budget_bytes_per_s(self._maker.interface())
             busy = [1.0 if casting.busy else 0.0 for casting in casts]
             shares = share_budget(budget, [casting.cap_bytes_per_s for casting in casts], busy)
@@ -228,7 +228,7 @@ class MulticastServer:
 
     async def _end(self, casting: Casting, reason: str, *, retry: bool) -> None:
         await casting.close(reason, retry=retry)
-        self._ended.update(_totals(casting))
+        self._ended.update(casting.totals())
         self._context.on_event("cast_ended", {"cast": casting.cast_id, "reason": reason})
 
     # ------------------------------------------------------------------ time
@@ -236,18 +236,28 @@ class MulticastServer:
     async def _tick_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            now = time.monotonic()
             for root, casting in list(self._casts.items()):
-                if not casting.seats and now - casting.empty_since >= self._settings.linger_s:
-                    self._retire(root, "nobody needs it any more")
-                elif not casting.sender.running or casting.cast.exhausted:
-                    self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
-                elif self._stranded(casting):
-                    self._retire(root, STRANDED)
-                else:
-                    with contextlib.suppress(BusyError):  # the thread has just ended: the next tick retires it
-                        await casting.tick()
+                await self._guarded_tick(root, casting)
             self._share_out()
+
+    async def _guarded_tick(self, root: bytes, casting: Casting) -> None:
+        """What goes wrong with one cast, such as no descriptor left to look at interfaces with, ends neither the others
+        nor the clock: the next tick looks again."""
+        if self._casts.get(root) is not casting:
+            return  # it was retired while others had their turn
+        try:
+            if not casting.seats and time.monotonic() - casting.empty_since >= self._settings.linger_s:
+                self._retire(root, "nobody needs it any more")
+            elif not casting.sender.running or casting.cast.exhausted:
+                self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
+            elif self._stranded(casting):
+                self._retire(root, STRANDED)
+            else:
+                await casting.tick()
+        except BusyError:
+            pass  # the thread has just ended: the next tick retires it
+        except (OgcastError, OSError):
+            self._counts["ticks_failed"] += 1
 
     def _stranded(self, casting: Casting) -> bool:
         """Whether a cast cannot be sent through the interface it was made on, and another one could be made now.
@@ -265,29 +275,32 @@ class MulticastServer:
             return False
         return True
 
-    def _relay(self, root: bytes, name: str, fields: Mapping[str, Any]) -> None:
+    def _relay(self, root: bytes, cast_id: int, name: str, fields: Mapping[str, Any]) -> None:
         """Bring an event of a sender's thread to the loop."""
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._handle_sender, root, name, fields)
+            self._loop.call_soon_threadsafe(self._handle_sender, root, cast_id, name, fields)
 
-    def _handle_sender(self, root: bytes, name: str, fields: Mapping[str, Any]) -> None:
-        """An event of a sender's thread, on the loop."""
+    def _handle_sender(self, root: bytes, cast_id: int, name: str, fields: Mapping[str, Any]) -> None:
+        """An event of a sender's thread, on the loop. Of a cast that was retired meanwhile it says nothing of the one
+        that took its place, whose members have the same numbers."""
+        if name == "chunk_unreadable" and fields["chunk"] < 0:
+            return  # which chunk it is was told before
         casting = self._casts.get(root)
+        if casting is None or casting.cast_id != cast_id:
+            if name != "verdict":
+                self._context.on_event(name, {**fields, "cast": cast_id})
+            return
         if name == "verdict":
-            if casting is not None:
-                casting.handle_verdict(Verdict(**fields))
+            casting.handle_verdict(Verdict(**fields))
             return
         if name == "sending_failed":
             self._troubles[root] = str(fields["reason"])
         elif name == "sending_again":
             self._troubles.pop(root, None)
         elif name == "chunk_unreadable":
-            if fields["chunk"] < 0:
-                return
-            if casting is not None:
-                casting.handle_damaged(fields["chunk"], fields["reason"])
-        self._context.on_event(name, {**fields, **({"cast": casting.cast_id} if casting is not None else {})})
+            casting.handle_damaged(fields["chunk"], fields["reason"])
+        self._context.on_event(name, {**fields, "cast": cast_id})
 
     def _later(self, work: Any) -> None:
         assert self._loop is not None
@@ -374,18 +387,3 @@ def _not_the_clients_fault() -> Iterator[None]:
 
 def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _totals(casting: Casting) -> dict[str, float]:
-    totals = casting.cast.totals
-    return {
-        "bytes_sent": totals.wire_bytes,
-        "chunks_sent": totals.chunks,
-        "chunks_sent_again": totals.chunks_again,
-        "packets_sent": totals.packets,
-        "repairs_sent": totals.repairs,
-        "reports": totals.reports,
-        "reports_refused": totals.reports_refused + totals.entries_refused,
-        "send_errors": casting.sender.counters.send_errors,
-        "chunks_unreadable": casting.sender.counters.read_errors,
-    }

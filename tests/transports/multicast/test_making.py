@@ -17,7 +17,7 @@ def _maker(*, host: str = "127.0.0.1", interface: str | None = None, **settings:
         host=host, advertise=None, interface=interface, settings={}, on_event=lambda name, fields: None
     )
     return CastMaker(
-        context, MulticastSettings.load(settings), on_event=lambda root, name, fields: None, rng=random.Random(1)
+        context, MulticastSettings.load(settings), on_event=lambda root, cast, name, fields: None, rng=random.Random(1)
     )
 
 

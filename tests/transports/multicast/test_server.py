@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from images.manifest import Manifest
 from transports.base import CaptureGrant, ServedSession, ServerContext
 from transports.conformance.sample import SampleStore, sample_image
 from transports.multicast.server import MulticastServer
+from transports.multicast.udp.interface import Interface
 
 pytestmark = pytest.mark.asyncio
 
@@ -86,6 +88,45 @@ async def test_a_cast_nobody_has_a_seat_in_ends() -> None:
         assert server.counters()["casts"] == 0
         first = server.open_session(_session(manifest, store, "s2")).parameters
         assert first["epoch"] == 2
+    store.close()
+
+
+async def test_a_cast_that_cannot_be_looked_after_keeps_no_other_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended()
+    (one, store), (other, more) = (sample_image(seed=seed)[:2] for seed in (1, 2))
+
+    def no_descriptor(*_: object) -> bool:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async with running(ended.hear, linger_s=0.1) as server:
+        server.open_session(_session(one, store, "s1"))
+        server.open_session(_session(other, more, "s2"))
+        monkeypatch.setattr(Interface, "stands", no_descriptor)
+        server.close_session(SessionId("s2"), "done")
+        await asyncio.wait_for(ended.wait(), 5)
+        assert server.counters()["casts"] == 1
+        assert server.counters()["ticks_failed"] >= 1
+    store.close()
+    more.close()
+
+
+async def test_what_a_cast_says_that_was_retired_is_not_taken_for_its_successors_word() -> None:
+    manifest, store, _ = sample_image()
+    heard: list[tuple[str, Mapping[str, Any]]] = []
+    wish = "9002:full-duplex:239.194.17.36:70M:{}:60"
+    async with running(lambda name, fields: heard.append((name, fields))) as server:
+        before = server.open_session(_session(manifest, store, "s1", wish.format(0))).parameters
+        server.close_session(SessionId("s1"), "done")
+        server.open_session(_session(manifest, store, "s2", wish.format(5)))
+        said = {"reason": "the interface is gone"}
+        server._relay(manifest.root, before["cast"], "sending_failed", said)
+        verdict = {"member": before["member"], "lane": "unicast", "reason": "it is greedy"}
+        server._relay(manifest.root, before["cast"], "verdict", verdict)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        state = server.session_state(SessionId("s2"))
+        assert (state["lane"], state["reason"]) == ("offered", "")
+        assert ("sending_failed", {**said, "cast": before["cast"]}) in heard
     store.close()
 
 
