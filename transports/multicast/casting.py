@@ -306,6 +306,9 @@ class Casting:
             "reports_refused": totals.reports_refused + totals.entries_refused,
             "send_errors": sender.counters.send_errors,
             "chunks_unreadable": sender.counters.read_errors,
+            "limit_send_buffer": sender.packets_lost,
+            "limit_repairs_tracked": totals.repairs_forgotten,
+            "limit_calls": sender.calls_refused,
         }
 
     # ------------------------------------------------------------------ inside

@@ -66,10 +66,12 @@ class MulticastClient:
         lane = await self._connect(offer, session_id, key)
         try:
             incoming = self._join(offer, lane, key, want, arena)
-        except LocalError as error:
-            # What is wrong is on this machine, but a transport that does not need the group may still work.
+        except BaseException as error:
             await lane.close()
-            raise PathError(str(error), hint=error.hint) from error
+            if isinstance(error, LocalError):
+                # What is wrong is on this machine, but a transport that does not need the group may still work.
+                raise PathError(str(error), hint=error.hint) from error
+            raise
         self._incoming = incoming
         try:
             incoming.begin()
@@ -120,21 +122,26 @@ class MulticastClient:
             now=time.monotonic(),
         )
         early = self._early(group, interface)
-        return MulticastIncoming(
-            offer=offer,
-            lane=lane,
-            reception=reception,
-            listened=early is not None,
-            socket=early or GroupReceiver(group, interface),
-            authenticator=make_authenticator(
-                offer.protection, packet_key(offer.key, cast=offer.cast, epoch=offer.epoch)
-            ),
-            interface=interface.name,
-            want=want,
-            arena=arena,
-            on_event=self._context.on_event,
-            multicast_before=multicast_packets(interface=interface.name, ipv6=":" in group.address),
-        )
+        socket = early or GroupReceiver(group, interface)
+        try:
+            return MulticastIncoming(
+                offer=offer,
+                lane=lane,
+                reception=reception,
+                listened=early is not None,
+                socket=socket,
+                authenticator=make_authenticator(
+                    offer.protection, packet_key(offer.key, cast=offer.cast, epoch=offer.epoch)
+                ),
+                interface=interface.name,
+                want=want,
+                arena=arena,
+                on_event=self._context.on_event,
+                multicast_before=multicast_packets(interface=interface.name, ipv6=":" in group.address),
+            )
+        except BaseException:
+            socket.close()  # and so leave the group
+            raise
 
     def _early(self, group: Group, interface: Interface) -> GroupReceiver | None:
         """The socket that has listened since the offer came, if it did so to this group on this interface."""

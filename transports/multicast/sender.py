@@ -100,6 +100,16 @@ class CastSender:
         """False once the thread has ended, by `stop` or by a fault."""
         return self._thread.is_alive()
 
+    @property
+    def packets_lost(self) -> int:
+        """Packets the kernel had no room for; they are mended like any loss."""
+        return self._socket.counters.packets_lost
+
+    @property
+    def calls_refused(self) -> int:
+        """Calls that found too many others waiting."""
+        return self._mailbox.refused
+
     def call(self, work: Callable[[Cast, float], _Result]) -> Future[_Result]:
         """Run `work(cast, now)` on the thread, between two trains. See Mailbox.call."""
         return self._mailbox.call(work)

@@ -130,6 +130,15 @@ async def test_a_time_of_the_day_begins_a_cast_too(monkeypatch: pytest.MonkeyPat
             assert await taken == 60
 
 
+async def test_calls_that_found_too_many_waiting_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.mailbox.CALLS_MAX", 0)
+    async with Site() as site:
+        session = {"id": SessionId("s1"), "key": KEY, "manifest": site.manifest, "chunks": site.store}
+        site.server.open_session(ServedSession(**session, listening=True))  # type: ignore[arg-type]
+        assert site.server.counters()["limit_calls"] >= 1
+        assert site.server.counters()["limit_send_buffer"] == site.server.counters()["limit_repairs_tracked"] == 0
+
+
 async def test_a_member_that_costs_too_much_is_told_why_and_may_come_back() -> None:
     async with Site(rate_mbit_per_s=1) as site, site.client("s1") as (one, _):
         delivery = await anext(one)

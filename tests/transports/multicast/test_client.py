@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from core.arena import Arena
-from core.errors import ConnectionFailedError, PathError, ProtocolError
+from core.errors import ConnectionFailedError, LocalError, PathError, ProtocolError
 from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Offer, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
 from transports.multicast.client import MulticastClient
 from transports.multicast.server import MulticastServer
+from transports.multicast.udp.incoming import GroupReceiver
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,6 +54,49 @@ async def test_an_interface_that_is_not_there_makes_the_path_unusable_not_the_se
             state = incoming.state()
             assert state["network_loss"] == 0
             await asyncio.sleep(0)
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+@pytest.mark.parametrize("trouble", ["no route to the sender", "no way for reports"])
+async def test_who_cannot_join_leaves_neither_a_lane_nor_a_membership_behind(
+    monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    manifest, store, _ = sample_image()
+    hung_up = asyncio.Event()
+    sockets: list[GroupReceiver] = []
+
+    def hear(name: str, fields: Mapping[str, Any]) -> None:
+        if name == "lane_closed":
+            hung_up.set()
+
+    def joined(*arguments: Any) -> GroupReceiver:
+        sockets.append(GroupReceiver(*arguments))
+        return sockets[-1]
+
+    def no_way(address: tuple[str, int]) -> None:
+        raise LocalError(f"cannot send reports to {address[0]}")
+
+    server = MulticastServer(
+        ServerContext(host="127.0.0.1", advertise=None, interface=None, settings={"port": 0}, on_event=hear)
+    )
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        monkeypatch.setattr("transports.multicast.client.GroupReceiver", joined)
+        if trouble == "no route to the sender":
+            monkeypatch.setattr("transports.multicast.client.interface_towards", lambda address: None)
+        else:
+            monkeypatch.setattr("transports.multicast.receiver._report_socket", no_way)
+        arena, want = Arena(slot_bytes=1 << 18, slots=2), WantMap(manifest.chunk_count)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        with pytest.raises(PathError, match=r"no route|cannot send reports"):
+            async with fetch:
+                pass
+        await asyncio.wait_for(hung_up.wait(), 5)
+        assert [sock.fileno() for sock in sockets] == ([] if trouble == "no route to the sender" else [-1])
+        assert arena.free == arena.slots
     finally:
         await server.stop(grace_s=1)
         store.close()

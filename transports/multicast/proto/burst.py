@@ -73,3 +73,5 @@ class Totals:
     """Deficits of chunks or blocks that do not exist, or above k."""
     entries_stale: int = 0
     """Deficits a repair sent since took care of."""
+    repairs_forgotten: int = 0
+    """Chunks whose repairs were dropped because too many were remembered."""

@@ -144,7 +144,7 @@ class Cast:
             raise ValueError(f"want-map of {len(wanted)} chunks for {self._chunks}")
         if not self._members.lacking and self._current is None:
             self._schedule.restart()
-        member = self._members.get(member_id) or self._members.add(member_id, key, now)
+        member = self._members.get(member_id) or self._members.add(member_id, key, now, since=self.sequence)
         member.lane = "multicast"
         member.missing_chunks = int(wanted.sum())
         member.done = member.missing_chunks == 0
@@ -237,8 +237,7 @@ class Cast:
         if self.exhausted:
             return None
         if (probe := self._announcer.poll_probe(now)) is not None:
-            number, left = probe
-            packet = Probe(cast_id=self._id, sequence=self._sequence, number=number, left=left)
+            packet = Probe(cast_id=self._id, sequence=self._sequence, number=probe[0], left=probe[1])
             return self._control(packet.encode(), now)
         if not self._wants_status() or not self._announcer.poll_status(now):
             return None
@@ -297,6 +296,7 @@ class Cast:
         length, encoding = self._stored(chunk)
         layout = Layout(length, self._symbol_bytes)
         self._repairs.start(chunk, layout, encoding)
+        self.totals.repairs_forgotten = self._repairs.forgotten
         self._current = Burst.none_yet(chunk, layout, encoding)
         self._row = 0
         self._stop_row = self._heads.take(chunk, count) or layout.symbols

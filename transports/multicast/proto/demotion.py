@@ -19,7 +19,7 @@ __all__ = ["Demotion", "Verdict"]
 LATE_LOSS = 0.08
 """No member that loses less is late, whatever the others lose."""
 LATE_TIMES = 4.0
-"""Late is who loses this many times the group's upper quartile."""
+"""Late is who loses this many times the group's median."""
 PATIENT_LOSS = 0.2
 """Who loses no more, and has memory for what it lacks, stays late to the end: nothing brings it the rest sooner."""
 COST_SHARE = 0.05

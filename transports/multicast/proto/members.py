@@ -30,7 +30,8 @@ class Member:
     place: int
     """Its bit in Demand."""
     joined_at: float
-    heard_at: float
+    since: int
+    """Sequence of the last packet before it joined: a report that knows of none since is of an earlier membership."""
     number: int = 0
     """Of its last report."""
     loss: float = 0.0
@@ -78,7 +79,7 @@ class Member:
         )
         if sent < 0 or came < 0 or dropped < 0:
             raise ProtocolError("figures that run backwards")
-        self.number, self.heard_at = report.number, now
+        self.number = report.number
         self.span, self.received, self.overflowed = report.span, report.received, report.overflow
         if sent:
             lost = max(0, sent - came)
@@ -117,14 +118,14 @@ class Members:
         """The member of this id."""
         return self._members.get(member_id)
 
-    def add(self, member_id: int, key: bytes, now: float) -> Member:
-        """A new member. BusyError when there are too many."""
+    def add(self, member_id: int, key: bytes, now: float, *, since: int = 0) -> Member:
+        """A new member; `since` is the sequence of the last packet sent. BusyError when there are too many."""
         if len(key) != KEY_BYTES or not 0 <= member_id < 1 << 32 or member_id in self._members:
             raise ValueError(f"no new member {member_id}")
         if len(self._members) >= MAX_MEMBERS:
             raise BusyError(f"the cast has {MAX_MEMBERS} members", hint="take the image by unicast")
         place = self._places.pop() if self._places else len(self._members)
-        member = Member(id=member_id, key=key, place=place, joined_at=now, heard_at=now)
+        member = Member(id=member_id, key=key, place=place, joined_at=now, since=since)
         self._members[member_id] = member
         return member
 

@@ -48,7 +48,8 @@ class Requests:
                 member is not None
                 and report is not None
                 and report.cast_id == self._cast_id
-                and report.as_of < sequence
+                and member.since < report.as_of < sequence
+                and report.span <= report.as_of
                 and member.handle_report(report, now)
             )
         except OgcastError:

@@ -103,6 +103,28 @@ def test_every_chunk_somebody_lacks_is_sent_once_in_order() -> None:
     assert said[-1].sequence == cast.sequence
 
 
+def test_repairs_beyond_what_is_remembered_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.proto.repair.MAX_TRACKED_CHUNKS", 2)
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    drain(cast)
+    assert cast.totals.repairs_forgotten == 2
+
+
+def test_a_report_from_before_its_member_joined_is_refused() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    _, said, now = drain(cast)
+    ask(cast, (1, 0, 2), number=40, as_of=said[-1].sequence, now=now)
+    cast.remove_member(1)
+    cast.add_member(1, key=KEY, wanted=wants(), now=now)
+    ask(cast, (1, 0, 2), number=41, as_of=said[-1].sequence, now=now)
+    assert cast.totals.reports_refused == 1
+    _, said, now = drain(cast, now)
+    ask(cast, (1, 0, 2), number=1, as_of=said[-1].sequence, now=now)
+    assert (cast.totals.reports, cast.totals.reports_refused) == (2, 1)
+
+
 def test_every_packet_of_any_kind_has_its_own_number() -> None:
     cast = make_cast()
     cast.add_member(1, key=KEY, wanted=wants(), now=0.0)

@@ -80,13 +80,24 @@ def test_refused_reports_change_nothing_but_a_counter() -> None:
         desk.report((1, 0, 3), cast_id=8),
         desk.report((1, 0, 3), as_of=SEQUENCE),
         desk.report((1, 0, 3), span=5, received=6),
+        desk.report((1, 0, 3), span=901, received=6),
         desk.requests.handle_report(b"rubbish", sequence=SEQUENCE, current=None, now=1.0),
     ]
-    assert refused == [False] * 6
-    assert desk.totals.reports_refused == 6
+    assert refused == [False] * 7
+    assert desk.totals.reports_refused == 7
     assert not desk.repairs.any_due
     assert desk.report((1, 0, 3))
     assert not desk.report((1, 0, 9), number=desk.number)
+
+
+def test_a_report_of_an_earlier_membership_does_not_silence_the_later_one() -> None:
+    desk = Desk()
+    assert desk.report((1, 0, 3), number=70, span=900, received=850)
+    desk.members.remove(10)
+    desk.demand.add(desk.members.add(10, KEY, 2.0, since=950).place, np.zeros(5, dtype=np.bool_))
+    assert not desk.report((1, 1, 3), number=71, as_of=950, span=950, received=900)  # repeated, or late on its way
+    assert desk.report((1, 1, 5), number=1, as_of=951, span=1, received=1)
+    assert desk.repairs[1].due.tolist() == [3, 5, 0]
 
 
 def test_a_whole_chunk_is_asked_for_once() -> None:
