@@ -35,6 +35,7 @@ COUNTERS = (
     "peers_discredited",
     "peers_lost",
     "swarms_made",
+    "ticks_failed",
 )
 """There from the start, so that a graph of them begins at zero."""
 SAMPLES_MAX = 2000

@@ -105,6 +105,7 @@ class SwarmIncoming:
         self._neighbours = neighbours
         self._exchange.begin(neighbours)
         self._ticker = self._loop.create_task(self._tick())
+        self._ticker.add_done_callback(self._handle_tick_ended)
         membership.begin()
 
     def state(self) -> dict[str, Any]:
@@ -353,6 +354,11 @@ class SwarmIncoming:
             self._look_at_map()
             self._exchange.handle_timer(now)
             self._look_for_hope(now)
+
+    def _handle_tick_ended(self, ticker: asyncio.Task[None]) -> None:
+        """Without it nothing is missed any more, and nobody given up: the session would wait for ever."""
+        if not ticker.cancelled() and (error := ticker.exception()) is not None:
+            self._fail(PathError(f"a fault of this program in p2p: {error!r}", hint="please report it"))
 
     def _look_for_hope(self, now: float) -> None:
         """Without repod and without anybody who gives anything, the session has to try something else."""

@@ -85,13 +85,19 @@ class Membership:
         return self._lane is not None and not self._lane.broken
 
     async def go_on(self, sock: socket.socket, heard: bytes) -> None:
-        """Instead of `connect`: the lane of `sock` was entered and announced on already, and said `heard`."""
-        sock.setblocking(False)
+        """Instead of `connect`: the lane of `sock` was entered and announced on already, and said `heard`.
+
+        Raises ConnectionFailedError if it broke meanwhile.
+        """
         reader = asyncio.StreamReader()
         reader.feed_data(heard)
         protocol = asyncio.StreamReaderProtocol(reader)
-        transport, _ = await self._loop.create_connection(lambda: protocol, sock=sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+            transport, _ = await self._loop.create_connection(lambda: protocol, sock=sock)
+        except OSError as error:
+            raise ConnectionFailedError(f"the member lane broke: {error.strerror or error}") from error
         self._lane = MemberLane(reader, asyncio.StreamWriter(transport, protocol, reader, self._loop), DECODER)
 
     async def connect(self) -> None:
@@ -99,7 +105,10 @@ class Membership:
         host, port = self._address
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(sock=await connect(host, port))
+                sock = await connect(host, port)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+                here = str(sock.getsockname()[0])
+                reader, writer = await asyncio.open_connection(sock=sock)
         except TimeoutError as error:
             raise ConnectionFailedError(
                 f"no answer from {host} port {port} within {CONNECT_S:g} s", hint="is a firewall in between?"
@@ -108,11 +117,10 @@ class Membership:
             raise ConnectionFailedError(
                 f"cannot connect to {host} port {port}: {error.strerror or error}", hint="is repod running there?"
             ) from error
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
         lane = MemberLane(reader, writer, DECODER)
         try:
             await enter(reader, writer, session_id=self._session_id, key=self._key)
-            listening = self._listen(str(writer.get_extra_info("sockname")[0]))
+            listening = self._listen(here)
         except BaseException:
             await lane.close()
             raise

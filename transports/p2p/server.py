@@ -234,8 +234,11 @@ class SwarmServer:
             for root, swarm in list(self._swarms.items()):
                 if not swarm.seats and now - swarm.empty_since >= self._settings.linger_s:
                     self._ended.update(totals_of(self._swarms.pop(root)))
-                else:
+                    continue
+                try:
                     swarm.tick()
+                except (OgcastError, OSError):  # a disk that stumbles: the next tick looks again
+                    self._counts["ticks_failed"] += 1
 
     # ------------------------------------------------------------------ member lanes
 

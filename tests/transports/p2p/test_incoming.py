@@ -11,6 +11,7 @@ from core.ids import ChunkIndex
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
 from transports.p2p import incoming
+from transports.p2p.exchange import Exchange
 from transports.p2p.proto.scatter import Scatter
 
 pytestmark = pytest.mark.asyncio
@@ -74,6 +75,31 @@ async def test_what_is_left_to_a_member_in_the_middle_comes_as_well() -> None:
         await taker.done()
         assert set(taker.got) == set(range(40))
         assert taker.sources.total() == 40
+
+
+async def test_a_fault_in_its_clock_ends_the_path_and_does_not_leave_the_session_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = asyncio.Event()
+
+    def fail(self: Exchange, now: float) -> None:
+        failed.set()
+        raise KeyError("no such source")
+
+    monkeypatch.setattr(Exchange, "handle_timer", fail)
+    async with running() as room:
+        taker = Taker(room)
+        taker.gate.clear()
+        taker.start()
+        async with asyncio.timeout(20):
+            await taker.offered.wait()
+            await failed.wait()
+            taker.gate.set()
+            assert taker.task is not None
+            await taker.task
+        assert isinstance(taker.error, PathError)
+        assert "no such source" in str(taker.error)
+        assert taker.arena.free == SLOTS
 
 
 async def test_what_is_lacking_when_a_member_starts_again_is_all_it_takes() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+
 import pytest
 
 from core.arena import Arena
@@ -13,6 +16,7 @@ from transports.base import ClientContext, Offer
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p.proto.credentials import credential
 from transports.p2p.proto.messages import Assign, Closing, Done, Have, Meet, Stop, Welcome
+from transports.p2p.swarm import Swarm
 from transports.unicast.client import UnicastClient
 
 pytestmark = pytest.mark.asyncio
@@ -98,3 +102,19 @@ async def test_the_option_string_is_understood() -> None:
         assert (offer.parameters["mode"], offer.parameters["seconds"]) == ("peer", 60)
         with pytest.raises(UsageError):
             room.open(options="boss:1")
+
+
+async def test_a_swarm_that_cannot_be_looked_after_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = asyncio.Event()
+
+    async with running() as room:
+
+        def fail(self: Swarm) -> None:
+            if room.server.counters()["ticks_failed"]:
+                again.set()
+            raise OSError(errno.EMFILE, "too many open files")
+
+        monkeypatch.setattr(Swarm, "tick", fail)
+        room.open()
+        async with asyncio.timeout(20):
+            await again.wait()

@@ -18,26 +18,29 @@ SLANDERS = 4
 
 @dataclass(slots=True)
 class Accusations:
-    """Bounded by the square of a member's neighbours, since only neighbours are listened to."""
+    """By session, for as long as that lasts: whoever leaves and comes again has not begun anew. Bounded by the square
+    of a member's neighbours, since only neighbours are listened to."""
 
-    _against: dict[int, set[int]] = field(default_factory=dict)
-    """Accused to accusers."""
+    _against: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Accused to accusers: under the name they count by, the session that said so."""
 
-    def accuse(self, accuser: int, accused: int, *, alone: bool = False) -> int | None:
-        """Note it; returns who is to be banned. `alone`: nobody else could ever confirm it."""
-        accusers = self._against.setdefault(accused, set())
-        accusers.add(accuser)
+    def accuse(self, accuser: str, accused: str, *, name: str = "", alone: bool = False) -> str | None:
+        """Note it; returns who is to be banned. Sessions of one `name` count as one accuser; without it each counts.
+        `alone`: nobody else could ever confirm it."""
+        accusers = self._against.setdefault(accused, {})
+        accusers.setdefault(name or accuser, accuser)
         if alone or len(accusers) >= ACCUSERS:
             return accused
-        slanders = sum(1 for others in self._against.values() if others == {accuser})
+        slanders = sum(1 for others in self._against.values() if set(others.values()) == {accuser})
         return accuser if slanders >= SLANDERS else None
 
-    def forget(self, member: int) -> None:
-        """A member is gone; what it said goes with it."""
-        self._against.pop(member, None)
+    def forget(self, session: str) -> None:
+        """It is over; what it said goes with it, and what was said of it."""
+        self._against.pop(session, None)
         for accusers in self._against.values():
-            accusers.discard(member)
+            for name in [name for name, said_by in accusers.items() if said_by == session]:
+                del accusers[name]
 
-    def against(self, member: int) -> int:
+    def against(self, session: str) -> int:
         """How many accuse it."""
-        return len(self._against.get(member, ()))
+        return len(self._against.get(session, ()))

@@ -15,14 +15,10 @@ from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.credentials import listen_key
 from transports.p2p.proto.justice import Justice
 from transports.p2p.proto.member import Member, Traffic
-from transports.p2p.proto.messages import (
-    Announce,
-    BadChunk,
-    Health,
-    SwarmMessage,
-)
+from transports.p2p.proto.messages import Announce, BadChunk, Health, SwarmMessage
 from transports.p2p.proto.notices import Event, Notices
 from transports.p2p.proto.outbox import Outbox
+from transports.p2p.proto.reputation import Reputation
 from transports.p2p.proto.rules import SwarmRules
 from transports.p2p.proto.scatter import Assignment, Scatter
 from transports.p2p.proto.society import Society
@@ -64,6 +60,7 @@ class Directory:
         """The number of each session's member, for when it is back: what neighbours know of it stays true."""
         self._healths: dict[str, Health] = {}
         """What each session's client said last of itself."""
+        self._reputation = Reputation()
         self._notices = Notices()
         self._out = Outbox()
         self._society = Society(self._members, self._out, rng)
@@ -101,6 +98,7 @@ class Directory:
         if before is not None and (before.subnet, before.host, before.port) != (subnet, address, announce.port):
             self._remove(before, now)
             del self._ids[session]  # its neighbours are to forget it where it was
+            before = None
         member_id = self._ids.get(session, 0)
         if not member_id:
             member_id = self._ids[session] = self._new_id()
@@ -116,6 +114,8 @@ class Directory:
             wanted=ChunkSet(wanted),
             held=ChunkSet(held),
             order=self._joined,
+            lost_by=self._reputation.take_complaints(session, before, self._members),
+            discredited=self._reputation.is_doubted(session, now),
             stands_by=not wanted.any() and not held.all(),
         )
         for chunk in self._damaged:
@@ -149,6 +149,7 @@ class Directory:
         self._justice.handle_closed(session)
         self._healths.pop(session, None)
         self._ids.pop(session, None)
+        self._reputation.handle_closed(session)
 
     def handle_timer(self, now: float) -> None:
         """Call a few times a second."""
@@ -359,7 +360,7 @@ class Directory:
         self._scatters[member.subnet].remove(member.id)
         del self._members[member.id], self._sessions[member.session]
         self._out.drop(member.id)
-        self._justice.forget(member)
+        self._reputation.handle_left(member)
         if not member.banned:
             self._society.remove(member, banned=False)
         self._fill(member.subnet, now)
@@ -379,6 +380,7 @@ class Directory:
         """Who claims to hold what nobody gets from it must not keep it from those who wait for it."""
         if member is not None and member.serves and self._society.is_forsaken(member):
             member.discredited = True
+            self._reputation.discredit(member.session, now)
             self._scatters[member.subnet].discredit(member.id)
             self.counts["peers_discredited"] += 1
             self._notices.tell("peer_discredited", member, said_by=len(member.lost_by))

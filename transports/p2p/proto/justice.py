@@ -58,10 +58,12 @@ class Justice:
         accuser.bridges.discard(accused.id)
         self._society.part(accuser, accused)
         alone = sum(1 for each in self._members.values() if each.here) <= 2
-        guilty = self._members.get(self._accusations.accuse(accuser.id, accused.id, alone=alone) or 0)
+        # Whoever opens several sessions on one machine is one accuser, but of somebody on the same machine.
+        name = "" if accuser.host == accused.host else f"at {accuser.host}"
+        guilty = self._accusations.accuse(accuser.session, accused.session, name=name, alone=alone)
         if guilty is None:
             return None
-        return guilty, "sends bad chunks" if guilty is accused else "accuses without reason"
+        return (accused, "sends bad chunks") if guilty == accused.session else (accuser, "accuses without reason")
 
     def ban(self, member: Member, reason: str) -> None:
         """A member is put out for good."""
@@ -71,10 +73,7 @@ class Justice:
         self._notices.tell("peer_banned", member, reason=reason)
         self._notices.expel(member, f"banned from the swarm: {reason}")
 
-    def forget(self, member: Member) -> None:
-        """A member is gone, and what it said of others with it."""
-        self._accusations.forget(member.id)
-
     def handle_closed(self, session: str) -> None:
-        """A session is over and will not come back."""
+        """A session is over and will not come back, and what it said of others goes with it."""
+        self._accusations.forget(session)
         self._banned.pop(session, None)

@@ -30,6 +30,7 @@ from transports.p2p.proto.messages import (
     SwarmMessage,
     Welcome,
 )
+from transports.p2p.proto.reputation import DOUBT_S
 from transports.p2p.proto.rules import SwarmRules
 
 CHUNKS = 40
@@ -315,6 +316,16 @@ def test_one_word_parts_two_and_a_second_bans() -> None:
     assert swarm.join("c") in swarm.met(one)
 
 
+def test_who_leaves_and_comes_again_is_still_accused() -> None:
+    swarm = Swarm()
+    one, two, _, bad = (swarm.join(name) for name in "abcd")
+    swarm.bad(one, bad)
+    swarm.directory.handle_left(bad, swarm.now, gone=True)
+    assert swarm.join("d") == bad
+    swarm.bad(two, bad)
+    assert [member for member, _ in swarm.directory.poll_expelled()] == [bad]
+
+
 def test_with_two_members_one_word_is_enough() -> None:
     swarm = Swarm()
     one, bad = swarm.join("a"), swarm.join("b")
@@ -377,6 +388,28 @@ def test_a_forged_announcement_keeps_nobody_waiting_when_all_who_lack_say_so() -
     assert "peer_discredited" in {name for name, _ in swarm.events}
     late = swarm.join("late")
     assert forger not in swarm.met(late)
+
+
+def test_who_was_not_believed_is_not_believed_for_announcing_itself_anew() -> None:
+    swarm = Swarm()
+    forger = swarm.join("forger", held=range(CHUNKS))
+    one, two = swarm.join("one"), swarm.join("two")
+    swarm.directory.handle_lost(one, forger, "does not answer", swarm.now)
+    swarm.directory.handle_left(forger, swarm.now, gone=True)
+    assert swarm.join("forger", held=range(CHUNKS)) == forger
+    swarm.directory.handle_lost(two, forger, "does not answer", swarm.now)
+    swarm.run()
+    assert swarm.directory.counts["peers_discredited"] == 1
+    for again in (0.0, DOUBT_S - 1):
+        swarm.directory.handle_left(forger, swarm.now, gone=True)
+        swarm.run(again)
+        swarm.join("forger", held=range(CHUNKS))
+        assert forger not in swarm.met(swarm.join(f"late {again}"))
+        assert not swarm.directory.scatters["10.0.0.0/24"].holders(0)
+    swarm.directory.handle_left(forger, swarm.now, gone=True)
+    swarm.run(DOUBT_S)
+    swarm.join("forger", held=range(CHUNKS))
+    assert swarm.directory.scatters["10.0.0.0/24"].holders(0) == 1
 
 
 def test_peers_may_go_when_nobody_lacks_anything_and_seeders_stay() -> None:

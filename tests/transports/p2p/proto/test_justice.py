@@ -69,5 +69,14 @@ def test_words_that_cannot_be_true_are_an_offence_and_words_about_strangers_are_
 def test_what_was_said_by_who_has_gone_convicts_nobody() -> None:
     room, justice, _ = _court(4)
     assert justice.handle_bad_chunk(room.members[1], _word(4)) is None
-    justice.forget(room.members[1])
+    justice.handle_closed(room.members[1].session)
     assert justice.handle_bad_chunk(room.members[2], _word(4)) is None
+
+
+def test_two_sessions_of_one_machine_convict_nobody_elsewhere() -> None:
+    room, justice, _ = _court(5)
+    for number, host in ((1, "10.0.0.1"), (2, "10.0.0.1"), (3, "10.0.0.3"), (4, "10.0.0.4")):
+        room.members[number].host = host
+    assert justice.handle_bad_chunk(room.members[1], _word(4)) is None
+    assert justice.handle_bad_chunk(room.members[2], _word(4)) is None
+    assert justice.handle_bad_chunk(room.members[3], _word(4)) == (room.members[4], "sends bad chunks")
