@@ -24,6 +24,7 @@ __all__ = [
     "RETRANSMIT_MIN_US",
     "connect",
     "connect_blocking",
+    "give_up_unheard",
     "plain_name",
     "repeated",
     "retransmit_soon",
@@ -53,6 +54,12 @@ def retransmit_soon(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def give_up_unheard(sock: socket.socket, within_s: float) -> None:
+    """Have a TCP connection end when what was said is not acknowledged for so long: a machine or a switch that lost its
+    power says goodbye to nobody, and the kernel would go on trying for a quarter of an hour. Raises OSError."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(within_s * 1000))
 
 
 def repeated(addresses: Sequence[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from core.connecting import (
     RETRANSMIT_MIN_US,
     connect,
     connect_blocking,
+    give_up_unheard,
     plain_name,
     repeated,
     retransmit_soon,
@@ -119,3 +120,11 @@ def test_what_is_lost_is_repeated_soon_on_both_sides_where_the_kernel_can() -> N
         with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
             floors = [sock.getsockopt(socket.IPPROTO_TCP, 45) for sock in (ours, theirs)]
             assert all(RETRANSMIT_MIN_US <= floor < 2 * RETRANSMIT_MIN_US for floor in floors)  # whole ticks
+
+
+def test_who_acknowledges_nothing_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        with connect_blocking(host, port, timeout_s=10) as sock:
+            give_up_unheard(sock, 2.5)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500

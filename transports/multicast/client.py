@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from core.arena import Arena
-from core.connecting import connect
+from core.connecting import connect, give_up_unheard
 from core.errors import ConnectionFailedError, LocalError, PathError
 from core.ids import SessionId
 from core.wantmap import WantMap
@@ -38,6 +38,9 @@ __all__ = ["MulticastClient"]
 
 CONNECT_S = 2.0
 """Long enough for one lost packet, short enough for data to flow by other means within 3 s."""
+UNHEARD_S = 10.0
+"""What was said on the lane, every two seconds, is acknowledged within this time, or the repository is taken for dead:
+while a cast waits for its start nothing else would tell."""
 REPORT_INTERVAL_S = 0.1
 """Until the sender says how often it wants to hear."""
 
@@ -85,7 +88,9 @@ class MulticastClient:
         host = offer.host or self._context.repository_host
         try:
             async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(sock=await connect(host, offer.port))
+                sock = await connect(host, offer.port)
+                give_up_unheard(sock, UNHEARD_S)
+                reader, writer = await asyncio.open_connection(sock=sock)
         except TimeoutError as error:
             raise ConnectionFailedError(
                 f"no answer from {host} port {offer.port} within {CONNECT_S:g} s", hint="is a firewall in between?"

@@ -149,12 +149,13 @@ class CastSender:
         self._take_reports(now)
         self._send_control(now)
         burst = self._next_burst(now)
-        if burst is not None:
-            self._send_burst(burst)
-            return
+        # in every turn: a thread that is behind has none without a train
         while verdict := self._cast.poll_event():
             self._on_event("verdict", {"member": verdict.member, "lane": verdict.lane, "reason": verdict.reason})
         self._look_at_cost(now)
+        if burst is not None:
+            self._send_burst(burst)
+            return
         self._wait(min(WAIT_MAX_S, self._cast.poll_timer() - self._clock()))
 
     def _wait(self, seconds: float) -> None:

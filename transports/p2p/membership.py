@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.connecting import connect
+from core.connecting import connect, give_up_unheard
 from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import SessionId
 from transports.member.handshake import enter
@@ -24,8 +24,7 @@ __all__ = ["MemberHost", "Membership"]
 
 CONNECT_S = 5.0
 UNHEARD_S = 10.0
-"""What was said, and that is often, is acknowledged within this time, or the connection is taken for dead: a switch
-that lost its power says goodbye to nobody."""
+"""What was said, and that is often, is acknowledged within this time, or the connection is taken for dead."""
 REJOIN_FIRST_S = 0.5
 REJOIN_LONGEST_S = 8.0
 
@@ -94,7 +93,7 @@ class Membership:
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+            give_up_unheard(sock, UNHEARD_S)
             transport, _ = await self._loop.create_connection(lambda: protocol, sock=sock)
         except OSError as error:
             raise ConnectionFailedError(f"the member lane broke: {error.strerror or error}") from error
@@ -106,7 +105,7 @@ class Membership:
         try:
             async with asyncio.timeout(CONNECT_S):
                 sock = await connect(host, port)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNHEARD_S * 1000))
+                give_up_unheard(sock, UNHEARD_S)
                 here = str(sock.getsockname()[0])
                 reader, writer = await asyncio.open_connection(sock=sock)
         except TimeoutError as error:

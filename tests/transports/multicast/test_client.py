@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Offer, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
-from transports.multicast.client import MulticastClient
+from transports.multicast.client import UNHEARD_S, MulticastClient
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.incoming import GroupReceiver
 
@@ -53,7 +54,8 @@ async def test_an_interface_that_is_not_there_makes_the_path_unusable_not_the_se
         async with fetch as incoming:
             state = incoming.state()
             assert state["network_loss"] == 0
-            await asyncio.sleep(0)
+            wire = incoming._lane._writer.get_extra_info("socket")
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD_S * 1000
     finally:
         await server.stop(grace_s=1)
         store.close()

@@ -17,6 +17,8 @@ from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender, mem
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman
 from transports.multicast.proto.cast import Cast
+from transports.multicast.proto.demotion import Verdict
+from transports.multicast.proto.limits import BURST_PACKETS
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.interface import find_interface
 
@@ -62,6 +64,28 @@ async def test_an_image_reaches_two_members_with_and_without_segmentation(segmen
         assert [one.chunks[chunk] for chunk in range(5)] == image.frames
         assert [other.chunks[chunk] for chunk in range(5)] == image.frames
         assert sender.counters.read_errors == sender.counters.send_errors == 0
+
+
+async def test_who_changes_its_lane_is_told_though_there_is_always_something_to_send() -> None:
+    sent_before: list[int] = []
+    told = threading.Event()
+
+    def hear(event: str, fields: Mapping[str, Any]) -> None:
+        if event == "verdict":
+            sent_before.append(sender._cast.totals.packets)
+            told.set()
+
+    def begin(cast: Cast, now: float) -> None:
+        add_member(cast, now, chunks=1)
+        cast._events.append(Verdict(member=9, lane="late", reason="loses much"))
+
+    with (
+        StoredImage(4_000_000) as image,
+        cast_sender(image, GROUP, rate_bytes_per_s=1e12, on_event=hear) as (sender, _),
+    ):
+        await asyncio.wrap_future(sender.call(begin))
+        assert await asyncio.to_thread(told.wait, 10)
+    assert sent_before[0] <= BURST_PACKETS
 
 
 async def test_nothing_is_sent_while_nobody_is_there() -> None:

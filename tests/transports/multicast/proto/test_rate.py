@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
-from transports.multicast.proto.rate import SLACK_S, Pace, RateControl, RateLimits, share_budget
+from transports.multicast.proto.rate import (
+    BACKLOG_HIGH,
+    BACKLOG_LOW,
+    REST_S,
+    SLACK_S,
+    Pace,
+    RateControl,
+    RateLimits,
+    share_budget,
+)
 from transports.multicast.proto.reports import Report
 
 CAP = 10e6
@@ -116,10 +125,20 @@ def test_a_trial_waits_for_enough_packets_but_not_for_ever() -> None:
     assert rate.rate_bytes_per_s == CAP
 
 
-def test_disks_that_cannot_follow_slow_down() -> None:
+def test_after_a_trial_in_vain_only_far_more_loss_is_tried_at_once() -> None:
     rate = control()
-    assert feed(rate, 0.0, 0.9) == pytest.approx(0.85 * CAP)
+    assert feed(rate, 0.05, times=4) == CAP  # tried, and found to be the wire's
+    assert feed(rate, 0.08, start=2.0) == CAP
+    assert feed(rate, 0.08, start=1.0 + REST_S + 0.5) < CAP
+
+
+def test_disks_that_cannot_follow_slow_down_until_they_have_caught_up() -> None:
+    rate = control()
+    slow = feed(rate, 0.0, BACKLOG_HIGH + 0.1)
+    assert slow == pytest.approx(0.85 * CAP)
     assert rate.limited_by == "disk"
+    assert feed(rate, 0.0, BACKLOG_LOW + 0.1, start=1.0) == slow
+    assert feed(rate, 0.0, BACKLOG_LOW - 0.1, start=2.0) == pytest.approx(CAP)
 
 
 def test_loss_that_grows_beyond_what_the_way_loses_is_tried_again() -> None:

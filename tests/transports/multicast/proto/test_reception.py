@@ -186,6 +186,8 @@ def test_a_chunk_is_not_begun_in_its_middle_but_for_a_joiners_first() -> None:
     assert len(wire.send(1, range(200, 400)).packets) == 0
     assert len(wire.reception.handle_packets(wire.symbols(2, np.array([0]), np.array([200])), 1.0).packets) == 0
     assert wire.reception.figures.passed == 201
+    assert len(wire.send(3, range(100, 144)).packets) == 0  # a quarter is the limit
+    assert len(wire.send(4, range(99, 143)).packets) == 44
 
 
 def test_young_losses_are_not_reported() -> None:
@@ -315,6 +317,8 @@ def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
     wire.reception.handle_accepted(0)
     assert wire.reception.free_slots == 2
     assert len(wire.send(0, range(10, 20)).packets) == 0
+    wire.reception.handle_rejected(0)  # it came another way meanwhile
+    assert wire.reception.lacking == 4
     assert wire.reception.figures.rejected == 1
 
 

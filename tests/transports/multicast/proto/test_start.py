@@ -42,6 +42,12 @@ def test_a_number_without_a_wait_does_not_wait_for_ever() -> None:
     assert gate.poll_open(61, wall_s=0, members=1)
 
 
+def test_a_clock_that_is_set_back_does_not_go_over_every_time_of_the_day() -> None:
+    gate = StartGate(StartPolicy(time_of_day_s=DAY_S / 2), wall_s=DAY_S - 3600)
+    assert not gate.poll_open(0, wall_s=DAY_S - 3720, members=1)
+    assert not gate.poll_open(1, wall_s=DAY_S - 3719, members=1)
+
+
 def test_a_time_of_day_opens_even_over_midnight() -> None:
     gate = StartGate(StartPolicy(time_of_day_s=60.0), wall_s=DAY_S - 10)
     assert not gate.poll_open(0, wall_s=DAY_S - 1, members=1)

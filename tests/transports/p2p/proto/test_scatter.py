@@ -20,6 +20,7 @@ from transports.p2p.proto.scatter import (
     PATIENCE_LEAST_S,
     PATIENCE_TIMES,
     REST_FIRST_S,
+    REST_MAX_S,
     ROTATE_CHUNKS,
     Scatter,
 )
@@ -157,6 +158,26 @@ def test_who_was_late_gets_one_at_a_time_until_it_arrives() -> None:
     assert _given(scatter, REST_FIRST_S) == {1: [0]}
     _take(scatter, one, 0, 3.0)
     assert _given(scatter, 3.0) == {1: [1, 2]}
+
+
+def test_who_is_late_each_time_rests_twice_as_long_up_to_half_a_minute() -> None:
+    scatter, now = _scatter(_member(1)), 0.0
+    for late in range(9):
+        given = scatter.fill(now)
+        scatter.give_back(1, [each.chunk for each in given], now)
+        rest = min(REST_MAX_S, REST_FIRST_S * 2**late)
+        assert scatter.fill(now + 0.99 * rest) == []
+        now += rest
+
+
+def test_what_a_leaver_held_is_not_free_while_somebody_takes_it() -> None:
+    holder, one, two = _member(1, held=[0]), _member(2), _member(3)
+    scatter = _scatter(holder, one, two)
+    assert scatter.assign_urgent(2, 0, 0.0) is not None
+    scatter.remove(1)
+    given = [chunk for chunks in _given(scatter).values() for chunk in chunks]
+    assert given
+    assert 0 not in given
 
 
 def test_what_is_not_under_way_cannot_be_given_back() -> None:
