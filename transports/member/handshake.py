@@ -13,7 +13,7 @@ from typing import TypeVar
 from core.errors import AuthenticationError, ConnectionFailedError, ProtocolError
 from transports.unicast.proto.frames import HEADER_BYTES, Frame, Header, Op, Status, error_reply
 from transports.unicast.proto.handshake import Handshake
-from transports.unicast.proto.limits import VERSION
+from transports.unicast.proto.limits import MAX_HANDSHAKE_BYTES, VERSION
 from transports.unicast.proto.messages import Join, Negotiate, Negotiated, reply_to
 from transports.unicast.proto.proof import CLIENT, SERVER, proof_matches, prove
 
@@ -78,6 +78,8 @@ async def admit(
 
 async def _read_frame(reader: asyncio.StreamReader) -> Frame:
     header = Header.parse(await reader.readexactly(HEADER_BYTES))
+    if header.length > MAX_HANDSHAKE_BYTES:
+        raise ProtocolError(f"{header.op.name} of {header.length} bytes in a handshake")
     return Frame(header=header, payload=await reader.readexactly(header.length))
 
 

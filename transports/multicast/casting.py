@@ -251,8 +251,7 @@ class Casting:
 
     async def close(self, reason: str, *, retry: bool) -> None:
         """Tell every member, end the thread."""
-        for seat in self.members:
-            await self.dismiss(seat, reason, retry=retry)
+        await asyncio.gather(*(self.dismiss(seat, reason, retry=retry) for seat in self.members))
         self.seats.clear()
         await asyncio.to_thread(self.sender.stop)
 

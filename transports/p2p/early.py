@@ -19,6 +19,7 @@ import msgspec
 import zstandard
 
 from core.connecting import plain_name
+from core.errors import ProtocolError
 from core.netif import bind_to_interface
 from transports.base import Offer
 from transports.control import ImageInfo, SessionOpened
@@ -28,6 +29,7 @@ from transports.p2p.proto.messages import DECODER, Announce, Assign, SwarmMessag
 from transports.unicast.proto.asking import AskingLane
 from transports.unicast.proto.frames import HEADER_BYTES, Frame, Header
 from transports.unicast.proto.handshake import Handshake
+from transports.unicast.proto.limits import MAX_HANDSHAKE_BYTES
 
 __all__ = ["EarlyMember", "listen"]
 
@@ -170,6 +172,8 @@ def _enter(sock: socket.socket, session: SessionOpened) -> None:
     sock.sendall(handshake.begin())
     while not handshake.done:
         header = Header.parse(_read(sock, HEADER_BYTES))
+        if header.length > MAX_HANDSHAKE_BYTES:
+            raise ProtocolError(f"{header.op.name} of {header.length} bytes in a handshake")
         sock.sendall(handshake.handle_frame(Frame(header=header, payload=_read(sock, header.length))))
 
 

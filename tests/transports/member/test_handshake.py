@@ -2,9 +2,60 @@
 
 from __future__ import annotations
 
-from transports.member.handshake import HANDSHAKE_S
+import asyncio
+
+import pytest
+
+from core.errors import OgcastError, ProtocolError
+from images.stores import Encoding
+from transports.member.handshake import HANDSHAKE_S, admit, enter
+from transports.unicast.proto.frames import Header, Op, Status
+from transports.unicast.proto.limits import MAX_STORED_BYTES
 from transports.unicast.settings import UnicastSettings
+
+KEY = bytes(32)
 
 
 def test_it_is_as_patient_as_that_of_a_unicast_lane() -> None:
     assert UnicastSettings().handshake_timeout_s == HANDSHAKE_S
+
+
+class Wire:
+    """Takes what is said; nobody hears it. Stands for a StreamWriter and its transport."""
+
+    @property
+    def transport(self) -> Wire:
+        return self
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        pass
+
+
+LARGE = (
+    Header(op=Op.WRITE, length=MAX_STORED_BYTES),
+    Header(op=Op.READ, reply=True, encoding=Encoding.RAW, length=MAX_STORED_BYTES),
+    Header(op=Op.CANCEL, length=1024 + 4),
+)
+
+
+@pytest.mark.parametrize("header", LARGE, ids=lambda header: header.op.name)
+@pytest.mark.asyncio
+async def test_nobody_is_waited_for_with_more_than_a_handshake_takes(header: Header) -> None:
+    for way in (admit, enter):
+        reader = asyncio.StreamReader()
+        reader.feed_data(header.encode())  # and not a byte of what it announces
+        more = {"find": lambda name: None} if way is admit else {"session_id": "s", "key": KEY}
+        with pytest.raises(ProtocolError, match="in a handshake"):
+            await way(reader, Wire(), **more)  # type: ignore[operator]
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_with_its_longest_text_is_heard() -> None:
+    text = b"x" * 512
+    reader = asyncio.StreamReader()
+    reader.feed_data(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
+    with pytest.raises(OgcastError, match="xxx"):
+        await enter(reader, Wire(), session_id="s", key=KEY)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ __all__ = [
     "CREDIT_BYTES",
     "MAX_CREDITS",
     "MAX_HANDLES",
+    "MAX_HANDSHAKE_BYTES",
     "MAX_HAVE_DIGESTS",
     "MAX_MAP_BYTES",
     "MAX_NEWS_CHUNKS",
@@ -59,6 +60,9 @@ MAX_SESSION_ID_BYTES = 64
 
 MAX_TEXT_BYTES = 512
 """Reasons meant for people, UTF-8."""
+
+MAX_HANDSHAKE_BYTES = 1024
+"""Payload of a frame of the handshake, a refusal included: nobody is trusted with more memory before that is over."""
 
 MAX_OUTPUT_BYTES = 256 * 1024
 """Control replies a server holds unsent before it stops reading from that lane."""
