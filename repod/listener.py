@@ -13,11 +13,11 @@ import ssl
 from aiohttp import http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
+from core.callers import Callers
 from core.connecting import retransmit_soon
 from core.errors import LockedError, UsageError
 from core.logs import get_logger
 from repod.daemon import Daemon
-from repod.proto.callers import Callers
 
 __all__ = ["Listener", "bind", "http_log"]
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from core.callers import Callers
 from core.logs import get_logger
 from repod.api import captures, events, health, images, sessions, torrents
 from repod.api.auth import authorise
@@ -19,7 +20,6 @@ from repod.api.openapi import describe
 from repod.api.routes import DAEMON, STRANGERS, Handler, Route, shown_path
 from repod.daemon import Daemon
 from repod.metrics import Metrics
-from repod.proto.callers import Callers
 from transports.control import API_PREFIX
 
 __all__ = ["all_routes", "make_application", "make_torrent_application"]

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from core.callers import Callers
 from repod.daemon import Daemon
-from repod.proto.callers import Callers
 from repod.tokens import Role, Token
 
 __all__ = ["DAEMON", "STRANGERS", "TOKEN", "Further", "Handler", "Parameter", "Route", "daemon_of", "shown_path"]

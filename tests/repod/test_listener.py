@@ -49,7 +49,7 @@ async def one_byte(port: int, tls: ssl.SSLContext) -> bytes:
 
 @pytest.mark.asyncio
 async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemon, layout, monkeypatch) -> None:
-    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 1000.0)
+    monkeypatch.setattr("core.callers.STRANGER_S", 1000.0)
     certificate = tomllib.loads(layout.client.read_text())["certificate"]
     async with daemon(**{"limits.connections": 2}) as api:
         port = int(api.url.rsplit(":", 1)[1])
@@ -68,7 +68,7 @@ async def test_connections_beyond_the_limit_are_closed_at_once_and_counted(daemo
 @pytest.mark.asyncio
 async def test_connections_that_never_shake_hands_count_too_and_do_not_stay(daemon, layout, monkeypatch) -> None:
     monkeypatch.setattr("repod.listener.TLS_HANDSHAKE_S", 0.5)
-    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 1000.0)
+    monkeypatch.setattr("core.callers.STRANGER_S", 1000.0)
     tls = ssl.create_default_context(cadata=tomllib.loads(layout.client.read_text())["certificate"])
     async with daemon(**{"limits.connections": 3}) as api:
         port = int(api.url.rsplit(":", 1)[1])
@@ -88,7 +88,7 @@ async def test_connections_that_never_shake_hands_count_too_and_do_not_stay(daem
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shaken", [True, False], ids=["after the handshake", "before it"])
 async def test_who_shows_no_token_makes_room_and_who_did_stays(daemon, layout, monkeypatch, shaken: bool) -> None:
-    monkeypatch.setattr("repod.proto.callers.STRANGER_S", 0.0)
+    monkeypatch.setattr("core.callers.STRANGER_S", 0.0)
     settings = tomllib.loads(layout.client.read_text())
     tls = ssl.create_default_context(cadata=settings["certificate"])
     token = settings["token"]

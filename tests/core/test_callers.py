@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repod.proto.callers import STRANGER_S, Callers
+from core.callers import STRANGER_S, Callers
 
 
 def test_the_oldest_stranger_goes_first_and_who_has_just_come_stays() -> None:

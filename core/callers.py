@@ -1,4 +1,4 @@
-"""Who is connected over HTTP and has shown nothing yet: whom to hang up on when there are too many. Pure."""
+"""Who is connected and has shown nothing yet: whom to hang up on when there are too many. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 __all__ = ["STRANGER_S", "Callers"]
 
 STRANGER_S = 1.0
-"""Who has shown no token (or, for a torrent, its secret) may stay so long when others want the place."""
+"""Who has shown no token, no secret of a torrent, no key of a session, may stay so long when others want the place."""
 
 Caller = TypeVar("Caller", bound=Hashable)
 
