@@ -20,6 +20,7 @@ from core.connecting import retransmit_soon
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
+from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.proto.maps import unpack_wants
 from transports.multicast.casting import Casting, Seat
@@ -58,9 +59,9 @@ class MulticastServer:
         self._listener: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lanes: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
+        self._door = Door(limit=2 * self._settings.max_members, counts=self._counts)
         self._ended: Counter[str] = Counter()
         self._epochs: Counter[bytes] = Counter()
         self._troubles: dict[bytes, str] = {}
@@ -111,9 +112,7 @@ class MulticastServer:
         self._seats.clear()
         await asyncio.gather(*(self._end(casting, "the repository stops", retry=True) for casting in casts))
         await asyncio.gather(*self._ending)
-        for task in self._lanes:
-            task.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._door.close()
 
     def open_session(self, session: ServedSession) -> Offer:
         """See ServerTransport."""
@@ -313,22 +312,21 @@ class MulticastServer:
     async def _handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._lanes.add(task)
         lane = MemberLane(reader, writer)
         try:
-            if len(self._lanes) > 2 * self._settings.max_members:
-                self._counts["limit_lanes"] += 1
+            if not self._door.enter(task):
                 return
             casting, seat = await admit(reader, writer, find=self._find)
+            self._door.handle_proven(task)
             self._counts["lanes_opened"] += 1
             await self._serve(lane, casting, seat)
         except (OgcastError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self._counts["lanes_refused"] += 1
             self._context.on_event("lane_broken", {"peer": lane.peer, "reason": str(error) or type(error).__name__})
         except asyncio.CancelledError:
-            pass  # the daemon stops
+            pass  # the daemon stops, or a stranger makes room
         finally:
-            self._lanes.discard(task)
+            self._door.leave(task)
             await lane.close()
 
     def _find(self, session_id: str) -> tuple[bytes, tuple[Casting, Seat]] | None:

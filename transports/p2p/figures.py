@@ -34,6 +34,7 @@ COUNTERS = (
     "peers_banned",
     "peers_discredited",
     "peers_lost",
+    "strangers_dropped",
     "swarms_made",
     "ticks_failed",
 )

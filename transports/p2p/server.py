@@ -21,6 +21,7 @@ from core.connecting import retransmit_soon
 from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerContext
+from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
 from transports.p2p.figures import COUNTERS, SAMPLES_MAX, samples_of, totals_of
@@ -77,8 +78,8 @@ class SwarmServer:
         self._listener: asyncio.Server | None = None
         self._origin = Origin(context, self._settings)
         self._ticker: asyncio.Task[None] | None = None
-        self._lanes: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
+        self._door = Door(limit=2 * self._settings.max_members, counts=self._counts)
         self._ended: Counter[str] = Counter()
         self._port = 0
 
@@ -139,9 +140,7 @@ class SwarmServer:
             seat.swarm.dismiss(seat, "the repository stops", retry=True)
         self._seats.clear()
         await self._origin.stop(grace_s=grace_s)
-        for task in self._lanes:
-            task.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._door.close()
 
     def open_session(self, session: ServedSession) -> Offer:
         """See ServerTransport."""
@@ -245,22 +244,21 @@ class SwarmServer:
     async def _handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._lanes.add(task)
         lane: SwarmLane = MemberLane(reader, writer, DECODER)
         try:
-            if len(self._lanes) > 2 * self._settings.max_members:
-                self._counts["limit_lanes"] += 1
+            if not self._door.enter(task):
                 return
             seat = await admit(reader, writer, find=self._find)
+            self._door.handle_proven(task)
             self._counts["member_lanes_opened"] += 1
             await self._serve(lane, seat)
         except (OgcastError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self._counts["member_lanes_refused"] += 1
             self._context.on_event("lane_broken", {"peer": lane.peer, "reason": str(error) or type(error).__name__})
         except asyncio.CancelledError:
-            pass  # the daemon stops
+            pass  # the daemon stops, or a stranger makes room
         finally:
-            self._lanes.discard(task)
+            self._door.leave(task)
             await lane.close()
 
     def _find(self, session_id: str) -> tuple[bytes, Seat] | None:

@@ -15,6 +15,7 @@ from core.ids import SessionId
 from images.manifest import Manifest
 from transports.base import CaptureGrant, ServedSession, ServerContext
 from transports.conformance.sample import SampleStore, sample_image
+from transports.member.handshake import enter
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.interface import Interface
 
@@ -213,3 +214,17 @@ async def test_a_stranger_on_the_lane_port_is_told_and_nothing_else_happens() ->
         writer.close()
         assert events == ["lane_broken"]
         assert server.counters()["lanes_refused"] == 1
+
+
+async def test_a_crowd_that_only_connects_keeps_no_member_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.callers.STRANGER_S", 0.0)
+    manifest, store, _ = sample_image()
+    async with running(max_members=2) as server, asyncio.timeout(20):
+        server.open_session(_session(manifest, store, "s1"))
+        crowd = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(9)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await enter(reader, writer, session_id="s1", key=bytes(32))
+        assert server.counters()["strangers_dropped"] >= 1
+        for _, each in [*crowd, (reader, writer)]:
+            each.close()
+    store.close()
