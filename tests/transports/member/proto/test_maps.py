@@ -36,6 +36,7 @@ def test_the_largest_map_fits_a_frame() -> None:
     [
         b"",
         b"rubbish",
+        pack_wants(np.ones(8, dtype=np.bool_)),
         pack_wants(np.ones(9, dtype=np.bool_)),
         pack_wants(np.ones(17, dtype=np.bool_)),
         zstandard.ZstdCompressor(write_content_size=False).compress(b"\xff"),

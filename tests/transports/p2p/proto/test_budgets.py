@@ -106,3 +106,15 @@ def test_whatever_lanes_do_one_begins_at_a_time_and_nobody_is_stuck(steps: list[
     assert budgets.ask(9, "a", now)
     assert budgets.ask(10, "b", now)
     assert budgets.opens_at == float("inf")
+
+
+def test_who_asks_for_another_subnet_waits_in_the_first_no_more() -> None:
+    budgets = SubnetBudgets(bytes_per_s=CHUNK, exceptions={})
+    assert budgets.ask(1, "a", 0.0)
+    budgets.spend(1, CHUNK, 0.0)
+    assert not budgets.ask(2, "a", 0.0)
+    assert budgets.ask(2, "b", 0.0)
+    budgets.spend(2, CHUNK, 0.0)
+    assert not budgets.ask(3, "a", 0.0)
+    budgets.handle_timer(60.0)
+    assert budgets.poll_granted() == 3

@@ -169,6 +169,16 @@ def test_who_lost_a_neighbour_gets_another() -> None:
     assert not before & {peer.id for peer in met}
 
 
+def test_who_did_not_answer_three_is_introduced_to_nobody() -> None:
+    room = SocietyRoom()
+    silent = room.add(1)
+    for complaints in range(LOST_BY + 1):
+        room.told()
+        late = room.add(10 + complaints)
+        assert (silent.id in [peer.id for peer in room.told().get(late.id, [])]) == (complaints < LOST_BY)
+        silent.lost_by.add(late.id)
+
+
 def test_who_gives_nothing_to_anybody_who_waits_is_forsaken() -> None:
     room = SocietyRoom()
     liar, one, two = room.add(1), room.add(2), room.add(3)

@@ -11,7 +11,7 @@ from core.wantmap import WantMap
 from tests.helpers.swarm_room import SwarmRoom
 from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.picker import Phase
-from transports.p2p.proto.swarm import ORIGIN, Swarm
+from transports.p2p.proto.swarm import DUPLICATES_LEAST, ORIGIN, Swarm
 
 
 def make(chunks: int = 8) -> tuple[Swarm, WantMap]:
@@ -181,3 +181,28 @@ def test_a_chunk_wanted_again_is_taken_when_it_comes_in_spite_of_its_cancel() ->
     want.add(asked.chunk)
     swarm.handle_wanted([asked.chunk])
     assert swarm.handle_arrived(7, asked.chunk, 0.1)
+
+
+def test_a_second_request_that_was_taken_back_is_none_of_the_few_allowed() -> None:
+    swarm, _ = make(1)
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    first = swarm.poll_ask(0.0, 8)
+    assert first is not None
+    other = 15 - first.source
+    for late in range(1, 2 * DUPLICATES_LEAST + 1):
+        assert swarm.poll_ask(10.0 * late, 8) == Asking(source=other, chunk=0)
+        swarm.handle_returned(other, 0)
+    assert swarm.figures.spares == 2 * DUPLICATES_LEAST
+
+
+def test_who_says_that_it_lets_this_peer_wait_is_asked_for_no_second_chunk() -> None:
+    swarm, _ = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0, 1])
+    assert swarm.poll_ask(0.0, 8) is not None
+    swarm.requests.handle_waiting(7, True)
+    assert swarm.poll_ask(0.0, 8) is None
+    swarm.requests.handle_waiting(7, False)
+    assert swarm.poll_ask(0.0, 8) is not None

@@ -198,3 +198,13 @@ def test_what_is_asked_for_ahead_comes_into_slots_given_later_to_whoever_goes_on
         "Received": 3,
         "Returned": 1,
     }
+
+
+def test_a_frame_longer_than_its_slot_is_never_received(pair: Pair) -> None:
+    pair.ask(5)
+    pair.up()
+    pair.hear(Header(op=Op.READ, reply=True, message=3, subject=5, length=CHUNK_BYTES + 1).encode())
+    assert isinstance(pair.lane.failed, ProtocolError)
+    assert "more than was said to be accepted" in str(pair.lane.failed)
+    pair.lane.release_all()
+    assert pair.arena.free == pair.arena.slots
