@@ -188,6 +188,8 @@ class MulticastIncoming:
                 self._lane.send(Done())
         for slot in await asyncio.to_thread(self._receiver.stop):
             slot.release()
+        if self._tasks:
+            self._on_event("multicast-ended", self.state())
         while self._ready:
             self._ready.popleft().release()
         await self._lane.close()

@@ -47,6 +47,7 @@ class Standing:
             "forged": self.forged,
             "mended_symbols": self._receiver.counters.mended_symbols,
             "rejoins": self._receiver.counters.rejoins,
+            "report_errors": self._receiver.counters.report_errors,
             "passed_for_want_of_memory": figures.passed,
         }
 

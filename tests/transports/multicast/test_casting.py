@@ -110,9 +110,11 @@ async def test_nothing_is_sent_before_the_number_of_clients_is_there() -> None:
 
 
 async def test_the_longest_wait_begins_a_cast_too() -> None:
-    async with Site(start_clients=9, start_wait_s=0.5) as site, site.client("s1") as (one, want):
-        async with asyncio.timeout(10):
+    async with Site(start_clients=9, start_wait_s=0.5) as site:
+        async with site.client("s1") as (one, want), asyncio.timeout(10):
             assert await _take_all(one, want) == 60
+        left = [fields for name, fields in site.events if name == "multicast-ended"]
+    assert [(fields["forged"], fields["report_errors"], fields["rejoins"]) for fields in left] == [(0, 0, 0)]
 
 
 async def test_a_time_of_the_day_begins_a_cast_too(monkeypatch: pytest.MonkeyPatch) -> None:

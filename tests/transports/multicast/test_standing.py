@@ -12,7 +12,7 @@ from transports.multicast.standing import Standing
 def standing(**tracker: int) -> Standing:
     figures = SimpleNamespace(overflow=tracker.pop("overflow", 0), passed=3)
     reception: Any = SimpleNamespace(tracker=SimpleNamespace(**tracker), figures=figures, free_slots=1)
-    counters = SimpleNamespace(mended_symbols=5, rejoins=1)
+    counters = SimpleNamespace(mended_symbols=5, rejoins=1, report_errors=0)
     receiver: Any = SimpleNamespace(
         counters=counters, intake=SimpleNamespace(counters=SimpleNamespace(forged=5, odd=2))
     )
