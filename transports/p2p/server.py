@@ -24,9 +24,9 @@ from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerCo
 from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
+from transports.member.proto.allowance import Allowance
 from transports.p2p.figures import COUNTERS, SAMPLES_MAX, samples_of, totals_of
 from transports.p2p.origin import Origin
-from transports.p2p.proto.allowance import Allowance
 from transports.p2p.proto.directory import Directory
 from transports.p2p.proto.limits import KEY_BYTES
 from transports.p2p.proto.messages import (

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transports.p2p.proto.allowance import Allowance
+from transports.member.proto.allowance import Allowance
 
 __all__ = ["BURST_S", "SubnetBudgets"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 
-from transports.p2p.proto.allowance import Allowance
+from transports.member.proto.allowance import Allowance
 from transports.p2p.proto.crowd import SENDING
 
 __all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "TELL_AGAIN_S", "UploadSlots"]

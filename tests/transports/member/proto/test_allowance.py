@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transports.p2p.proto.allowance import Allowance
+from transports.member.proto.allowance import Allowance
 
 
 def test_a_burst_is_free_and_the_rest_is_paid_with_time() -> None:
