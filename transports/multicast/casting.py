@@ -172,8 +172,7 @@ class Casting:
         """A member gets these another way."""
         if seat.wanted is not None:
             seat.wanted = seat.wanted & ~chunks
-        named = np.flatnonzero(chunks).tolist()
-        self._call(lambda cast, now: cast.handle_withdrawn(seat.member, named))
+        self._call(lambda cast, now: cast.handle_withdrawn(seat.member, chunks))
 
     def probed(self, seat: Seat, message: Probed) -> None:
         """A member says whether multicast reaches it."""

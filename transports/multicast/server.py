@@ -22,6 +22,7 @@ from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
 from transports.member.door import Door
 from transports.member.handshake import admit
+from transports.member.proto.allowance import Allowance
 from transports.member.proto.maps import unpack_wants
 from transports.multicast.casting import Casting, Seat
 from transports.multicast.lane import MemberLane
@@ -39,6 +40,11 @@ TICK_S = 0.25
 LANE_IDLE_S = 60.0
 """A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
 BACKLOG = 512
+MESSAGES_PER_S = 200.0
+MESSAGES_AT_ONCE = 2000.0
+"""What a member may say; who says more is heard later."""
+CHUNKS_A_MESSAGE = 1 << 16
+"""A map of so many, which is looked at in the sender's thread, costs as much as a message."""
 STRANDED = "its interface was made anew, or has another address"
 
 
@@ -336,6 +342,7 @@ class MulticastServer:
     async def _serve(self, lane: MemberLane, casting: Casting, seat: Seat) -> None:
         session_id = seat.session.id
         self._context.on_event("lane_opened", {"session": session_id, "peer": lane.peer})
+        allowance = Allowance(rate=MESSAGES_PER_S, burst=MESSAGES_AT_ONCE, now=time.monotonic())
         reason = ""
         try:
             while True:
@@ -346,6 +353,11 @@ class MulticastServer:
                 if isinstance(message, Leave):
                     reason = message.reason
                     return
+                maps = isinstance(message, Join | Want | Without)
+                cost = 1 + (seat.session.manifest.chunk_count / CHUNKS_A_MESSAGE if maps else 0)
+                if (wait_s := allowance.spend(cost, time.monotonic())) > 0:
+                    self._counts["limit_messages"] += 1
+                    await asyncio.sleep(wait_s)
                 await self._handle_message(lane, casting, seat, message)
         except TimeoutError:
             reason = f"silent for {LANE_IDLE_S:.0f} s"

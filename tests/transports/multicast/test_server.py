@@ -16,6 +16,8 @@ from images.manifest import Manifest
 from transports.base import CaptureGrant, ServedSession, ServerContext
 from transports.conformance.sample import SampleStore, sample_image
 from transports.member.handshake import enter
+from transports.multicast.lane import MemberLane
+from transports.multicast.proto.lane import Moved, Probed
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.interface import Interface
 
@@ -227,4 +229,25 @@ async def test_a_crowd_that_only_connects_keeps_no_member_out(monkeypatch: pytes
         assert server.counters()["strangers_dropped"] >= 1
         for _, each in [*crowd, (reader, writer)]:
             each.close()
+    store.close()
+
+
+async def test_who_says_much_is_heard_later_but_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.server.MESSAGES_AT_ONCE", 2.0)
+    manifest, store, _ = sample_image()
+    heard = asyncio.Event()
+    async with (
+        running(lambda name, fields: heard.set() if name == "member_probed" else None) as server,
+        asyncio.timeout(20),
+    ):
+        server.open_session(_session(manifest, store, "s1"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await enter(reader, writer, session_id="s1", key=bytes(32))
+        lane = MemberLane(reader, writer)
+        for _ in range(20):
+            lane.send(Moved(reason="too much at once"))
+        lane.send(Probed(outcome="good", received=16, sent=16, loss=0.0))
+        await heard.wait()
+        assert server.counters()["limit_messages"] >= 1
+        await lane.close()
     store.close()

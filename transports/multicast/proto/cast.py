@@ -13,7 +13,7 @@ not done, and is silent after that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -173,11 +173,10 @@ class Cast:
             member.missing_chunks = 0
             self._forget_wants(member.place)
 
-    def handle_withdrawn(self, member_id: int, chunks: Iterable[int]) -> None:
+    def handle_withdrawn(self, member_id: int, chunks: NDArray[np.bool_]) -> None:
         """A client gets `chunks` by other means: as far as it waits for their sending, it does so no more."""
         if member := self._members.get(member_id):
-            for chunk in chunks:
-                self._demand.withdraw(member.place, chunk)
+            self._demand.withdraw_all(member.place, chunks)
 
     def handle_moved(self, member_id: int) -> None:
         """A client goes on by other means: it stays a member whom nothing is sent for."""

@@ -75,6 +75,15 @@ class Demand:
             self.counts[chunk] -= 1
             self.chunks_wanted -= not self.counts[chunk]
 
+    def withdraw_all(self, place: int, chunks: NDArray[np.bool_]) -> None:
+        """The same for all of `chunks`, one flag each."""
+        row, bit = self._bits[place >> 3], np.uint8(1 << (place & 7))
+        gone = (row & bit != 0) & chunks
+        row[gone] &= ~bit
+        self._waits[place] -= np.count_nonzero(gone)
+        self.counts -= gone
+        self.chunks_wanted = int(np.count_nonzero(self.counts))
+
     def take(self, chunk: int) -> int:
         """`chunk` is going to be sent now, for all who want it; how many. Who joins from now on wants it again."""
         count = int(self.counts[chunk])

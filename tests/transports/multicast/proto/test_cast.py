@@ -192,11 +192,11 @@ def test_what_a_member_gets_elsewhere_is_not_sent_unless_others_lack_it() -> Non
     cast = make_cast()
     cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
     cast.add_member(2, key=KEY, wanted=wants(3), now=0.0)
-    cast.handle_withdrawn(1, [1, 3])
-    cast.handle_withdrawn(9, [2])
+    cast.handle_withdrawn(1, wants(1, 3))
+    cast.handle_withdrawn(9, wants(2))
     bursts, _, now = drain(cast)
     assert list(dict.fromkeys(chunk for chunk, _ in rows_of(bursts))) == [0, 2, 3]
-    cast.handle_withdrawn(1, [0])  # it was sent already: nothing changes
+    cast.handle_withdrawn(1, wants(0))  # it was sent already: nothing changes
     assert drain(cast, now)[0] == []
 
 

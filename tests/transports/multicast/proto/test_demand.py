@@ -81,7 +81,9 @@ def test_who_waits_for_few_chunks_is_nearly_done_and_the_one_with_the_fewest_fir
 
 operations = st.lists(
     st.tuples(
-        st.sampled_from(["add", "remove", "ask", "withdraw", "take"]), st.integers(0, 20), st.integers(0, CHUNKS - 1)
+        st.sampled_from(["add", "remove", "ask", "withdraw", "withdraw all", "take"]),
+        st.integers(0, 20),
+        st.integers(0, CHUNKS - 1),
     )
 )
 
@@ -103,6 +105,9 @@ def test_it_is_a_set_of_pairs(steps: list[tuple[str, int, int]]) -> None:
         elif what == "withdraw":
             demand.withdraw(place, chunk)
             model.discard((place, chunk))
+        elif what == "withdraw all":
+            demand.withdraw_all(place, flags(chunk, 1))
+            model -= {(place, chunk), (place, 1)}
         else:
             assert demand.take(chunk) == sum(pair[1] == chunk for pair in model)
             model = {pair for pair in model if pair[1] != chunk}
