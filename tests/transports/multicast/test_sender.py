@@ -19,6 +19,7 @@ from transports.multicast.authenticator import CarterWegman
 from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.limits import BURST_PACKETS
+from transports.multicast.proto.precedence import LEAST_BYTES
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.interface import find_interface
 
@@ -86,6 +87,32 @@ async def test_who_changes_its_lane_is_told_though_there_is_always_something_to_
         await asyncio.wrap_future(sender.call(begin))
         assert await asyncio.to_thread(told.wait, 10)
     assert sent_before[0] <= BURST_PACKETS
+
+
+async def test_what_it_costs_is_looked_at_though_there_is_always_something_to_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("transports.multicast.proto.precedence.LOOK_S", 0.0)
+    with StoredImage(4_000_000) as image, cast_sender(image, GROUP, rate_bytes_per_s=1e12) as (sender, _):
+        stands_back_at: list[int] = []
+        looks = sender._precedence.handle_cost
+        looked = threading.Event()
+
+        def look(**costs: float) -> bool:
+            changed = looks(**costs)  # type: ignore[arg-type]
+            if changed:
+                stands_back_at.append(sender._cast.totals.wire_bytes)
+                looked.set()
+            return changed
+
+        def begin(cast: Cast, now: float) -> None:
+            sender._cpu_clock = lambda: float(cast.totals.wire_bytes)
+            monkeypatch.setattr(sender._precedence, "handle_cost", look, raising=False)
+            add_member(cast, now, chunks=1)
+
+        await asyncio.wrap_future(sender.call(begin))
+        assert await asyncio.to_thread(looked.wait, 10)
+        assert stands_back_at[0] < LEAST_BYTES + 2 * BURST_PACKETS * 1600
 
 
 async def test_nothing_is_sent_while_nobody_is_there() -> None:
