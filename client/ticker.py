@@ -35,8 +35,10 @@ class Ticker:
         self.state = "transferring"
 
     def watch(self, brake: BrakeMeter) -> None:
-        """Show the limit this meter finds."""
+        """The transfer begins: show the limit this meter finds, and a rate that counts nothing of before."""
         self._brake = brake
+        done = self._figures.raw_bytes_before + self._figures.raw_bytes
+        self._estimate = Estimate(now=time.monotonic(), total=self._total, done=done)
 
     def progress(self) -> None:
         """One progress event of the transfer."""

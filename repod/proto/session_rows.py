@@ -13,6 +13,8 @@ LOSS_WORTH_SAYING = 0.01
 OVERFLOW_WORTH_SAYING = 0.005
 BACKLOG_WORTH_SAYING = 0.75
 SILENT_WORTH_SAYING_S = 10.0
+QUIET_WORTH_SAYING_S = 4.0
+"""Of a client that is slow: it reports every 2 s, so that a report is lacking."""
 FORGED_WORTH_SAYING = 10
 SLOW_SHARE = 0.5
 """Below this share of the median rate a client is slow, whatever it says."""
@@ -29,14 +31,16 @@ def session_rows(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]
     rates = sorted(rate for session in sessions if (rate := _report(session).get("rate", 0.0)))
     median = rates[len(rates) // 2] if rates else 0.0
     ordered = sorted(sessions, key=lambda session: (_report(session).get("rate", 0.0), str(session.get("host"))))
-    return [_row(session, median) for session in ordered]
+    ambiguous = _ambiguous(sessions)
+    return [_row(session, median, ambiguous) for session in ordered]
 
 
 def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
     """The likeliest brake of one client in words; empty if nothing is wrong."""
     cast, report = _cast(session), _report(session)
-    if session.get("silent_s", 0.0) >= SILENT_WORTH_SAYING_S:
-        return f"not heard of for {session['silent_s']:.0f} s"
+    silent_s = session.get("silent_s", 0.0)
+    if silent_s >= SILENT_WORTH_SAYING_S:
+        return f"not heard of for {silent_s:.0f} s"
     if reason := cast.get("reason"):
         return str(reason)
     if cast.get("host_overflow", 0.0) >= OVERFLOW_WORTH_SAYING:
@@ -52,11 +56,28 @@ def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
     if whole := CAST_LIMITED_BY.get(str(cast.get("cast_limited_by"))):
         return whole
     if 0 < report.get("rate", 0.0) < SLOW_SHARE * median_rate:
+        if silent_s >= QUIET_WORTH_SAYING_S:
+            return f"not heard of for {silent_s:.0f} s"
         return "slower than the others for no reason it knows"
     return ""
 
 
-def _row(session: Mapping[str, Any], median: float) -> tuple[str, ...]:
+def _ambiguous(sessions: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names that computers at several addresses have: netbooted ones often share one."""
+    addresses: dict[str, set[str]] = {}
+    for session in sessions:
+        addresses.setdefault(str(session.get("host")), set()).add(str(session.get("address")))
+    return {host for host, known in addresses.items() if len(known) > 1}
+
+
+def _host(session: Mapping[str, Any], ambiguous: set[str]) -> str:
+    host, address = session.get("host"), session.get("address")
+    if host and address and str(host) in ambiguous:
+        return f"{host} ({address})"
+    return str(host or address or "?")
+
+
+def _row(session: Mapping[str, Any], median: float, ambiguous: set[str]) -> tuple[str, ...]:
     cast, report = _cast(session), _report(session)
     want = max(0, int(session.get("want") or 0))
     by = str(report.get("transport") or session.get("method", ""))
@@ -65,7 +86,7 @@ def _row(session: Mapping[str, Any], median: float) -> tuple[str, ...]:
     if report.get("state") == "giving":
         by = f"{by} (gives)"
     return (
-        str(session.get("host") or session.get("address") or "?"),
+        _host(session, ambiguous),
         str(session.get("image", "")),
         by,
         f"{report.get('have', 0)} (lacked {want})",

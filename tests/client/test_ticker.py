@@ -60,6 +60,20 @@ async def test_progress_counts_what_was_there_before(kept: tuple[Run, Kept]) -> 
     assert len(report.message) == 1024
 
 
+async def test_what_an_earlier_run_wrote_is_no_rate_of_this_one(kept: tuple[Run, Kept]) -> None:
+    run, reporter = kept
+    figures = Figures()
+    ticker = Ticker(run, figures, total_bytes=10**12, chunks=10, remote=None)
+    figures.raw_bytes_before = 9 * 10**11  # found out after the ticker was made
+    ticker.watch(BrakeMeter(now=time.monotonic(), workers=1, write_backlog=1))
+    ticker.progress()
+    ((_, fields),) = reporter.events
+    assert fields["done_bytes"] == 9 * 10**11
+    assert fields["rate_bytes_per_s"] == 0
+    assert fields["left_s"] is None
+    assert ticker.report("transferring").rate == 0
+
+
 async def test_it_tells_until_it_is_cancelled(kept: tuple[Run, Kept]) -> None:
     run, reporter = kept
     ticker = Ticker(run, Figures(), total_bytes=0, chunks=0, remote=None)

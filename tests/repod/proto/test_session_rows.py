@@ -51,6 +51,26 @@ def test_a_client_nobody_hears_of_is_said_to_be_silent() -> None:
     assert "20 s" in why(_session(silent_s=20.0))
 
 
+def test_a_slow_client_whose_last_report_is_lacking_is_said_to_be_silent() -> None:
+    assert why(_session(rate=1e6, silent_s=5.0), median_rate=50e6) == "not heard of for 5 s"
+    assert "slower" in why(_session(rate=1e6, silent_s=2.5), median_rate=50e6)
+    assert why(_session(silent_s=5.0), median_rate=50e6) == ""
+
+
+def test_computers_that_share_a_name_are_told_apart_by_their_addresses() -> None:
+    three = [_session(), _session(), _session("pc17")]
+    for number, session in enumerate(three):
+        session["address"] = f"10.1.1.{number}"
+    assert sorted(row[0] for row in session_rows(three)) == ["pc1 (10.1.1.0)", "pc1 (10.1.1.1)", "pc17"]
+
+
+def test_two_sessions_of_one_computer_need_no_address() -> None:
+    two = [_session(), _session()]
+    for session in two:
+        session["address"] = "10.1.1.7"
+    assert [row[0] for row in session_rows(two)] == ["pc1", "pc1"]
+
+
 def test_a_member_served_in_another_way_is_shown_so() -> None:
     assert session_rows([_session(lane="late")])[0][2] == "multicast (late)"
 

@@ -106,6 +106,14 @@ def _reverse_path(found: Evidence) -> Reason | None:
             ),
             hint=f"choose --interface {found.route_interface}",
         )
+    if found.route_interface != found.interface and not found.same_subnet:
+        return Reason(
+            text=(
+                f"{found.interface} is not in the subnet of the repository {found.source}: "
+                f"the way there is {found.route_interface}"
+            ),
+            hint=f"choose --interface {found.route_interface}, or none",
+        )
     return None
 
 

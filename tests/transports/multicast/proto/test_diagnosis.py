@@ -24,6 +24,7 @@ NORMAL = Evidence(
         ({"address": None}, "has no address"),
         ({"route_interface": None}, "no route back"),
         ({"route_interface": "eth1", "reverse_path_filter": 1}, "rp_filter"),
+        ({"route_interface": "eth1", "same_subnet": False}, "the way there is eth1"),
         ({"foreign_packets": 9}, "somebody else"),
         ({"igmp_version": 2}, "IGMPv2 querier"),
         ({"multicast_packets": 16}, "firewall"),
