@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import random
 import socket
@@ -16,12 +15,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.connecting import retransmit_soon
-from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
+from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
 from transports.member.door import Door
 from transports.member.handshake import admit
+from transports.member.listening import listen_for_lanes
 from transports.member.proto.allowance import Allowance
 from transports.member.proto.maps import unpack_wants
 from transports.multicast.casting import Casting, Seat
@@ -39,7 +38,6 @@ __all__ = ["MulticastServer"]
 TICK_S = 0.25
 LANE_IDLE_S = 60.0
 """A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
-BACKLOG = 512
 MESSAGES_PER_S = 200.0
 MESSAGES_AT_ONCE = 2000.0
 """What a member may say; who says more is heard later."""
@@ -83,24 +81,10 @@ class MulticastServer:
 
     async def start(self) -> None:
         """See ServerTransport."""
-        host, port = self._context.host, self._settings.port
         self._loop = asyncio.get_running_loop()
-        try:
-            self._listener = await asyncio.start_server(
-                self._handle_connection, host or None, port, backlog=BACKLOG, family=_family(host)
-            )
-        except OSError as error:
-            where = f"{host or 'all addresses'} port {port}"
-            if error.errno == errno.EADDRINUSE:
-                raise LockedError(
-                    f"{where} is in use",
-                    hint="another repod may be running; set port in [transports.multicast] of repod.toml",
-                ) from error
-            raise LocalError(
-                f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of multicast"
-            ) from error
-        for sock in self._listener.sockets:
-            retransmit_soon(sock)
+        self._listener = await listen_for_lanes(
+            self._handle_connection, host=self._context.host, port=self._settings.port, transport="multicast"
+        )
         self._port = int(self._listener.sockets[0].getsockname()[1])
         self._ticker = asyncio.create_task(self._tick_for_ever())
 

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import os
 import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from core.connecting import retransmit_soon
-from core.errors import BusyError, LocalError, LockedError, OgcastError, UsageError
+from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerContext
 from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
+from transports.member.listening import listen_for_lanes
 from transports.member.proto.allowance import Allowance
 from transports.p2p.figures import COUNTERS, SAMPLES_MAX, samples_of, totals_of
 from transports.p2p.origin import Origin
@@ -52,7 +50,6 @@ __all__ = ["SwarmServer"]
 TICK_S = 0.25
 LANE_IDLE_S = 15.0
 """A member that says nothing on its lane for so long is gone; it says how it is every 2 s."""
-BACKLOG = 512
 MESSAGES_PER_S = 200.0
 MESSAGES_AT_ONCE = 2000.0
 """What a member may say; who says more is heard later."""
@@ -97,27 +94,9 @@ class SwarmServer:
 
     async def start(self) -> None:
         """See ServerTransport."""
-        host, port = self._context.host, self._settings.port
-        try:
-            self._listener = await asyncio.start_server(
-                self._handle_connection,
-                host or None,
-                port,
-                backlog=BACKLOG,
-                family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            )
-        except OSError as error:
-            where = f"{host or 'all addresses'} port {port}"
-            if error.errno == errno.EADDRINUSE:
-                raise LockedError(
-                    f"{where} is in use",
-                    hint="another repod may be running; set port in [transports.p2p] of repod.toml",
-                ) from error
-            raise LocalError(
-                f"cannot listen on {where}: {error.strerror or error}", hint="check --host and the port of p2p"
-            ) from error
-        for sock in self._listener.sockets:
-            retransmit_soon(sock)
+        self._listener = await listen_for_lanes(
+            self._handle_connection, host=self._context.host, port=self._settings.port, transport="p2p"
+        )
         self._port = int(self._listener.sockets[0].getsockname()[1])
         try:
             self._origin.start(member_port=self._port)
