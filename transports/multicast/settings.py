@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ from core.config import setting
 from core.errors import UsageError
 from transports.multicast.proto.groups import default_groups, is_source_specific, parse_groups, parse_ports
 from transports.multicast.proto.start import StartPolicy, parse_time_of_day
+from transports.tables import check_number, read_table
 
 __all__ = ["DEFAULT_PORT", "MulticastSettings"]
 
@@ -66,17 +65,7 @@ class MulticastSettings:
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> MulticastSettings:
         """Check a table of repod.toml. UsageError for unknown keys, wrong types and values out of bounds."""
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for key, value in table.items():
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                raise UsageError(
-                    f"unknown setting transports.multicast.{key}",
-                    hint=f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}",
-                )
-            values[key] = _check(key, value, known[key].default)
-        return cls(**values)
+        return read_table(cls, table, name="multicast", check=_check)
 
     def __post_init__(self) -> None:
         for key, allowed in _WORDS.items():
@@ -148,12 +137,4 @@ def _check(key: str, value: Any, default: object) -> object:
             kind = "true or false" if isinstance(default, bool) else "a text"
             raise UsageError(f"transports.multicast.{key} = {value!r}", hint=f"{kind} is expected")
         return value
-    least, most = _BOUNDS[key]
-    whole = isinstance(default, int)
-    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not fits or not least <= value <= most:
-        raise UsageError(
-            f"transports.multicast.{key} = {value!r}",
-            hint=f"a {'whole ' if whole else ''}number from {least:g} to {most:g} is expected",
-        )
-    return int(value) if whole else float(value)
+    return check_number(f"transports.multicast.{key}", value, _BOUNDS[key], whole=isinstance(default, int))

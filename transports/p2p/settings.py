@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ from core.errors import UsageError
 from transports.p2p.proto.limits import MAX_SUBNET_CHARS, SECONDS_MAX
 from transports.p2p.proto.options import MODES, SwarmOptions
 from transports.p2p.proto.rules import SwarmRules
+from transports.tables import check_number, read_table
 
 __all__ = ["DEFAULT_PORT", "SwarmSettings"]
 
@@ -62,17 +61,7 @@ class SwarmSettings:
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> SwarmSettings:
         """Check a table of repod.toml. UsageError for unknown keys, wrong types and values out of bounds."""
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for key, value in table.items():
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                raise UsageError(
-                    f"unknown setting transports.p2p.{key}",
-                    hint=f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}",
-                )
-            values[key] = _check(key, value, known[key].default)
-        return cls(**values)
+        return read_table(cls, table, name="p2p", check=_check)
 
     @property
     def rules(self) -> SwarmRules:
@@ -113,18 +102,7 @@ def _check(key: str, value: Any, default: object) -> object:
         if value not in MODES:
             raise UsageError(f"transports.p2p.mode = {value!r}", hint=f"one of {', '.join(MODES)} is expected")
         return value
-    return _check_number(key, value, _BOUNDS[key], whole=isinstance(default, int))
-
-
-def _check_number(key: str, value: Any, bounds: tuple[float, float], *, whole: bool) -> float:
-    least, most = bounds
-    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not fits or not least <= value <= most:
-        raise UsageError(
-            f"transports.p2p.{key} = {value!r}",
-            hint=f"a {'whole ' if whole else ''}number from {least:g} to {most:g} is expected",
-        )
-    return int(value) if whole else float(value)
+    return check_number(f"transports.p2p.{key}", value, _BOUNDS[key], whole=isinstance(default, int))
 
 
 def _check_subnets(value: Any) -> Mapping[str, float]:
@@ -137,5 +115,7 @@ def _check_subnets(value: Any) -> Mapping[str, float]:
     for name, rate in value.items():
         if not 0 < len(str(name)) <= MAX_SUBNET_CHARS:
             raise UsageError(f"transports.p2p.subnets: {name!r} is no name of a subnet", hint="such as 10.1.2.0/24")
-        found[str(name)] = _check_number(f"subnets.{name}", rate, _BOUNDS["subnet_mbit_per_s"], whole=False)
+        found[str(name)] = check_number(
+            f"transports.p2p.subnets.{name}", rate, _BOUNDS["subnet_mbit_per_s"], whole=False
+        )
     return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.config import setting
-from core.errors import UsageError
+from transports.tables import check_number, read_table
 
 __all__ = ["DEFAULT_PORT", "UnicastSettings"]
 
@@ -45,17 +43,7 @@ class UnicastSettings:
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> UnicastSettings:
         """Check a table of repod.toml. UsageError for unknown keys, wrong types and values out of bounds."""
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for key, value in table.items():
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                raise UsageError(
-                    f"unknown setting transports.unicast.{key}",
-                    hint=f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}",
-                )
-            values[key] = _check(key, value, whole=isinstance(known[key].default, int))
-        return cls(**values)
+        return read_table(cls, table, name="unicast", check=_check)
 
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -70,12 +58,5 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
-def _check(key: str, value: Any, *, whole: bool) -> int | float:
-    least, most = _BOUNDS[key]
-    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not fits or not least <= value <= most:
-        raise UsageError(
-            f"transports.unicast.{key} = {value!r}",
-            hint=f"a {'whole ' if whole else ''}number from {least:g} to {most:g} is expected",
-        )
-    return int(value) if whole else float(value)
+def _check(key: str, value: Any, default: object) -> float:
+    return check_number(f"transports.unicast.{key}", value, _BOUNDS[key], whole=isinstance(default, int))

@@ -32,5 +32,5 @@ async def test_a_port_that_is_taken_and_an_address_that_is_none_of_ours_are_told
         with pytest.raises(LockedError, match=f"port {port} is in use") as taken:
             await listen_for_lanes(_hang_up, host="127.0.0.1", port=port, transport="x")
         assert "[transports.x]" in (taken.value.hint or "")
-    with pytest.raises(LocalError, match="cannot listen on 192.0.2.7"):
+    with pytest.raises(LocalError, match=r"cannot listen on 192\.0\.2\.7"):
         await listen_for_lanes(_hang_up, host="192.0.2.7", port=0, transport="x")
