@@ -9,13 +9,13 @@ BENCH  ?= all
 # JOBS=2, as in CI, takes about half of the time; with more, tests that share devices and timers may disturb each other.
 # A lab with eight hosts beside another one may be late: what fails is run once more alone, and has to pass then.
 JOBS   ?= 0
-# SECONDS is how long `make fuzz` fires; SEED repeats what it fired another time.
+# SECONDS is how long `make fuzz` fires and `make soak` runs; SEED repeats what they did another time.
 SECONDS := 600
 SEED   ?= $(shell date +%s)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format bench clean
+.PHONY: help demo test fuzz soak lint format bench clean
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -30,6 +30,9 @@ test: lint $(VENV)/ready-test ## the linters, then the whole test suite
 
 fuzz: $(VENV)/ready-test ## fire noise and mangled messages at every port of a running daemon; SECONDS=600
 	@FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) $(PY) -m pytest -s tests/integration/test_ports_under_fire.py
+
+soak: $(VENV)/ready-test ## rooms of chance, with kills, cuts and restarts, one after the other; SECONDS=600
+	@SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(PY) -m pytest -s tests/integration/test_rooms_by_chance.py
 
 lint: $(VENV)/ready-test ## ruff, mypy, import-linter, shellcheck
 	@$(PY) -m ruff check

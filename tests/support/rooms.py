@@ -128,7 +128,9 @@ class Repod:
 class Room:
     """A lab with a repository of one image, `img`, on the host `server`."""
 
-    def __init__(self, rig: Rig, folder: Path, *, image_bytes: int, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, rig: Rig, folder: Path, *, image_bytes: int, chunk_bytes: int, settings: Mapping[str, object]
+    ) -> None:
         self.rig = rig
         self.folder = folder
         self.content = random.Random(1).randbytes(image_bytes)
@@ -139,7 +141,7 @@ class Room:
         source = folder / "image.raw"
         source.write_bytes(self.content)
         self.repod_command("init", self.repository)
-        self.repod_command("import", self.repository, source, "--name", "img", "--chunk-size", str(CHUNK_BYTES))
+        self.repod_command("import", self.repository, source, "--name", "img", "--chunk-size", str(chunk_bytes))
         self.configure(self.repository, settings)
 
     def use(self, settings: Path) -> None:
@@ -243,12 +245,15 @@ class Room:
 
 
 @contextmanager
-def room_of(topology: Topology, folder: Path, *, image_bytes: int = 8 << 20, **settings: object) -> Iterator[Room]:
+def room_of(
+    topology: Topology, folder: Path, *, image_bytes: int = 8 << 20, chunk_bytes: int = CHUNK_BYTES, **settings: object
+) -> Iterator[Room]:
     """A lab with a repository, torn down whatever happens."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
         with Rig(topology) as rig:
-            lab = Room(rig, folder, image_bytes=image_bytes, settings={"rate_mbit_per_s": 150, **settings})
+            settings = {"rate_mbit_per_s": 150, **settings}
+            lab = Room(rig, folder, image_bytes=image_bytes, chunk_bytes=chunk_bytes, settings=settings)
             processes = lab.processes
             yield lab
     finally:
