@@ -30,7 +30,7 @@ class Rig:
 
     def __init__(self, topology: Topology, *, name: str = "") -> None:
         self.topology = topology
-        self.name = name or shell.run_name(next(_NUMBERS))
+        self.name = shell.check_name(name) if name else shell.run_name(next(_NUMBERS))
         self._links = {host.name: host.link for host in topology.hosts}
         self._started: list[subprocess.Popen[bytes]] = []
 

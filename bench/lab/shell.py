@@ -14,14 +14,25 @@ from pathlib import Path
 
 from bench.filesystems import find_program
 from bench.lab.plan import Step, take_down
-from core.errors import LocalError, OgcastError
+from core.errors import LocalError, OgcastError, UsageError
 
-__all__ = ["folder_of", "leftovers", "missing", "namespaces_of", "output_of", "perform", "remove", "run_name"]
+__all__ = [
+    "check_name",
+    "folder_of",
+    "leftovers",
+    "missing",
+    "namespaces_of",
+    "output_of",
+    "perform",
+    "remove",
+    "run_name",
+]
 
 STEP_TIMEOUT_S = 30
 KILL_WAIT_S = 5.0
 PROGRAMS = ("ip", "tc", "nft", "ethtool", "sysctl")
 PREFIX = "oglab-"
+_NAME = re.compile(r"[a-z0-9]{1,24}")
 _OF_RUN = re.compile(rf"{PREFIX}(?P<lab>run(?P<pid>[0-9]+)x[0-9]+)-[a-z0-9]+")
 _ANY = re.compile(rf"{PREFIX}(?P<lab>[a-z0-9]+)-[a-z0-9]+")
 
@@ -58,8 +69,17 @@ def output_of(step: Step) -> bytes:
     return done.stdout
 
 
+def check_name(lab: str) -> str:
+    """The name of a lab: it becomes part of names of namespaces, which are looked for by it, and of a folder that is
+    deleted. UsageError for one that cannot be."""
+    if not _NAME.fullmatch(lab):
+        raise UsageError(f"{lab!a} cannot be the name of a lab", hint="up to 24 small letters and digits")
+    return lab
+
+
 def folder_of(lab: str) -> Path:
     """Where the lab's daemons keep their files; `remove` deletes it."""
+    check_name(lab)
     return Path("/run") / f"{PREFIX}{lab}"
 
 

@@ -9,13 +9,24 @@ import pytest
 
 from bench.lab import shell
 from bench.lab.plan import Step
-from core.errors import OgcastError
+from bench.lab.rig import Rig
+from bench.lab.topology import room
+from core.errors import OgcastError, UsageError
 
 NEEDS_LAB = pytest.mark.skipif(bool(shell.missing()), reason=shell.missing() or "-")
 
 
 def test_a_lab_carries_the_process_id() -> None:
     assert shell.run_name(3) == f"run{os.getpid()}x3"
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "Lab", "lab/../../home", "x" * 25])
+def test_a_name_that_would_not_be_found_again_or_lead_elsewhere_is_none(name: str) -> None:
+    with pytest.raises(UsageError, match="name of a lab"):
+        shell.folder_of(name)
+    if name:
+        with pytest.raises(UsageError, match="name of a lab"):
+            Rig(room(1, rate_bits_per_s=0), name=name)
 
 
 def test_what_a_failing_command_said_is_told() -> None:
