@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.arena import Arena
 from core.errors import PathError
@@ -13,6 +15,7 @@ from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Delivery, Incoming, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
+from transports.multicast.casting import Casting, Seat
 from transports.multicast.client import MulticastClient
 from transports.multicast.proto.lane import LaneChange
 from transports.multicast.proto.membership import SILENT_S
@@ -127,6 +130,29 @@ async def test_a_group_that_brings_what_is_not_the_image_is_left_for_other_ways(
         assert caught.value.again_after_s is None
         assert len(want) == 20
         assert arena.free == arena.slots
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def test_the_repository_hears_what_comes_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, store, _ = sample_image(chunks=20)
+    said: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+
+    def without(casting: Casting, seat: Seat, chunks: NDArray[np.bool_]) -> None:
+        said.set_result(np.flatnonzero(chunks).tolist())
+
+    monkeypatch.setattr(Casting, "without", without)
+    server = _server({"port": 0, "mode": "asm", "start_clients": 2})  # so that nothing comes meanwhile
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(20), Arena(slot_bytes=1 << 18, slots=4)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch, asyncio.timeout(20):
+            want.discard(3)
+            want.discard(7)
+            assert await said == [3, 7]
     finally:
         await server.stop(grace_s=1)
         store.close()
