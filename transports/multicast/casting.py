@@ -109,13 +109,6 @@ class Casting:
             "receive_timeout_s": seat.options.receive_timeout_s,
         }
 
-    def leave(self, session_id: str) -> Seat | None:
-        """The session is over."""
-        seat = self.seats.pop(session_id, None)
-        if seat is not None:
-            self._unseat(seat)
-        return seat
-
     @property
     def members(self) -> list[Seat]:
         """Seats whose member is connected."""

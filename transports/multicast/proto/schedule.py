@@ -41,10 +41,6 @@ class Schedule:
         self._pointer = 0
         self.repeating = False
 
-    def sent(self, chunk: int) -> bool:
-        """Whether the chunk was ever chosen."""
-        return bool(self._sent[chunk])
-
     def take(self, nearly_done: int | None = None) -> int | None:
         """The next chunk to send, or None if nobody lacks any; `nearly_done` is one that a member waits for last.
 

@@ -108,12 +108,8 @@ class Picker:
                 return chunk
         return None
 
-    def free(self) -> list[int]:
-        """Chunks of the window that are free and wanted, in rising order."""
-        return self.lacking(())
-
     def lacking(self, peers: Iterable[int]) -> list[int]:
-        """Those of them that none of `peers` holds."""
+        """Chunks of the window that are free and wanted and that none of `peers` holds, in rising order."""
         chunks = self.window()
         chunks = chunks[self._phases[chunks] == _FREE]
         for peer in peers:
