@@ -15,7 +15,24 @@ __all__ = ["Telling"]
 
 QUIET = frozenset({"session_report", "lane_opened", "lane_closed"})
 """Events too frequent for the log at its usual level."""
-TROUBLE = frozenset({"error", "session_expired", "capture_expired", "offer_refused", "capture_failed"})
+TROUBLE = frozenset(
+    {
+        "accept_failed",
+        "bad_chunk",
+        "capture_expired",
+        "capture_failed",
+        "cast_crashed",
+        "chunk_unreadable",
+        "error",
+        "lane_fault",
+        "offer_refused",
+        "peer_banned",
+        "peer_discredited",
+        "sending_failed",
+        "session_expired",
+    }
+)
+"""What an operator who reads only warnings is to see, of the daemon and of its transports."""
 
 
 class Telling:

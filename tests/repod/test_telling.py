@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+import structlog
 
 from repod.events import EventHub
 from repod.telling import Telling
@@ -22,3 +23,12 @@ async def test_what_happens_is_counted_published_and_logged(caplog: pytest.LogCa
     assert events[0].fields == {"name": "win", "capture": "c1"}
     assert events[1].fields["event"] == "x"
     assert telling.happened.is_set()
+
+
+@pytest.mark.asyncio
+async def test_trouble_is_a_warning_and_what_happens_all_the_time_is_only_for_who_debugs() -> None:
+    with structlog.testing.capture_logs() as lines:
+        telling = Telling(EventHub(subscribers=1, queue=10))
+        for name in ("session_opened", "sending_failed", "peer_banned", "lane_opened"):
+            telling.tell(name)
+    assert [line["log_level"] for line in lines] == ["info", "warning", "warning", "debug"]
