@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,12 @@ SOAK_S = float(os.environ.get("SOAK_SECONDS", "0"))
 SEED = int(os.environ.get("SOAK_SEED", "3"))
 MIB = 1 << 20
 RATE = 200e6
-METHODS = ("MULTICAST-DIRECT", "MULTICAST-DIRECT", "TORRENT-DIRECT", "UNICAST-DIRECT", "AUTO-DIRECT")
-TROUBLES = ("kill", "kill", "stop", "cut", "block", "unblock", "restart", "crash")
+WAYS = ("MULTICAST", "MULTICAST", "TORRENT", "UNICAST", "AUTO")
+PLACES = ("DIRECT", "DIRECT", "CACHE")
+TROUBLES = ("kill", "kill", "stop", "cut", "noise", "block", "unblock", "part", "restart", "crash")
+LASTING = ("stop", "cut", "noise", "part")
+NOISE = 0.3
+"""Of a host's packets are lost while there is noise."""
 ROOM_S = 150.0
 """No room takes longer: the slowest link needs 8 s, and nobody waits for a minute for anything."""
 AGAIN_S = 0.5
@@ -54,6 +58,7 @@ class Plan:
 
     seed: int
     topology: Topology = field(repr=False)
+    subnets: int
     links: dict[str, Link]
     methods: dict[str, str]
     starts: dict[str, float]
@@ -70,7 +75,8 @@ def _trouble(rng: random.Random, names: list[str]) -> Trouble:
 def _plan(seed: int) -> Plan:
     rng = random.Random(seed)
     names = [f"c{number + 1}" for number in range(rng.randint(2, 5))]
-    topology = room(len(names), rate_bits_per_s=RATE)
+    subnets = rng.choice((1, 1, 2))
+    topology = room(len(names), rate_bits_per_s=RATE, subnets=subnets, multicast_routing=rng.random() < 0.5)
     links = {
         name: Link(rate_bits_per_s=rng.choice((RATE, RATE, RATE, RATE / 4)), loss=rng.choice((0, 0, 0.01, 0.05)))
         for name in names
@@ -80,11 +86,12 @@ def _plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         topology=topology,
+        subnets=subnets,
         links=links,
-        methods={name: rng.choice(METHODS) for name in names},
+        methods={name: f"{rng.choice(WAYS)}-{rng.choice(PLACES)}" for name in names},
         starts={name: rng.choice((0.0, 0.0, rng.uniform(0, 3))) for name in names},
         blocked=[name for name in names if rng.random() < 0.25],
-        image_bytes=rng.choice((1, 16 * MIB + 5, 48 * MIB)),
+        image_bytes=rng.choice((1, 16 * MIB + 5, 48 * MIB, 96 * MIB)),
         troubles=[_trouble(rng, names) for _ in range(rng.randint(0, 4))],
     )
 
@@ -102,7 +109,7 @@ class Play:
             self._due.append((at_s, "start", name))
         for trouble in plan.troubles:
             self._due.append((trouble.at_s, trouble.kind, trouble.host))
-            if trouble.kind in ("stop", "cut"):
+            if trouble.kind in LASTING:
                 self._due.append((trouble.at_s + trouble.for_s, f"end of {trouble.kind}", trouble.host))
 
     def run(self) -> None:
@@ -126,7 +133,10 @@ class Play:
         runs = client is not None and client.process.poll() is None
         match kind:
             case "start":
-                self._clients[host] = self._lab.client(host, method=self._plan.methods[host])
+                method = self._plan.methods[host]
+                cache = ["--cache", self._lab.folder / f"cache-{host}"] if method.endswith("CACHE") else []
+                command = "deploy" if cache else "restore"
+                self._clients[host] = self._lab.client(host, *cache, command=command, method=method)
             case "kill" if client is not None and runs:
                 client.kill()
                 self._due.append((now + AGAIN_S, "start", host))
@@ -136,6 +146,11 @@ class Play:
                 client.process.send_signal(signal.SIGCONT)
             case "cut" | "end of cut":
                 self._lab.rig.set_cable(host, up=kind != "cut")
+            case "noise" | "end of noise":
+                link = self._plan.links[host]
+                self._lab.rig.set_link(host, replace(link, loss=NOISE) if kind == "noise" else link)
+            case "part" | "end of part" if self._plan.topology.subnets > 1:
+                self._lab.rig.set_subnet(1, up=kind != "part")
             case "block" | "unblock":
                 self._lab.rig.block_multicast(host, blocked=kind == "block")
             case "restart" | "crash":
@@ -161,14 +176,15 @@ def _seeds() -> Iterator[int]:
 def test_whatever_happens_in_a_room_every_client_ends_with_every_byte(tmp_path: Path) -> None:
     for seed in _seeds():
         plan = _plan(seed)
-        if SOAK_S:
-            sys.stdout.write(f"{plan}\n")
-            sys.stdout.flush()
         folder = tmp_path / str(seed)
         folder.mkdir()
         with room_of(plan.topology, folder, image_bytes=plan.image_bytes, chunk_bytes=MIB) as lab:
             for host in plan.blocked:
                 lab.rig.block_multicast(host)
+            began = time.monotonic()
             Play(plan, lab).run()
+            if SOAK_S:
+                sys.stdout.write(f"{time.monotonic() - began:.1f} s: {plan}\n")
+                sys.stdout.flush()
         for image in folder.glob("*.img"):
             image.unlink()
