@@ -84,7 +84,7 @@ class Settings:
     host: str = setting(
         default="",
         doc="Address to listen on, for the control API and the data lanes.\n"
-        "Empty: the address of `interface` if that is set, all addresses otherwise.",
+        "Empty: the address of `interface` if that is set, all IPv4 addresses otherwise; `::` is all of IPv6.",
     )
     port: Port = setting(
         default=DEFAULT_PORT, doc="TCP port of the control API; 0 takes any free one (data lanes too)."

@@ -13,7 +13,7 @@ __all__ = ["serve"]
 
 def serve(
     root: DirArgument,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: all.", metavar="H")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: all of IPv4.", metavar="H")] = None,
     port: Annotated[
         int | None, typer.Option(help="TCP port of the control API; 0 takes any free one.", metavar="P")
     ] = None,

@@ -55,10 +55,12 @@ def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
         return "its processor is the brake"
     if whole := CAST_LIMITED_BY.get(str(cast.get("cast_limited_by"))):
         return whole
-    if 0 < report.get("rate", 0.0) < SLOW_SHARE * median_rate:
+    rate = report.get("rate", 0.0)
+    if rate < SLOW_SHARE * median_rate and report.get("state") != "giving":
         if silent_s >= QUIET_WORTH_SAYING_S:
             return f"not heard of for {silent_s:.0f} s"
-        return "slower than the others for no reason it knows"
+        if rate > 0:
+            return "slower than the others for no reason it knows"
     return ""
 
 

@@ -36,7 +36,7 @@ async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, s
             while not handshake.done:
                 _say(writer, handshake.handle_frame(await _read_frame(reader)))
     except (asyncio.IncompleteReadError, OSError, TimeoutError) as error:
-        raise ConnectionFailedError(f"the member lane broke in its handshake: {error or 'no answer'}") from error
+        raise ConnectionFailedError(f"the member lane broke in its handshake: {str(error) or 'no answer'}") from error
 
 
 async def admit(

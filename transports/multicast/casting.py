@@ -170,7 +170,7 @@ class Casting:
     def probed(self, seat: Seat, message: Probed) -> None:
         """A member says whether multicast reaches it."""
         seat.probe = message
-        if message.reason:
+        if message.outcome == "nothing":  # of what is lost in part, reports tell from now on; this would stay
             seat.reason = message.reason
         self._tell("member_probed", seat, outcome=message.outcome, loss=round(message.loss, 4), reason=message.reason)
 
@@ -313,7 +313,7 @@ class Casting:
         return lambda cast, now: cast.add_member(seat.member, key=key, wanted=wanted, now=now, probe=probe)
 
     async def _admit(self, seat: Seat, wanted: NDArray[np.bool_], *, probe: bool) -> None:
-        seat.sitting = True
+        seat.sitting, seat.reason = True, ""  # what it waited for, or was elsewhere for, is over
         await self._welcome(seat, self._adding(seat, wanted, probe=probe), probe=probe)
 
     async def _welcome(self, seat: Seat, work: Callable[[Cast, float], None], *, probe: bool) -> None:

@@ -54,6 +54,8 @@ def test_a_client_nobody_hears_of_is_said_to_be_silent() -> None:
 def test_a_slow_client_whose_last_report_is_lacking_is_said_to_be_silent() -> None:
     assert why(_session(rate=1e6, silent_s=5.0), median_rate=50e6) == "not heard of for 5 s"
     assert "slower" in why(_session(rate=1e6, silent_s=2.5), median_rate=50e6)
+    assert why({"silent_s": 5.0}, median_rate=50e6) == "not heard of for 5 s"  # opened, and then nothing
+    assert why({"silent_s": 0.5}, median_rate=50e6) == ""
     assert why(_session(silent_s=5.0), median_rate=50e6) == ""
 
 

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from core.errors import OgcastError, ProtocolError
+from core.errors import ConnectionFailedError, OgcastError, ProtocolError
 from images.stores import Encoding
+from transports.member import handshake
 from transports.member.handshake import HANDSHAKE_S, admit, enter
 from transports.unicast.proto.frames import Header, Op, Status
 from transports.unicast.proto.limits import MAX_STORED_BYTES
@@ -59,3 +60,10 @@ async def test_a_refusal_with_its_longest_text_is_heard() -> None:
     reader.feed_data(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
     with pytest.raises(OgcastError, match="xxx"):
         await enter(reader, Wire(), session_id="s", key=KEY)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_who_does_not_answer_is_said_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handshake, "HANDSHAKE_S", 0.01)
+    with pytest.raises(ConnectionFailedError, match="handshake: no answer"):
+        await enter(asyncio.StreamReader(), Wire(), session_id="s", key=KEY)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.arena import Arena
@@ -19,6 +20,7 @@ from transports.multicast import casting as casting_module
 from transports.multicast import making as making_module
 from transports.multicast.client import MulticastClient
 from transports.multicast.proto.demotion import Verdict
+from transports.multicast.proto.lane import Probed
 from transports.multicast.server import MulticastServer
 
 pytestmark = pytest.mark.asyncio
@@ -128,7 +130,12 @@ async def test_a_time_of_the_day_begins_a_cast_too(monkeypatch: pytest.MonkeyPat
         assert (state["lane"], state["reason"]) == ("waiting", "waiting: until 22:30")
         assert site.server.counters()["chunks_sent"] == 0
         clock[0] += 10
+        await site.until("cast_begun")
+        casting = next(iter(site.server._casts.values()))
         async with asyncio.timeout(30):
+            while next(iter(casting.seats.values())).way == "waiting":  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+            assert site.server.session_state(SessionId("s1"))["reason"] == ""
             assert await taken == 60
 
 
@@ -153,6 +160,19 @@ async def test_a_member_that_costs_too_much_is_told_why_and_may_come_back() -> N
             await _drop_all(one)
         assert caught.value.again_after_s
         assert [fields["lane"] for name, fields in site.events if name == "member_moved"] == ["late", "unicast"]
+
+
+async def test_a_probe_says_why_only_where_nothing_came_and_no_longer_than_that_holds() -> None:
+    async with Site(rate_mbit_per_s=1) as site, site.client("s1") as (one, want):
+        (await anext(one)).release()
+        casting = next(iter(site.server._casts.values()))
+        seat = next(iter(casting.seats.values()))
+        casting.probed(seat, Probed(outcome="partial", received=9, sent=16, loss=0.4, reason="40 % are lost"))
+        assert casting.state(seat)["reason"] == ""
+        casting.probed(seat, Probed(outcome="nothing", received=0, sent=16, loss=1.0, reason="a firewall"))
+        assert casting.state(seat)["reason"] == "a firewall"
+        await casting.want(seat, np.ones(60, dtype=np.bool_))
+        assert casting.state(seat)["reason"] == ""
 
 
 async def test_the_cap_is_kept_and_shared_between_images() -> None:
