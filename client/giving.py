@@ -17,7 +17,7 @@ from typing import Any
 
 from client.control import ControlClient
 from client.events import human_bytes
-from client.proto.retry import RetryPolicy
+from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from client.run import Run, in_thread
 from client.seeders import SeederNote, claimed, seeders_folder
 from core.errors import (
@@ -130,6 +130,7 @@ class Seeder:
             first_s=RETRY_FIRST_S,
             longest_s=RETRY_LONGEST_S,
             rng=random.Random(),
+            least=FAILURES_LEAST,
         )
         while True:
             try:

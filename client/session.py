@@ -20,7 +20,7 @@ from typing import Any
 from client.budget import Budget, budget_for
 from client.figures import Figures
 from client.proto.brake import BrakeMeter
-from client.proto.retry import RetryPolicy
+from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from client.sources.base import Source
 from client.targets import Target
 from client.writer import Verified, Writer
@@ -103,6 +103,7 @@ class Session:
             first_s=RETRY_FIRST_S,
             longest_s=RETRY_LONGEST_S,
             rng=self._random,
+            least=FAILURES_LEAST,
         )
         with ThreadPoolExecutor(self._budget.workers, thread_name_prefix="ogcast-verify") as pool:
             writer = Writer(self._target.write)

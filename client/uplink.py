@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from client.proto.retry import RetryPolicy
+from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from core.errors import (
     AuthenticationError,
     CaptureError,
@@ -66,6 +66,7 @@ class Uplink:
             first_s=RETRY_FIRST_S,
             longest_s=RETRY_LONGEST_S,
             rng=rng or random.Random(),
+            least=FAILURES_LEAST,
         )
         self._lane: asyncio.Future[CaptureLane] | None = None
         self._broken = asyncio.Event()

@@ -239,6 +239,16 @@ async def test_without_progress_for_the_limit_the_session_gives_up(store: Memory
     assert caught.value.exit_code == 53
 
 
+async def test_a_machine_that_stood_still_beyond_the_limit_goes_on(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    target = Collected()
+    source = FlakySource(store, breaks_after=[5, 0])
+    session, figures = _session(manifest, source, target, limit_s=0)  # over as soon as anything breaks
+    await session.run()
+    assert len(target.chunks) == manifest.chunk_count
+    assert figures.reconnects == 2
+
+
 async def test_what_one_source_lacks_the_next_one_gives(store: MemoryStore) -> None:
     made, manifest = _image(store)
     with MemoryStore() as cache:

@@ -163,7 +163,7 @@ async def test_a_member_that_costs_too_much_is_told_why_and_may_come_back() -> N
 
 
 async def test_a_probe_says_why_only_where_nothing_came_and_no_longer_than_that_holds() -> None:
-    async with Site(rate_mbit_per_s=1) as site, site.client("s1") as (one, want):
+    async with Site(rate_mbit_per_s=1) as site, site.client("s1") as (one, _):
         (await anext(one)).release()
         casting = next(iter(site.server._casts.values()))
         seat = next(iter(casting.seats.values()))
