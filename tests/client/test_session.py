@@ -85,6 +85,54 @@ class _Flaky:
         self._rejected.append(delivery.chunk)
 
 
+class TwiceSource:
+    """Delivers everything twice in a row."""
+
+    label = "repository"
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.delivered = 0
+        self.accepted: list[int] = []
+
+    @asynccontextmanager
+    async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
+        async with LocalSource(self._store).fetch(manifest=manifest, want=want, arena=arena) as inner:
+            yield _Twice(inner, self)
+
+
+class _Twice:
+    def __init__(self, inner: Incoming, source: TwiceSource) -> None:
+        self._inner = inner
+        self._source = source
+        self._again: Delivery | None = None
+
+    def __aiter__(self) -> _Twice:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        if self._again is None:
+            first = await anext(self._inner)
+            self._again = Delivery(
+                chunk=first.chunk,
+                encoding=first.encoding,
+                frame=memoryview(bytes(first.frame)),
+                source=first.source,
+                release=lambda: None,
+            )
+            delivery = first
+        else:
+            delivery, self._again = self._again, None
+        self._source.delivered += 1
+        return delivery
+
+    def accept(self, delivery: Delivery) -> None:
+        self._source.accepted.append(delivery.chunk)
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        raise AssertionError(reason)
+
+
 class MemorySink:
     """A model of a disk; `fails_after` writes it vanishes, having kept half of the last one."""
 
@@ -218,6 +266,26 @@ async def test_a_damaged_chunk_is_rejected_and_fetched_again(store: MemoryStore)
     assert sorted(source.rejected) == [3, 3, 9]
     assert figures.bad_by_source == {"repository": 3}
     assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+
+
+async def test_however_many_chunks_come_wrong_no_memory_is_lost(store: MemoryStore) -> None:
+    made, manifest = _image(store, chunks=60)
+    source = FlakySource(store, damaged=dict.fromkeys(range(60), BAD_DELIVERIES_MAX - 1))
+    target = Collected()
+    session, figures = _session(manifest, source, target)
+    async with asyncio.timeout(60):
+        await session.run()
+    assert figures.bad_chunks == 60 * (BAD_DELIVERIES_MAX - 1)
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+
+
+async def test_a_chunk_that_comes_twice_is_answered_for_twice(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    source = TwiceSource(store)
+    session, figures = _session(manifest, source, Collected())
+    await session.run()
+    assert figures.duplicates > 0
+    assert len(source.accepted) == source.delivered
 
 
 async def test_a_chunk_that_stays_damaged_ends_the_session_and_is_never_written(store: MemoryStore) -> None:

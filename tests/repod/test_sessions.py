@@ -7,10 +7,16 @@ import asyncio
 import pytest
 
 from core.arena import Arena
+from core.errors import UsageError
 from core.ids import SessionId
 from core.wantmap import WantMap
 from images.manifest import parse_manifest
+from images.repository import Repository
+from repod.daemon import build_daemon
+from repod.layout import Layout
+from repod.settings import load_settings
 from transports.base import ClientContext, Offer
+from transports.control import SessionRequest
 from transports.registry import by_name, load_client
 
 pytestmark = pytest.mark.asyncio
@@ -61,3 +67,15 @@ async def test_a_lane_is_seen_and_a_removed_image_goes_on_being_served(daemon, p
         await api.ask("DELETE", f"/v1/sessions/{opened['session']}")
         _, text, _ = await api.ask("GET", "/metrics", role=None)
         assert b"ogcast_manifests_pinned 0.0" in text
+
+
+async def test_a_session_that_cannot_be_offered_holds_nothing(layout: Layout, publish) -> None:
+    publish("win", b"x" * 1000)
+    settings = load_settings(layout, flags={"port": 0}).value
+    with Repository.open(layout.root) as repository:
+        daemon = build_daemon(layout, repository, settings)
+        await daemon.lanes.start(settings, host="127.0.0.1", advertise=None, control_port=0)
+        with pytest.raises(UsageError):
+            await daemon.sessions.open(SessionRequest(image="win", method="torrent", options="sower:60"), address="")
+        assert (len(daemon.sessions.table), daemon.catalogue.pinned) == (0, 0)
+        await daemon.lanes.stop()

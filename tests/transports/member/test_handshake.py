@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core.errors import ConnectionFailedError, OgcastError, ProtocolError
+from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
 from images.stores import Encoding
 from transports.member import handshake
 from transports.member.handshake import HANDSHAKE_S, admit, enter
@@ -67,3 +67,22 @@ async def test_who_does_not_answer_is_said_not_to(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(handshake, "HANDSHAKE_S", 0.01)
     with pytest.raises(ConnectionFailedError, match="handshake: no answer"):
         await enter(asyncio.StreamReader(), Wire(), session_id="s", key=KEY)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_who_does_not_prove_the_key_of_a_session_is_not_let_in() -> None:
+    refused: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            refused.set_result(AssertionError(await admit(reader, writer, find=lambda name: (KEY, name))))
+        except OgcastError as error:
+            refused.set_result(error)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        with pytest.raises(AuthenticationError):
+            await enter(reader, writer, session_id="s", key=b"k" * 32)
+        assert isinstance(await refused, AuthenticationError)
+        writer.close()

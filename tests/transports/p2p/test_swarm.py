@@ -111,3 +111,22 @@ async def test_the_operator_sees_how_members_are() -> None:
         await guest.lane.close()
         await room.happens("lane_closed")
         assert room.server.session_state(session)["state"] == "away"
+
+
+async def test_who_speaks_before_it_has_announced_itself_is_hung_up_on() -> None:
+    async with running() as room:
+        session, _ = room.open()
+        guest = await room.enter(session)
+        guest.say(Have(chunks=(0,)))
+        assert "before an announcement" in (await guest.hear(Closing)).reason
+        await guest.hear_end()
+
+
+async def test_nothing_is_kept_of_a_session_that_is_over() -> None:
+    async with running() as room:
+        guest = await room.join()
+        await guest.hear(Welcome)
+        (swarm,) = room.server._swarms.values()
+        assert list(swarm.directory._ids) == list(room.server._origin._assigned) == [guest.session]
+        room.server.close_session(guest.session, "done")
+        assert list(swarm.directory._ids) == list(room.server._origin._assigned) == []
