@@ -24,6 +24,7 @@ from core.errors import (
     AuthenticationError,
     ConnectionFailedError,
     LockedError,
+    ManifestError,
     NotFoundError,
     OgcastError,
     ProtocolError,
@@ -92,8 +93,17 @@ class ControlClient:
                 self._http = None
 
     async def image(self, ref: ImageRef, *, patient: bool = True) -> ImageInfo:
-        """One image version. NotFoundError with the server's hint. Not `patient`: asked once."""
-        return _decoded(await self._request("GET", f"/images/{ref}", patient=patient), ImageInfo)
+        """One image version. NotFoundError with the server's hint. Not `patient`: asked once.
+
+        ManifestError if it is not what was asked for: what follows goes by the version that is named here.
+        """
+        info = _decoded(await self._request("GET", f"/images/{ref}", patient=patient), ImageInfo)
+        if info.name != ref.name or ref.version not in (None, info.version):
+            raise ManifestError(
+                f"asked for {ref}, got {info.name[:64]!a}@{info.version}",
+                hint="the repository is faulty; do not use it",
+            )
+        return info
 
     async def manifest(self, ref: ImageRef) -> bytes:
         """The signed manifest file, not yet checked."""

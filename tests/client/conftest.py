@@ -71,13 +71,13 @@ class Room:
         """The key that signs manifests here."""
         return Layout(self.root).load_signing_key()
 
-    def serve(self, *options: str) -> None:
-        """Start the daemon and wait for its line."""
+    def serve(self, *options: str, program: str = "repod") -> None:
+        """Start the daemon, or a module in its place, and wait for its line."""
         self._daemon = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
-                "repod",
+                program,
                 "serve",
                 str(self.root),
                 "--host",

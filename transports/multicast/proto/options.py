@@ -1,6 +1,7 @@
 """OpenGnsys' option strings of multicast, as its consoles write them.
 
     port:mode:ip:speed:clients:maxwait            9000:full-duplex:239.194.17.36:70M:50:60
+                                                  9000:full-duplex:[ff15::4f47:17]:70M:50:60
     port[:serverIP[:startTimeout[:receiveTimeout]]]    9000:10.1.1.5:60:120
 
 What the fields mean here: group and port are a wish (a cast of another image may have them), the speed caps the cast,
@@ -53,7 +54,7 @@ def parse_options(text: str) -> CastOptions:
     """Either form; empty asks for nothing. UsageError that names the field."""
     if not text.strip():
         return CastOptions()
-    fields = text.strip().split(":")
+    fields = _split(text.strip())
     if len(fields) > 1 and fields[1].lower() in MODES:
         return _server_form(fields)
     if len(fields) > 4:
@@ -61,6 +62,19 @@ def parse_options(text: str) -> CastOptions:
             raise UsageError(f"mode {fields[1][:32]!a} of multicast", hint=f"modes: {', '.join(MODES[:3])}")
         raise UsageError(f"{len(fields)} fields in the option string of multicast", hint=f"expected: {_CLIENT_FORM}")
     return _client_form(fields)
+
+
+def _split(text: str) -> list[str]:
+    """The fields; an IPv6 group is written in brackets, which are not part of it."""
+    before, bracket, rest = text.partition("[")
+    if not bracket:
+        return text.split(":")
+    group, bracket, after = rest.partition("]")
+    if not bracket or not before.endswith(":") or not after.startswith(":"):
+        raise UsageError(
+            "brackets in the option string of multicast", hint="a group of IPv6 is written [ff15::4f47:17]"
+        )
+    return [*before[:-1].split(":"), group, *after[1:].split(":")]
 
 
 def _server_form(fields: list[str]) -> CastOptions:
@@ -77,7 +91,7 @@ def _server_form(fields: list[str]) -> CastOptions:
         group=str(check_group(group)),
         rate_bytes_per_s=int(match[1]) * 125_000,
         start=StartPolicy(
-            clients=int(_number(clients, "clients", CLIENTS_MAX)), wait_s=_number(wait, "maxwait", WAIT_MAX_S)
+            clients=int(_number(clients, "clients", CLIENTS_MAX, least=1)), wait_s=_number(wait, "maxwait", WAIT_MAX_S)
         ),
     )
 
@@ -105,7 +119,7 @@ def _port(text: str) -> int:
     raise UsageError(f"port {text[:32]!a} of multicast", hint="a number from 1024 to 65535; OpenGnsys has 9000 to 9098")
 
 
-def _number(text: str, name: str, most: int) -> float:
-    if re.fullmatch(r"[0-9]{1,9}", text) and int(text) <= most:
+def _number(text: str, name: str, most: int, *, least: int = 0) -> float:
+    if re.fullmatch(r"[0-9]{1,9}", text) and least <= int(text) <= most:
         return float(text)
-    raise UsageError(f"{name} {text[:32]!a} of multicast", hint=f"a number from 0 to {most}")
+    raise UsageError(f"{name} {text[:32]!a} of multicast", hint=f"a number from {least} to {most}")
