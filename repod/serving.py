@@ -14,7 +14,7 @@ from core.errors import OgcastError
 from core.logs import get_logger
 from core.service import notify, supervised
 from images.repository import Repository
-from repod.addresses import listen_host, public_url, told_url
+from repod.addresses import ALL_OF, ip_version, listen_host, public_url, told_url
 from repod.api.application import make_application
 from repod.api.routes import STRANGERS
 from repod.certificate import server_context, validity_trouble
@@ -40,6 +40,8 @@ class Serving:
     """Data port of each transport that has one."""
     torrent_port: int | None = None
     """Port of plain HTTP for BitTorrent clients, where that is switched on."""
+    host: str = ""
+    """What is listened on."""
 
     def line(self, layout: Layout) -> str:
         """The one line that says so."""
@@ -48,9 +50,18 @@ class Serving:
         return f"repod: serving {layout.root} on {self.url}" + (f" ({', '.join(ports)})" if ports else "")
 
     def unlike_client_toml(self, layout: Layout) -> str | None:
-        """What to tell when client.toml leads to another port: clients that follow it find nobody, or a stranger."""
+        """What to tell when client.toml leads to another port, or to the version of IP that is not listened on: clients
+        that follow it find nobody, or a stranger."""
         told, here = told_url(layout), urlsplit(self.url)
-        if not told.hostname or (told.port or DEFAULT_PORT) == here.port:
+        if not told.hostname:
+            return None
+        version, listened = ip_version(told.hostname), ip_version(self.host)
+        if version and listened and version != listened:
+            return (
+                f"client.toml names {told.hostname}, and only IPv{listened} is listened on ({self.host}): set host in "
+                f"repod.toml (`{ALL_OF[version]}` is all of IPv{version}), or give clients another address by --repo"
+            )
+        if (told.port or DEFAULT_PORT) == here.port:
             return None
         return (
             f"client.toml names port {told.port or DEFAULT_PORT}: clients need --repo {self.url}, or that as their url"
@@ -93,7 +104,7 @@ async def serve(
                     async with plain_http(daemon, host) as torrent_port:
                         ports = daemon.lanes.ports()
                         url = public_url(layout, settings, "https", host, port)
-                        on_ready(Serving(url=url, ports=ports, torrent_port=torrent_port))
+                        on_ready(Serving(url=url, ports=ports, torrent_port=torrent_port, host=host))
                         notify("READY=1")
                         await supervised(stop, daemon.watch())
                         notify("STOPPING=1")

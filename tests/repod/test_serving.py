@@ -31,6 +31,27 @@ def test_a_port_that_client_toml_does_not_name_is_told(tmp_path: Path) -> None:
     assert "--repo https://10.0.0.5:9000" in warning
 
 
+@pytest.mark.parametrize(
+    ("told", "host", "text"),
+    [
+        ("10.0.0.5", "::", "only IPv6 is listened on (::)"),
+        ("[fd00::1]", "0.0.0.0", "`::` is all of IPv6"),
+        ("[fd00::1]", "::", ""),
+        ("10.0.0.5", "0.0.0.0", ""),
+        ("images.example.org", "::", ""),
+        ("10.0.0.5", "images.example.org", ""),
+    ],
+)
+def test_a_version_of_ip_that_client_toml_names_and_nobody_listens_on_is_told(
+    tmp_path: Path, told: str, host: str, text: str
+) -> None:
+    layout = Layout(tmp_path)
+    layout.client.write_text(f'url = "https://{told}:8717"')
+    warning = Serving(url=f"https://{told}:8717", ports={}, host=host).unlike_client_toml(layout)
+    assert text in (warning or "")
+    assert bool(text) == bool(warning)
+
+
 @pytest.mark.asyncio
 async def test_a_wildcard_is_shown_as_the_host_clients_are_told(daemon) -> None:
     async with daemon(host="0.0.0.0") as api:
