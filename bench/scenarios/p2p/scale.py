@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.lab import shell
+from bench.lab.aria2 import with_torrents
 from bench.lab.classroom import Classroom, Transfer, random_image, scratch
 from bench.lab.rig import Rig
-from bench.lab.swarming import METHOD, with_offload
+from bench.lab.swarming import METHOD, aria2_row, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import at_most, complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
@@ -21,28 +22,40 @@ FLAT = 1.10
 
 
 def run(options: Options) -> Outcome:
-    """One room after another. Clients verify and keep nothing: 16 targets would not fit in memory."""
+    """One room after another. Clients verify and keep nothing: 16 targets would not fit in memory. The largest room is
+    aria2's as well, whose files are kept."""
+    counts = COUNTS if options.clients is None else (options.clients,)
     rows: list[Row] = []
+    theirs: list[Row] = []
     transfers: list[Transfer] = []
     medians: list[float] = []
     limit_s = seconds_on_wire(options.size, RATE)
     with scratch(options.folder) as folder:
         classroom = Classroom(folder, random_image(folder / "source.img", options.size))
-        for count in COUNTS if options.clients is None else (options.clients,):
+        for count in counts:
             hosts = [f"c{number + 1}" for number in range(count)]
-            with Rig(with_offload(room(count, rate_bits_per_s=RATE))) as rig, classroom.open(rig) as lesson:
+            rig = Rig(with_offload(room(count, rate_bits_per_s=RATE)))
+            with rig, classroom.open(rig, change=with_torrents) as lesson:
                 ours = []
                 for number in range(options.runs):
                     options.say(f"{count} peers, run {number + 1} of {options.runs}")
                     one = lesson.fetch(hosts, method=METHOD, keep=False, timeout_s=patience_s(limit_s))
                     ours.append(one)
+                if count == max(counts):
+                    options.say(f"{count} peers, aria2")
+                    patience = patience_s(limit_s)
+                    theirs.append(
+                        aria2_row(f"{count} peers", lesson, hosts, folder=folder, limit_s=limit_s, timeout_s=patience)
+                    )
             transfers += ours
             medians.append(summarise([one.seconds for one in ours]).median)
             more = {"clients": float(count)}
             rows.append(transfer_row(f"{count} peers", ours, image_bytes=options.size, limit_s=limit_s, more=more))
-    spread = max(medians) / min(medians)
-    flat = at_most(spread, FLAT, counts=not complaints(transfers))
-    rows.append(Row(label="slowest room over fastest", figures={"ratio": spread, **flat}))
+    if len(medians) > 1:
+        spread = max(medians) / min(medians)
+        flat = at_most(spread, FLAT, counts=not complaints(transfers))
+        rows.append(Row(label="slowest room over fastest", figures={"ratio": spread, **flat}))
+    rows += theirs
     material = f"{options.size // MIB} MiB that do not compress, to peers that verify and keep nothing"
     return outcome(rows, material=material, transfers=transfers)
 
