@@ -191,7 +191,7 @@ class SwarmServer:
             chunks=manifest.chunk_count,
             digest=lambda chunk: manifest.digest(chunk),
             secret=os.urandom(KEY_BYTES),
-            rules=self._settings.rules,
+            rules=self._settings.rules.reaching(manifest.chunk_size),
             rng=self._random,
         )
         self._counts["swarms_made"] += 1

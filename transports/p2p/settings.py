@@ -38,7 +38,10 @@ class SwarmSettings:
     origin_lanes_at_once: int = setting(
         default=0, doc="Members of all subnets that are sent chunks at the same time, the others wait; 0: no limit."
     )
-    window: int = setting(default=256, doc="How many chunks ahead of its lowest missing one a member takes others.")
+    window: int = setting(
+        default=256,
+        doc="How many chunks ahead of its lowest missing one a member takes others; 1 GiB of the image at least.",
+    )
     slots: int = setting(default=10, doc="Receivers a client gives to at the same time.")
     upload_mbit_per_s: float = setting(default=0.0, doc="What one client may give to others in all; 0: no limit.")
     upload_far_mbit_per_s: float = setting(

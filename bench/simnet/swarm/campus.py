@@ -107,7 +107,7 @@ class Campus:
             chunks=chunks,
             digest=self.digest,
             length_of=self.length_of,
-            rules=rules or SwarmRules(),
+            rules=(rules or SwarmRules()).reaching(chunk_bytes),
             seed=seed,
             delay_s=delay_s,
             on_expelled=self._handle_expelled,

@@ -7,7 +7,7 @@ sooner; but not one at a time, because who sends to one only sends nothing while
 
 from __future__ import annotations
 
-__all__ = ["CROWD", "QUEUED", "RECEIVING", "SENDING", "TAKING"]
+__all__ = ["CROWD", "MOVING_S", "QUEUED", "RECEIVING", "SENDING", "TAKING"]
 
 CROWD = 10
 """With more neighbours than this a peer is in a crowd."""
@@ -17,6 +17,9 @@ RECEIVING = 4
 """Chunks that come to a peer in a crowd at a time; what waits elsewhere is taken back then."""
 QUEUED = 3
 """Requests of a peer in a crowd that wait for their turn."""
+MOVING_S = 0.05
+"""Who waits for so many asks others after so long, for the same chunks: most of the uplinks that are idle in a crowd
+have a neighbour that waits elsewhere for what they hold. By then it was told that it waits (TELL_AFTER_S)."""
 TAKING = 5
 """Chunks under way from the origin to a crowded subnet, one a member: one more than RECEIVING, because the origin is
 then one sender among five at each of them."""

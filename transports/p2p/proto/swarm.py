@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.wantmap import WantMap
 from transports.p2p.proto.asking import Asking, SwarmFigures
 from transports.p2p.proto.assignments import Assignments
-from transports.p2p.proto.crowd import CROWD, QUEUED, RECEIVING
+from transports.p2p.proto.crowd import CROWD, MOVING_S, QUEUED, RECEIVING
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
@@ -312,7 +312,7 @@ class Swarm:
     def _ask_neighbour(self, now: float) -> Asking | None:
         """The neighbour with the least under way first: every uplink of the room is to be busy."""
         if len(self.holders.peers) > CROWD and not self._has_room():
-            return None
+            return self._ask_again(self._able(now), now, MOVING_S) if self._waits_long(now) else None
         able = [peer for peer in self._able(now) if self.requests.under_way(peer) < PIPELINE]
         self._rng.shuffle(able)
         able.sort(key=lambda peer: (self.requests.under_way(peer), self.requests.is_waiting(peer)))
@@ -322,7 +322,7 @@ class Swarm:
             chunk = self.picker.choose(peer)
             if chunk is not None and not self.requests.is_asked(peer, chunk):
                 return Asking(source=peer, chunk=chunk)
-        return self._ask_again(able, now)
+        return self._ask_again(able, now, MOVE_AFTER_S)
 
     def _has_room(self) -> bool:
         """In a crowd little comes at a time, and then nothing waits for its turn elsewhere."""
@@ -334,6 +334,10 @@ class Swarm:
             self._cancel(each)
         return False
 
+    def _waits_long(self, now: float) -> bool:
+        requests = self.requests.of_neighbours()
+        return any(not each.begun and now >= each.asked_at + MOVING_S for each in requests)
+
     def _able(self, now: float) -> list[int]:
         return [
             peer
@@ -341,8 +345,8 @@ class Swarm:
             if self.standing.may_ask(peer, now) and (not self._repod or peer not in self._bridges)
         ]
 
-    def _ask_again(self, able: list[int], now: float) -> Asking | None:
-        """Neighbours with nothing to do: take what waits for a busy one, or ask twice for what is late."""
+    def _ask_again(self, able: list[int], now: float, after_s: float) -> Asking | None:
+        """Neighbours with nothing to do: take what waits `after_s` for a busy one, or ask twice for what is late."""
         idle = [peer for peer in able if not self.requests.under_way(peer)]
         if not idle:
             return None
@@ -358,7 +362,7 @@ class Swarm:
                 self._spares_left -= 1
                 self.figures.spares += 1
                 return Asking(source=peer, chunk=chunk)
-            if not asked.begun and now >= asked.asked_at + MOVE_AFTER_S:
+            if not asked.begun and now >= asked.asked_at + after_s:
                 self.figures.moved += 1
                 self._cancel(asked)
         return None

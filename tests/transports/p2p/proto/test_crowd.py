@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from core.wantmap import WantMap
-from transports.p2p.proto.crowd import CROWD, QUEUED, RECEIVING, SENDING
+from transports.p2p.proto.crowd import CROWD, MOVING_S, QUEUED, RECEIVING, SENDING
 from transports.p2p.proto.slots import UploadSlots
 from transports.p2p.proto.swarm import Swarm
 
@@ -45,6 +45,32 @@ def test_what_waits_is_taken_back_when_enough_comes() -> None:
     assert swarm.poll_ask(0.0, 50) is None
     assert swarm.poll_cancel() == asked[-2]
     assert swarm.poll_cancel() is None
+
+
+def test_who_may_wait_for_no_more_moves_what_waits_to_those_it_asked_nothing_of() -> None:
+    swarm = Swarm(WantMap(200), seed=1, window=200, slots=99, rng=random.Random(1), now=0.0)
+    for peer in range(1, CROWD + 2):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, range(200))
+    asked = []
+    while (asking := swarm.poll_ask(0.0, 50)) is not None:
+        asked.append(asking)
+    assert len(asked) == QUEUED
+    assert swarm.poll_ask(MOVING_S / 2, 50) is None
+    assert swarm.poll_cancel() is None
+    assert swarm.poll_ask(MOVING_S, 50) is None
+    moved = []
+    while (cancel := swarm.poll_cancel()) is not None:
+        moved.append(cancel)
+    assert moved == asked
+    for cancel in moved:
+        swarm.requests.handle_waiting(cancel.source, True)
+        swarm.handle_returned(cancel.source, cancel.chunk)
+    anew = []
+    while (asking := swarm.poll_ask(MOVING_S, 50)) is not None:
+        anew.append(asking.source)
+    assert len(anew) == QUEUED
+    assert not {each.source for each in asked} & set(anew)
 
 
 def test_a_peer_sends_to_all_of_a_room_and_to_few_of_a_crowd() -> None:
