@@ -64,14 +64,15 @@ class Intake:
         self.counters = IntakeCounters()
 
     def take(self, now: float) -> bool:
-        """One batch of what waits at the socket; False if nothing did. Raises OSError when the interface is gone."""
+        """One batch of what waits at the socket; True if it is full, so that more may wait. Raises OSError when the
+        interface is gone."""
         filled, controls, any_came = self._receive()
         if filled:
             self._place(self._batch[:filled].reshape(-1, self._packet_bytes), now)
         for packet in controls:
             self._handle_control(packet, now)
         self.counters.batches += any_came
-        return any_came
+        return filled > BATCH_BYTES
 
     def _receive(self) -> tuple[int, list[bytes], bool]:
         """Packets of the usual length side by side in the batch; what else came apart."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.fec.code import ErasureCode
+from transports.multicast.fec.code import Erased, ErasureCode
 from transports.multicast.proto.assembly import BlockRepair
 
 __all__ = ["mend"]
@@ -19,19 +19,24 @@ def mend(frame: NDArray[np.uint8], blocks: int, repairs: Sequence[BlockRepair], 
     `blocks` is the number of blocks of the chunk. A row of a damaged block may hold parity, or an original whose own
     row was taken; both are moved out of the way first.
     """
-    computed = 0
+    erased = []
     for repair in repairs:
         block = frame[repair.block :: blocks]
-        k = len(block)
-        foreign = np.flatnonzero(repair.indices != np.arange(k))
-        missing, symbols = foreign.tolist(), repair.indices[foreign].tolist()
-        data = block[foreign]
-        if min(symbols) < k:
-            home = [place for place, symbol in enumerate(symbols) if symbol < k]
-            block[[symbols[place] for place in home]] = data[home]
-            away = [place for place, symbol in enumerate(symbols) if symbol >= k]
-            missing = sorted(set(missing).difference(symbols[place] for place in home))
-            symbols, data = [symbols[place] for place in away], data[away]
-        code.decode(block, missing, symbols, data)
-        computed += len(missing)
-    return computed
+        missing, parity = repair.places, repair.symbols
+        if min(parity) < len(block):
+            missing, parity = _send_home(block, missing, parity)
+        if missing:
+            erased.append(Erased(block=block, missing=missing, parity=parity))
+    code.decode_many(erased)
+    return sum(len(one.missing) for one in erased)
+
+
+def _send_home(block: NDArray[np.uint8], places: list[int], symbols: list[int]) -> tuple[list[int], list[int]]:
+    """Move originals to their own rows, parity to those then left; which these are, and what lies there."""
+    k, data = len(block), block[places]
+    home = [at for at, symbol in enumerate(symbols) if symbol < k]
+    away = [at for at, symbol in enumerate(symbols) if symbol >= k]
+    missing = sorted(set(places).difference(symbols[at] for at in home))
+    block[[symbols[at] for at in home]] = data[home]
+    block[missing] = data[away]
+    return missing, [symbols[at] for at in away]

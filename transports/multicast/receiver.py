@@ -200,11 +200,12 @@ class CastReceiver:
         now = self._clock()
         self._mailbox.run(self._reception, now)
         for _ in range(BATCHES_PER_TURN):
-            if not self._take(now):
-                break
+            more = self._take(now)
             while ready := self._reception.poll_ready():
                 self._finish(ready)
             now = self._clock()
+            if not more:  # what came meanwhile is little, and costs as many calls as a whole batch: it may gather
+                break
         self._act(now)
         self._wait(min(WAIT_MAX_S, self._reception.poll_timer() - self._clock()))
 

@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.isal import find_code
 from transports.multicast.mending import mend
 from transports.multicast.proto.assembly import Assembly, BlockRepair
 from transports.multicast.proto.layout import Layout
 
-CODE = CauchyCode()
+CODE = find_code()
 
 
 @settings(max_examples=40, deadline=None)
@@ -48,7 +48,7 @@ def test_a_chunk_that_came_in_any_order_with_any_losses_is_mended(seed: int, sym
 def test_an_original_in_another_row_goes_home_and_is_not_computed() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (4, 8), dtype=np.uint8)
     broken = frame[[1, 0, 2, 3]]
-    repair = BlockRepair(block=0, rows=np.arange(4), indices=np.array([1, 0, 2, 3], dtype=np.int16))
+    repair = BlockRepair(block=0, places=[0, 1], symbols=[1, 0])
     assert mend(broken, 1, [repair], CODE) == 0
     assert broken.tobytes() == frame.tobytes()
 
@@ -58,6 +58,6 @@ def test_the_answer_counts_computed_symbols() -> None:
     parity = CODE.encode(frame[0::2], [3, 4])
     broken = frame.copy()
     broken[0], broken[4] = parity[0], parity[1]
-    repair = BlockRepair(block=0, rows=np.array([0, 2, 4]), indices=np.array([3, 1, 4], dtype=np.int16))
+    repair = BlockRepair(block=0, places=[0, 2], symbols=[3, 4])
     assert mend(broken, 2, [repair], CODE) == 2
     assert broken.tobytes() == frame.tobytes()

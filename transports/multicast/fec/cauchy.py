@@ -29,16 +29,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX
+from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX, Erased
 from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 
-__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "decoding", "factors", "inverse"]
+__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "decodings", "factors", "inverse"]
 
 _BITS = 8
 _ROWS_REMEMBERED_MAX = 512  # a few kilobytes each; a whole image of equal blocks uses at most 68
-_LOG_SUM = LOG[np.arange(SYMBOLS_MAX)[:, None] ^ np.arange(SYMBOLS_MAX)].astype(np.int32)
+_LOG_SUM = LOG[np.arange(SYMBOLS_MAX)[:, None] ^ np.arange(SYMBOLS_MAX)].astype(np.int64)
 np.fill_diagonal(_LOG_SUM, 0)
 """Logarithm of x + y, of all pairs; 0 where x is y, so that a product over all others is a sum over all."""
+_EXP_WIDE = EXP[np.arange(3 * ORDER) % ORDER]
+"""EXP of sums of logarithms, three at most."""
 _TIMES = tuple(times_table(factor) for factor in range(SYMBOLS_MAX))
 
 _Symbols = NDArray[np.uint8]
@@ -61,7 +63,7 @@ class CauchyCode:
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode. Prefers the parity of low indices, because row k is the cheapest."""
         check_symbols(block)
-        lost = check_decoding(len(block), missing, parity, rows)
+        lost = check_decoding(len(block), missing, parity, len(rows))
         if not lost:
             return
         chosen = sorted(range(len(parity)), key=parity.__getitem__)[: len(lost)]
@@ -71,6 +73,11 @@ class CauchyCode:
         differences ^= rows[chosen]
         for position, row in zip(lost, inverse(len(block), indices, lost), strict=True):
             block[position] = _combine(differences, row)
+
+    def decode_many(self, erased: Sequence[Erased]) -> None:
+        """As ErasureCode.decode_many."""
+        for one in erased:
+            self.decode(one.block, one.missing, one.parity, one.block[list(one.missing)])
 
 
 def check_symbols(block: _Symbols) -> None:
@@ -87,14 +94,14 @@ def check_indices(k: int, parity: Sequence[int]) -> None:
         raise ValueError(f"parity indices {list(parity)} of a block of {k}")
 
 
-def check_decoding(k: int, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> list[int]:
-    """The missing rows in order. ValueError for arguments of `decode` that make no sense."""
+def check_decoding(k: int, missing: Sequence[int], parity: Sequence[int], rows: int) -> list[int]:
+    """The missing rows in order. ValueError for arguments of `decode` that make no sense; `rows`: how many came."""
     lost = sorted(missing)
     check_indices(k, parity)
     if len(set(lost)) != len(lost) or (lost and not 0 <= lost[0] <= lost[-1] < k):
         raise ValueError(f"missing rows {missing} of a block of {k}")
-    if len(rows) != len(parity) or len(parity) < len(lost):
-        raise ValueError(f"{len(rows)} parity rows with {len(parity)} indices for {len(lost)} missing")
+    if rows != len(parity) or len(parity) < len(lost):
+        raise ValueError(f"{rows} parity rows with {len(parity)} indices for {len(lost)} missing")
     return lost
 
 
@@ -132,30 +139,30 @@ def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np
     (x_i + y_m)(x_m + y_j), divided by (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over
     m != j of (y_j + y_m). Scaling column j of the matrix divides row j of the inverse. Products are sums of logarithms.
     """
-    return EXP.take(_inverse_log(k, parity, missing))
+    return EXP.take(_inverse_log(k, np.array([parity]), np.array([missing])))[0]
 
 
-def _inverse_log(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.int32]:
-    """Logarithms of `inverse`, 0 to 254."""
-    of_parity, of_missing = _LOG_SUM[list(parity)], _LOG_SUM[list(missing)]
-    cross = of_parity[:, missing]
-    of_x = cross.sum(axis=1) - of_parity[:, parity].sum(axis=1)
-    of_y = cross.sum(axis=0) - of_missing[:, missing].sum(axis=1) - of_missing[:, k]
-    result: NDArray[np.int32] = (of_x + of_y[:, None] - cross.T) % ORDER
+def _inverse_log(k: int, parity: NDArray[np.int64], missing: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Logarithms of `inverse`, 0 to 254, of many blocks: arguments have a row for each, the result a matrix."""
+    cross = _LOG_SUM[parity[:, :, None], missing[:, None, :]]
+    of_x = cross.sum(axis=2) - _LOG_SUM[parity[:, :, None], parity[:, None, :]].sum(axis=2)
+    of_y = cross.sum(axis=1) - _LOG_SUM[missing[:, :, None], missing[:, None, :]].sum(axis=2) - _LOG_SUM[missing, k]
+    result: NDArray[np.int64] = (of_x[:, None, :] + of_y[:, :, None] - cross.transpose(0, 2, 1)) % ORDER
     return result
 
 
-def decoding(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
-    """The originals `missing` as sums of what is there: row r has a factor for each row of the block, the rows that are
-    missing being those where as many of `parity` stand in, in the same order.
+def decodings(k: int, parity: NDArray[np.int64], missing: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The originals `missing` of many blocks as sums of what is there: a matrix for each row of the arguments.
 
-    A missing original is the inverse's sum of the differences of parity, and each of these a sum of all that is there.
+    Row r of a matrix has a factor for each row of the block, the rows that are missing being those where as many of
+    `parity` stand in, in the same order. A missing original is the inverse's sum of the differences of parity, and each
+    of these a sum of all that is there.
     """
-    rows = _LOG_SUM[k, :k] - _LOG_SUM[list(parity), :k]
+    rows = _LOG_SUM[k, :k] - _LOG_SUM[parity, :k] + ORDER
     matrix = _inverse_log(k, parity, missing)
-    products = EXP.take(matrix[:, :, None] + rows, mode="wrap")
-    result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=1)
-    result[:, missing] = EXP.take(matrix)
+    products = _EXP_WIDE.take(matrix[:, :, :, None] + rows[:, None, :, :])
+    result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=2)
+    np.put_along_axis(result, np.broadcast_to(missing[:, None, :], matrix.shape), EXP.take(matrix), axis=2)
     return result
 
 

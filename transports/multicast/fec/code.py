@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SYMBOLS_MAX", "SYMBOL_ALIGN_BYTES", "ErasureCode"]
+__all__ = ["SYMBOLS_MAX", "SYMBOL_ALIGN_BYTES", "Erased", "ErasureCode"]
 
 SYMBOLS_MAX = 256
 """Originals and parity of one block together: the elements of GF(2^8)."""
 SYMBOL_ALIGN_BYTES = 8
 """A symbol's length is a multiple of this, so that rows are handled as machine words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """A block of which parity has taken the place of some originals."""
+
+    block: NDArray[np.uint8]
+    """As ErasureCode has it; written to."""
+    missing: Sequence[int]
+    """Rows whose originals are not there."""
+    parity: Sequence[int]
+    """The index of the parity that lies in each of these rows."""
 
 
 class ErasureCode(Protocol):
@@ -38,3 +51,6 @@ class ErasureCode(Protocol):
         What the missing rows hold before does not matter. `rows` is only read. More parity than needed may be
         given. ValueError if there is less parity than missing rows, or an index is repeated or out of range.
         """
+
+    def decode_many(self, erased: Sequence[Erased]) -> None:
+        """Rebuild the missing originals of many blocks, where parity lies now. ValueError as in `decode`."""

@@ -8,6 +8,7 @@ name and never needed: `find_code` takes NumPy's code without it. Calls release 
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
@@ -19,11 +20,11 @@ from transports.multicast.fec.cauchy import (
     check_decoding,
     check_indices,
     check_symbols,
-    decoding,
+    decodings,
     factors,
     inverse,
 )
-from transports.multicast.fec.code import ErasureCode
+from transports.multicast.fec.code import SYMBOLS_MAX, Erased, ErasureCode
 
 __all__ = ["LIBRARY", "IsalCode", "find_code"]
 
@@ -33,21 +34,28 @@ _TABLE_BYTES = 32
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
+_GATHER_BYTES_MAX = 1 << 20
+"""A block of up to so many bytes is copied together before it is read. The library walks through all rows at once, 64
+bytes of each: more rows than a processor foresees, and they are no longer in its cache. With the copy it takes half."""
 
 _Symbols = NDArray[np.uint8]
 
 
 class IsalCode:
-    """See ErasureCode. Without state of its own: one object may serve any number of threads."""
+    """See ErasureCode. One object may serve any number of threads."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         """`library` is ISA-L. AttributeError if it lacks a function."""
-        self._init_tables = library.ec_init_tables
-        self._init_tables.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-        self._init_tables.restype = None
+        init_tables = library.ec_init_tables
+        init_tables.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        init_tables.restype = None
+        every = np.arange(SYMBOLS_MAX, dtype=np.uint8)
+        self._factors = np.empty((SYMBOLS_MAX, _TABLE_BYTES), dtype=np.uint8)
+        init_tables(1, SYMBOLS_MAX, every.ctypes.data, self._factors.ctypes.data)
         self._encode = library.ec_encode_data
         self._encode.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3]
         self._encode.restype = None
+        self._scratch = threading.local()
         self._row = lru_cache(maxsize=_ROWS_REMEMBERED_MAX)(self._row_of)
 
     def encode(self, block: _Symbols, parity: Sequence[int]) -> _Symbols:
@@ -64,7 +72,7 @@ class IsalCode:
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode."""
         check_symbols(block)
-        lost = check_decoding(len(block), missing, parity, rows)
+        lost = check_decoding(len(block), missing, parity, len(rows))
         if not lost:
             return
         indices = list(parity[: len(lost)])
@@ -74,9 +82,10 @@ class IsalCode:
             return
         if len(lost) <= _AT_ONCE_MAX:
             found = np.empty((len(lost), block.shape[1]), dtype=np.uint8)
-            sources = _places(block)
+            sources = _places(self._gather(block))
             sources[lost] = _places(rows)[: len(lost)]
-            self._multiply(self._tables(decoding(len(block), indices, lost)), sources, found)
+            matrix = decodings(len(block), np.array([indices]), np.array([lost]))[0]
+            self._multiply(self._tables(matrix), sources, found)
             block[lost] = found
             return
         block[lost] = 0
@@ -86,19 +95,55 @@ class IsalCode:
         self._combine(self._tables(inverse(len(block), indices, lost)), differences, found)
         block[lost] = found
 
+    def decode_many(self, erased: Sequence[Erased]) -> None:
+        """As ErasureCode.decode_many. Matrices of blocks with as many rows and as many missing ones are made at once:
+        for the one or two symbols that are usually missing it took as long as decoding."""
+        alike: dict[tuple[tuple[int, ...], int], list[Erased]] = {}
+        for one in erased:
+            block, missing, parity = one.block, one.missing, one.parity
+            check_symbols(block)
+            check_decoding(len(block), missing, parity, len(missing))
+            if list(parity) == [len(block)]:  # all of a block, this parity included, adds up to what is missing
+                block[missing[0]] = np.bitwise_xor.reduce(block.view(np.uint64), axis=0).view(np.uint8)
+            elif len(missing) > _AT_ONCE_MAX:
+                self.decode(block, missing, parity, block[list(missing)])
+            elif missing:
+                alike.setdefault((block.shape, len(missing)), []).append(one)
+        for group in alike.values():
+            self._decode_alike(group)
+
+    def _decode_alike(self, group: Sequence[Erased]) -> None:
+        """Blocks of one shape of which equally many rows are parity."""
+        k, lost = len(group[0].block), len(group[0].missing)
+        missing = np.array([one.missing for one in group])
+        tables = self._tables(decodings(k, np.array([one.parity for one in group]), missing).reshape(-1, k))
+        found = np.empty((lost, group[0].block.shape[1]), dtype=np.uint8)
+        for one, table in zip(group, tables.reshape(len(group), -1), strict=True):
+            self._combine(table, one.block, found)
+            one.block[list(one.missing)] = found
+
     def _row_of(self, k: int, index: int) -> NDArray[np.uint8]:
         return self._tables(factors(k, index)[None, :])
 
     def _tables(self, matrix: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """ISA-L's form of a matrix of factors, one row for each result."""
-        rows, k = matrix.shape
-        tables = np.empty(rows * k * _TABLE_BYTES, dtype=np.uint8)
-        self._init_tables(k, rows, np.ascontiguousarray(matrix).ctypes.data, tables.ctypes.data)
+        tables: NDArray[np.uint8] = self._factors.take(matrix, axis=0)
         return tables
 
     def _combine(self, tables: NDArray[np.uint8], block: _Symbols, rows: _Symbols) -> None:
         """Put the products of a matrix, as `tables`, with the rows of `block` into `rows`."""
-        self._multiply(tables, _places(block), rows)
+        self._multiply(tables, _places(self._gather(block)), rows)
+
+    def _gather(self, block: _Symbols) -> _Symbols:
+        """The block with its rows side by side, valid until the thread's next call."""
+        if block.strides[0] == block.shape[1] or block.size > _GATHER_BYTES_MAX:
+            return block
+        scratch: _Symbols | None = getattr(self._scratch, "memory", None)
+        if scratch is None or scratch.size < block.size:
+            scratch = self._scratch.memory = np.empty(block.size, dtype=np.uint8)
+        rows = scratch[: block.size].reshape(block.shape)
+        rows[:] = block
+        return rows
 
     def _multiply(self, tables: NDArray[np.uint8], sources: NDArray[np.uint64], rows: _Symbols) -> None:
         """As _combine, of rows that lie at `sources`."""

@@ -23,10 +23,10 @@ class BlockRepair:
     """A block that is not yet what its originals are: some of its rows hold parity, or another original."""
 
     block: int
-    rows: NDArray[np.int64]
-    """Rows of the block in the memory of the chunk, k of them, in the order of its originals."""
-    indices: NDArray[np.int16]
-    """The symbol that lies in each of these rows; that of row i is i where all is well."""
+    places: list[int]
+    """The originals, by number, in whose rows something else lies, rising."""
+    symbols: list[int]
+    """The symbol that lies in each of these rows."""
 
 
 class Assembly:
@@ -74,10 +74,16 @@ class Assembly:
     def repairs(self) -> list[BlockRepair]:
         """The blocks of a complete chunk that hold anything but their originals in order."""
         width = len(self._k)
-        foreign = np.flatnonzero(self._held != np.arange(len(self._held)) // width)
+        rows = np.arange(len(self._held))
+        foreign = np.flatnonzero(self._held != rows // width)
+        foreign = foreign[np.argsort(foreign % width, kind="stable")]
+        blocks = foreign % width
+        places, symbols = (foreign // width).tolist(), self._held[foreign].tolist()
+        damaged, firsts = np.unique(blocks, return_index=True)
+        ends = [*firsts[1:].tolist(), len(foreign)]
         return [
-            BlockRepair(block=block, rows=self.layout.rows(block), indices=self._held[block::width].copy())
-            for block in sorted(set((foreign % width).tolist()))
+            BlockRepair(block=block, places=places[first:end], symbols=symbols[first:end])
+            for block, first, end in zip(damaged.tolist(), firsts.tolist(), ends, strict=False)
         ]
 
     def _place_some(

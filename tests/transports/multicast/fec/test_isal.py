@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from transports.multicast.fec import isal
 from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.code import Erased
 from transports.multicast.fec.isal import IsalCode, find_code
 
 CODE = find_code()
@@ -38,6 +39,34 @@ def test_it_is_the_same_code(data: st.DataObject, k: int, size: int, apart: int)
 
 
 @installed
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), k=st.integers(1, 200), blocks=st.integers(1, 5), size=st.sampled_from([8, 72, 1448]))
+def test_blocks_with_parity_in_their_rows_are_rebuilt_together(
+    data: st.DataObject, k: int, blocks: int, size: int
+) -> None:
+    chunk = np.random.default_rng(k).integers(0, 256, (k * blocks + blocks // 2, size), dtype=np.uint8)
+    broken, erased = chunk.copy(), []
+    for number in range(blocks):
+        block = broken[number::blocks]
+        rows = len(block)
+        losses = min(rows, data.draw(st.sampled_from([0, 1, 1, 2, 3, 18])))
+        missing = data.draw(st.lists(st.integers(0, rows - 1), min_size=losses, max_size=losses, unique=True))
+        parity = data.draw(st.lists(st.integers(rows, 255), min_size=losses, max_size=losses, unique=True))
+        block[missing] = OURS.encode(block, parity)
+        erased.append(Erased(block=block, missing=missing, parity=parity))
+    again = broken.copy()
+    CODE.decode_many(erased)
+    assert broken.tobytes() == chunk.tobytes()
+    OURS.decode_many(
+        [
+            Erased(block=again[number::blocks], missing=one.missing, parity=one.parity)
+            for number, one in enumerate(erased)
+        ]
+    )
+    assert again.tobytes() == chunk.tobytes()
+
+
+@installed
 @pytest.mark.parametrize(
     ("missing", "parity"), [([0, 1], [4]), ([4], [4]), ([-1], [4]), ([1, 1], [4, 5]), ([0], [4, 4]), ([0], [3])]
 )
@@ -45,6 +74,8 @@ def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> N
     block = np.arange(32, dtype=np.uint8).reshape(4, 8)
     with pytest.raises(ValueError, match=r"missing|parity"):
         CODE.decode(block, missing, parity, np.zeros((len(parity), 8), dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"missing|parity"):
+        CODE.decode_many([Erased(block=block, missing=missing, parity=parity)])
     assert block.tobytes() == bytes(range(32))
     with pytest.raises(ValueError, match="multiple of"):
         CODE.encode(np.zeros((4, 12), dtype=np.uint8), [4])

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.multicast.proto.assembly import Assembly
+from transports.multicast.proto.assembly import Assembly, BlockRepair
 from transports.multicast.proto.layout import Layout
 
 SYMBOL = 64
@@ -37,8 +37,7 @@ def test_parity_takes_the_row_of_an_original_that_is_not_there() -> None:
     assert place(chunk, (0, 2)) == [(0, 2)]
     assert chunk.complete
     (repair,) = chunk.repairs()
-    assert repair.indices.tolist() == [0, 200, 2]
-    assert repair.rows.tolist() == [0, 1, 2]
+    assert repair == BlockRepair(block=0, places=[1], symbols=[200])
 
 
 def test_an_original_whose_row_is_taken_lies_in_another() -> None:
@@ -46,7 +45,7 @@ def test_an_original_whose_row_is_taken_lies_in_another() -> None:
     place(chunk, (0, 100))
     assert place(chunk, (0, 0)) == [(0, 1)]
     assert place(chunk, (0, 2)) == [(0, 2)]
-    assert chunk.repairs()[0].indices.tolist() == [100, 0, 2]
+    assert chunk.repairs() == [BlockRepair(block=0, places=[0, 1], symbols=[100, 0])]
 
 
 def test_repetitions_and_more_than_enough_are_not_taken() -> None:
@@ -84,8 +83,11 @@ def test_any_k_symbols_of_each_block_complete_a_chunk(symbols: int, seed: int, l
     assert chunk.complete
     assert sorted(held) == list(range(symbols))
     assert len(set(held.values())) == symbols
-    shown = {block.block: block for block in chunk.repairs()}
+    shown = {repair.block: repair for repair in chunk.repairs()}
+    assert list(shown) == sorted(shown)
     for block in range(len(k)):
         rows = chunk.layout.rows(block).tolist()
-        lies = [held[row][1] for row in rows]
-        assert lies == (shown[block].indices.tolist() if block in shown else list(range(len(rows))))
+        lies = {place: held[row][1] for place, row in enumerate(rows) if held[row][1] != place}
+        repair = shown.get(block)
+        assert lies == ({} if repair is None else dict(zip(repair.places, repair.symbols, strict=True)))
+        assert repair is None or repair.places == sorted(lies)

@@ -133,7 +133,7 @@ def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
     assert placed.rows.tolist() == [7, 0, 1]
     ready = wire.reception.poll_ready()
     assert ready is not None
-    assert ready.repairs[0].indices[2] == 200
+    assert (ready.repairs[0].places, ready.repairs[0].symbols) == ([2], [200])
 
 
 def test_what_names_nothing_or_contradicts_changes_only_counters() -> None:
