@@ -65,7 +65,7 @@ def _candidates(packets: Packets) -> list[tuple[str, Callable[[], object], Calla
 
     return [
         (
-            "NH + AES, whole train (Carter-Wegman)",
+            "multilinear hash + AES, whole train (Carter-Wegman)",
             lambda: tags.seal(train, numbers[:TRAIN_PACKETS]),
             lambda: tags.check(packets, numbers),
         ),

@@ -139,8 +139,9 @@ def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np
     (x_i + y_m)(x_m + y_j), divided by (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over
     m != j of (y_j + y_m). Scaling column j of the matrix divides row j of the inverse. Products are sums of logarithms.
     """
-    logarithms = _inverse_log(k, np.array([parity]), np.array([missing]))[0]
-    return EXP.take(logarithms)
+    logarithms: NDArray[np.int64] = _inverse_log(k, np.array([parity]), np.array([missing]))[0]
+    rows: NDArray[np.uint8] = EXP.take(logarithms)
+    return rows
 
 
 def _inverse_log(k: int, parity: NDArray[np.int64], missing: NDArray[np.int64]) -> NDArray[np.int64]:
