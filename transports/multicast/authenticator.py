@@ -6,14 +6,13 @@ A Carter-Wegman construction (Wegman, Carter, New hash functions and their use i
     hash(message) = length * k_0 + sum over its words of m_i * k_i       mod 2^64
     pad(sequence) = first half of AES-128(sequence, 0)
 
-The message is everything before the tag, as little-endian words m_1, m_2, ... of 32 bits; the k_i are 64 bits each, from
-one BLAKE3 key stream, shared by all packets. Words beyond the end count as zero, so they cost nothing. The hash is the
-multilinear family (Carter, Wegman, Universal classes of hash functions, JCSS 1979; with words half as wide as sums in
-Lemire, Kaser, Strongly universal string hashing is fast, 2014). It is 2^-33-almost delta-universal: of two different
-messages some m_i, or the lengths, differ by a d other than zero, and below 2^32. Whatever the other keys are, the hashes
-are then c apart for those k_i alone for which k_i * d = c' mod 2^64, and if 2^t is the highest power of two in d, these
-are none or 2^t of the 2^64, with t at most 31. The pad is what a stream of AES in counter mode gives at `sequence`, and
-hides the hash.
+The message is everything before the tag, as little-endian words m_1, m_2, ... of 32 bits; the k_i are 64 bits each,
+from one BLAKE3 key stream, shared by all packets. Words beyond the end count as zero, so they cost nothing. The hash is
+the multilinear family (Carter, Wegman, Universal classes of hash functions, JCSS 1979; with words half as wide as sums
+in Lemire, Kaser, Strongly universal string hashing is fast, 2014). It is 2^-33-almost delta-universal: of two different
+messages some m_i, or the lengths, differ by a d that is not zero and below 2^32. Whatever the other keys are, the
+hashes are then c apart only if k_i * d is one certain number mod 2^64. With 2^t the highest power of two in d, none or
+2^t of the 2^64 values of k_i do that, and t is at most 31.
 
 What it is worth: without the key a forgery of any packet is accepted with probability 2^-33 (plus what it takes to
 tell AES from random), whatever was seen before, provided that a sender never uses a sequence number twice under one
