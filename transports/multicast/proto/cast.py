@@ -149,8 +149,11 @@ class Cast:
         member.missing_chunks = int(wanted.sum())
         member.done = member.missing_chunks == 0
         self._demotion.forget(member_id)
+        self._heads.forget(member.place)
+        self._note_work(now)
         self._demand.add(member.place, wanted)
-        self._note_head(member.place)
+        if self._current is not None and self._stop_row == self._current.layout.symbols:
+            self._heads.handle_joined(member.place, self._current.chunk, self._row, self._demand)
         if probe:
             self._announcer.handle_joined(now)
         self._announcer.handle_state(idle=not self._has_work(), now=now)
@@ -199,6 +202,7 @@ class Cast:
     def handle_report(self, data: bytes | memoryview, now: float) -> None:
         """A datagram to the report port, from anybody. What makes no sense is counted, nothing else."""
         current = None if self._current is None else self._current.chunk
+        self._note_work(now)
         if self._requests.handle_report(data, sequence=self._sequence, current=current, now=now):
             self._announcer.handle_state(idle=not self._has_work(), now=now)
 
@@ -256,6 +260,11 @@ class Cast:
             self._repairs.finish(self._current.chunk, self._sequence - 1)
             self._current = None
 
+    def _note_work(self, now: float) -> None:
+        """There may be work from now on: the time in which there was none is not caught up."""
+        if not self._has_work():
+            self._pace.rest(now)
+
     def _has_work(self) -> bool:
         return bool(
             len(self._members)
@@ -290,31 +299,19 @@ class Cast:
         if chunk is None:
             return
         again = chunk in self._repairs
-        count = self._demand.take(chunk)
+        part = self._heads.take(chunk, self._demand)
         asked_by = self._requests.asked_by.pop(chunk, None)
         length, encoding = self._stored(chunk)
         layout = Layout(length, self._symbol_bytes)
         self._repairs.start(chunk, layout, encoding)
         self.totals.repairs_forgotten = self._repairs.forgotten
         self._current = Burst.none_yet(chunk, layout, encoding)
-        self._row = 0
-        self._stop_row = self._heads.take(chunk, count) or layout.symbols
+        self._row = part.first
+        self._stop_row = layout.symbols if part.stop is None else part.stop
         self.totals.chunks += 1
         self.totals.chunks_again += again
-        if count == 1 and asked_by is not None and again:
-            self._members.charge({asked_by: self._stop_row})
-
-    def _note_head(self, place: int) -> None:
-        """A member joins while a chunk is being sent: of that one it only misses the head, rows 0 … now."""
-        if self._current is None:
-            return
-        chunk = self._current.chunk
-        if not self._demand.wants(place, chunk):
-            return
-        if self._row == 0:
-            self._demand.withdraw(place, chunk)
-        else:
-            self._heads.note(chunk, place, self._row)
+        if part.wanting == 1 and asked_by is not None and again:
+            self._members.charge({asked_by: self._stop_row - self._row})
 
     def _original_burst(self, limit: int) -> Burst:
         assert self._current is not None

@@ -67,6 +67,14 @@ class Demand:
         """Whether the member at `place` waits for the whole of `chunk`."""
         return bool(self._bits[place >> 3, chunk] >> (place & 7) & 1)
 
+    def places(self, chunk: int) -> list[int]:
+        """Members that wait for the whole of `chunk`."""
+        return [int(place) for place in np.flatnonzero(np.unpackbits(self._bits[:, chunk], bitorder="little"))]
+
+    def is_near(self, place: int) -> bool:
+        """Whether the member at `place` is nearly done, or done."""
+        return int(self._waits[place]) <= NEARLY_CHUNKS
+
     def withdraw(self, place: int, chunk: int) -> None:
         """The member at `place` gets `chunk` without waiting for it to be chosen."""
         if self.wants(place, chunk):

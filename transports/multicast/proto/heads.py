@@ -1,28 +1,70 @@
-"""What members that joined in the middle of a chunk miss of it: its head, sent when the carousel is there again."""
+"""Which part of a chunk is sent when the carousel comes round to it: mostly all, sometimes its head or the rest alone.
+
+Who joins in the middle of a chunk misses its head, rows 0 … now, and gets it when the carousel is there again. If those
+wait for little more, and others that lack the whole chunk for much, the head goes alone: what only a late joiner lacks
+comes after what the others wait for. It has the head as well then, and later gets the rest.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Heads"]
+from dataclasses import dataclass
+
+from transports.multicast.proto.demand import Demand
+
+__all__ = ["Heads", "Part"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is to be sent of a chunk."""
+
+    wanting: int
+    """How many wait for it."""
+    first: int = 0
+    """The first row."""
+    stop: int | None = None
+    """The row behind the last; None: to the end."""
 
 
 class Heads:
-    """For chunks that were being sent when somebody joined: member place to the row that was next."""
+    """Of the chunks that somebody has a part of: member place to the row where what it lacks ends, or begins."""
 
     def __init__(self) -> None:
-        self._rows: dict[int, dict[int, int]] = {}
+        self._heads: dict[int, dict[int, int]] = {}
+        self._rests: dict[int, dict[int, int]] = {}
 
-    def note(self, chunk: int, place: int, row: int) -> None:
-        """The member at `place` has seen, or will see, rows `row` … of `chunk` only."""
-        self._rows.setdefault(chunk, {})[place] = row
+    def handle_joined(self, place: int, chunk: int, row: int, demand: Demand) -> None:
+        """The member at `place` joined while `chunk` is being sent to its end: it will see rows `row` … only."""
+        if not demand.wants(place, chunk):
+            return
+        if row == 0:
+            demand.withdraw(place, chunk)
+        else:
+            self._heads.setdefault(chunk, {})[place] = row
 
     def forget(self, place: int) -> None:
-        """The member at `place` lacks nothing any more, or left."""
-        for chunk, rows in list(self._rows.items()):
-            rows.pop(place, None)
-            if not rows:
-                del self._rows[chunk]
+        """The member at `place` lacks nothing any more, or left, or everything it says it lacks it lacks as a whole."""
+        for table in (self._heads, self._rests):
+            for chunk, rows in list(table.items()):
+                rows.pop(place, None)
+                if not rows:
+                    del table[chunk]
 
-    def take(self, chunk: int, wanting: int) -> int | None:
-        """Rows of `chunk` that are enough for all `wanting` members that lack it; None: all of them."""
-        rows = self._rows.pop(chunk, {})
-        return max(rows.values()) if rows and len(rows) == wanting else None
+    def take(self, chunk: int, demand: Demand) -> Part:
+        """What to send of `chunk` now that it is its turn; whom it serves wants it no more in `demand`."""
+        wanting = demand.places(chunk)
+        heads = {place: row for place, row in self._heads.pop(chunk, {}).items() if place in wanting}
+        rests = {place: row for place, row in self._rests.pop(chunk, {}).items() if place in wanting}
+        others = [place for place in wanting if place not in heads]
+        near = all(demand.is_near(place) for place in heads)
+        if heads and others and near and not any(demand.is_near(place) for place in others):
+            stop = max(heads.values())
+            for place in heads:
+                demand.withdraw(place, chunk)
+            self._rests[chunk] = {place: max(stop, rests.get(place, 0)) for place in others}
+            return Part(wanting=len(heads), stop=stop)
+        return Part(
+            wanting=demand.take(chunk),
+            first=min(rests.values()) if rests and len(rests) == len(wanting) else 0,
+            stop=max(heads.values()) if heads and not others else None,
+        )

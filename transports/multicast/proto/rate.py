@@ -83,6 +83,10 @@ class Pace:
         trains = int(self.rate_bytes_per_s * TOGETHER_S / (packet_wire_bytes * TRAIN_PACKETS))
         return TRAIN_PACKETS * max(1, min(TRAINS_TOGETHER, trains))
 
+    def rest(self, now: float) -> None:
+        """There was nothing to send until now."""
+        self._free_at = max(self._free_at, now)
+
     def spend(self, wire_bytes: int, now: float) -> None:
         """This much goes out now."""
         self._free_at = max(self._free_at, now - SLACK_S) + wire_bytes / self.rate_bytes_per_s

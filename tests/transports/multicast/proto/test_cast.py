@@ -84,6 +84,21 @@ def test_who_is_nearly_done_does_not_wait_for_what_a_joiner_lacks() -> None:
     assert next(row[0] for row in rows_of(bursts)) == 30
 
 
+def test_what_is_sent_first_for_who_lacks_a_head_is_not_sent_again_for_a_joiner() -> None:
+    cast = make_cast(chunks=40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0, probe=False)
+    _, _, now = drain(cast, bursts=2)
+    cast.add_member(2, key=KEY, wanted=wants(count=40), now=now, probe=False)
+    bursts, _, now = drain(cast, now, bursts=100)
+    missed = rows_of(bursts)[0][1]
+    cast.add_member(3, key=KEY, wanted=wants(count=40), now=now, probe=False)
+    bursts, _, now = drain(cast, now)
+    sent = rows_of(bursts)
+    start = sent.index((39, ROWS - 1)) + 1
+    assert sent[start : start + missed] == [(0, row) for row in range(missed)]
+    assert sorted(row for chunk, row in sent if chunk == 0) == list(range(ROWS)), "nothing of it is sent twice"
+
+
 def test_without_members_nothing_is_sent_and_nothing_is_waited_for() -> None:
     cast = make_cast()
     assert cast.poll_burst(0.0) is None

@@ -113,8 +113,11 @@ def test_it_is_a_set_of_pairs(steps: list[tuple[str, int, int]]) -> None:
             model = {pair for pair in model if pair[1] != chunk}
     assert demand.counts.tolist() == [sum(pair[1] == chunk for pair in model) for chunk in range(CHUNKS)]
     assert demand.chunks_wanted == len({chunk for _, chunk in model})
+    for chunk in range(CHUNKS):
+        assert demand.places(chunk) == sorted(place for place, other in model if other == chunk)
     waits = {place: [chunk for other, chunk in model if other == place] for place, _ in model}
     near = demand.nearly_done()
+    assert all(demand.is_near(place) == (len(chunks) <= NEARLY_CHUNKS) for place, chunks in waits.items())
     few = [chunks for chunks in waits.values() if len(chunks) <= NEARLY_CHUNKS]
     fewest = min((len(chunks) for chunks in few), default=0)
     assert near in {min(chunks) for chunks in few if len(chunks) == fewest} or (near is None and not few)

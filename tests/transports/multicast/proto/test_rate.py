@@ -64,6 +64,16 @@ def test_little_lateness_is_caught_up_much_is_not() -> None:
     assert trains == pytest.approx(200 + 1000 * SLACK_S, abs=1)
 
 
+def test_time_in_which_there_was_nothing_to_send_is_not_caught_up() -> None:
+    pace = Pace(1e6, 0.0)
+    pace.spend(1000, 0.0)
+    pace.rest(5.0)
+    pace.spend(1000, 5.0)
+    assert pace.ready_at() == pytest.approx(5.001)
+    pace.rest(5.0)
+    assert pace.ready_at() == pytest.approx(5.001), "a debt stays"
+
+
 def test_a_slow_rate_makes_short_trains() -> None:
     assert Pace(25e6, 0.0).burst_packets(1514) == TRAIN_PACKETS
     assert Pace(1.25e6, 0.0).burst_packets(1514) == 2
