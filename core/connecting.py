@@ -13,6 +13,8 @@ import select
 import socket
 import time
 
+from core.neighbours import ASK_AGAIN_S, ask_again
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,26 +89,32 @@ def plain_name(host: str) -> str | bytes:
 def connect_blocking(host: str, port: int, *, timeout_s: float) -> socket.socket:
     """A connected socket that blocks for at most `timeout_s` at a time. Raises OSError, TimeoutError among them.
 
+    For who connects first: where nobody answers soon, the address of the next computer on the way is asked for again.
     Without an event loop, for those who cannot wait for one to be imported.
     """
     left = repeated(socket.getaddrinfo(plain_name(host), port, type=socket.SOCK_STREAM))
     until = time.monotonic() + timeout_s
     waiting: dict[int, socket.socket] = {}
     poll = select.poll()
+    attempt_at = time.monotonic()
     error: OSError = TimeoutError(f"no answer within {timeout_s:g} s")
     with contextlib.ExitStack() as stack:
         while left or waiting:
             now = time.monotonic()
             if now >= until:
                 raise error
-            if left:
+            if left and (now >= attempt_at or not waiting):
+                attempt_at = now + BESIDE_S
                 family, kind, protocol, _, address = left.pop(0)
                 sock = stack.enter_context(socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol))
                 with contextlib.suppress(BlockingIOError):
                     sock.connect(address)
                 waiting[sock.fileno()] = sock
                 poll.register(sock, select.POLLOUT)
-            for number, _ in poll.poll(min(BESIDE_S if left else until - now, until - now) * 1000):
+            found = poll.poll(min(ASK_AGAIN_S, until - now) * 1000)
+            if not found:
+                ask_again()
+            for number, _ in found:
                 sock = waiting.pop(number)
                 poll.unregister(number)
                 if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
