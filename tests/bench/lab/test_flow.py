@@ -20,7 +20,7 @@ class _Played(Rig):
 
 
 def _meter(levels: list[tuple[float, int]]) -> FlowMeter:
-    rig = _Played(room(1, rate_bits_per_s=0), name="never-built")
+    rig = _Played(room(1, rate_bits_per_s=0), name="neverbuilt")
     meter = FlowMeter(rig)
     meter.add("c1", 1)
     for now, level in levels:

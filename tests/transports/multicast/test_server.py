@@ -118,7 +118,7 @@ async def test_what_a_cast_says_that_was_retired_is_not_taken_for_its_successors
     heard: list[tuple[str, Mapping[str, Any]]] = []
     wish = "9002:full-duplex:239.194.17.36:70M:{}:60"
     async with running(lambda name, fields: heard.append((name, fields))) as server:
-        before = server.open_session(_session(manifest, store, "s1", wish.format(0))).parameters
+        before = server.open_session(_session(manifest, store, "s1", wish.format(1))).parameters
         server.close_session(SessionId("s1"), "done")
         server.open_session(_session(manifest, store, "s2", wish.format(5)))
         said = {"reason": "the interface is gone"}
@@ -151,13 +151,13 @@ async def test_a_cast_that_only_lingers_makes_way_for_another_room_and_its_wishe
     manifest, store, _ = sample_image()
     wish = "9002:full-duplex:239.194.17.36:{}M:{}:60"
     async with running() as server:
-        first = server.open_session(_session(manifest, store, "s1", wish.format(70, 0))).parameters
+        first = server.open_session(_session(manifest, store, "s1", wish.format(70, 1))).parameters
         server.close_session(SessionId("s1"), "done")
         second = server.open_session(_session(manifest, store, "s2", wish.format(20, 5))).parameters
         assert second["cast"] != first["cast"] or second["epoch"] != first["epoch"]
         assert (second["group"], second["group_port"]) == ("239.194.17.36", 9002)
         # while somebody is there, what others wish changes nothing
-        third = server.open_session(_session(manifest, store, "s3", wish.format(50, 0))).parameters
+        third = server.open_session(_session(manifest, store, "s3", wish.format(50, 1))).parameters
         assert (third["cast"], third["epoch"]) == (second["cast"], second["epoch"])
         other, more, _ = sample_image(seed=2)
         taken = server.open_session(_session(other, more, "s4", wish.format(20, 5))).parameters
