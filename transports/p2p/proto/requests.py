@@ -25,6 +25,7 @@ TRICKLE_BYTES_PER_S = 64 * 1024
 OVERDUE_MAX_S = 30.0
 """… or whose source says that its turn will come, for so long."""
 _KEEP = 0.5
+_KEEP_USUAL = 0.9
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class Requests:
         self._chunks: dict[int, list[Request]] = {}
         self.count = 0
         """Requests under way."""
+        self.usual_s = 0.0
+        """Seconds a chunk of a neighbour takes from being asked for, smoothed over all of them; 0: none came."""
 
     def join(self, source: int, now: float) -> None:
         """A source that may be asked."""
@@ -110,6 +113,9 @@ class Requests:
             took = now - max(request.asked_at, flow.last_at)
             flow.chunk_s = took if not flow.chunk_s else _KEEP * flow.chunk_s + (1 - _KEEP) * took
             flow.last_at = now
+            if source != ORIGIN:
+                whole = now - request.asked_at
+                self.usual_s = whole if not self.usual_s else _KEEP_USUAL * self.usual_s + (1 - _KEEP_USUAL) * whole
             flow.waiting = False
             flow.stuck_at = float("-inf")
             flow.mark_at, flow.mark_bytes = now, flow.bytes_seen

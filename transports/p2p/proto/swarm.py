@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from core.wantmap import WantMap
 from transports.p2p.proto.asking import Asking, SwarmFigures
 from transports.p2p.proto.assignments import Assignments
-from transports.p2p.proto.crowd import CROWD, MOVING_S, QUEUED, RECEIVING
+from transports.p2p.proto.crowd import CROWD, MOVING_S, MOVING_TIMES, QUEUED, RECEIVING
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
@@ -312,7 +312,8 @@ class Swarm:
     def _ask_neighbour(self, now: float) -> Asking | None:
         """The neighbour with the least under way first: every uplink of the room is to be busy."""
         if len(self.holders.peers) > CROWD and not self._has_room():
-            return self._ask_again(self._able(now), now, MOVING_S) if self._waits_long(now) else None
+            patience_s = max(MOVING_S, MOVING_TIMES * self.requests.usual_s)
+            return self._ask_again(self._able(now), now, patience_s) if self._waits_long(now, patience_s) else None
         able = [peer for peer in self._able(now) if self.requests.under_way(peer) < PIPELINE]
         self._rng.shuffle(able)
         able.sort(key=lambda peer: (self.requests.under_way(peer), self.requests.is_waiting(peer)))
@@ -334,9 +335,9 @@ class Swarm:
             self._cancel(each)
         return False
 
-    def _waits_long(self, now: float) -> bool:
+    def _waits_long(self, now: float, patience_s: float) -> bool:
         requests = self.requests.of_neighbours()
-        return any(not each.begun and now >= each.asked_at + MOVING_S for each in requests)
+        return any(not each.begun and now >= each.asked_at + patience_s for each in requests)
 
     def _able(self, now: float) -> list[int]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from core.wantmap import WantMap
-from transports.p2p.proto.crowd import CROWD, MOVING_S, QUEUED, RECEIVING, SENDING
+from transports.p2p.proto.crowd import CROWD, MOVING_S, MOVING_TIMES, QUEUED, RECEIVING, SENDING
 from transports.p2p.proto.slots import UploadSlots
 from transports.p2p.proto.swarm import Swarm
 
@@ -71,6 +71,22 @@ def test_who_may_wait_for_no_more_moves_what_waits_to_those_it_asked_nothing_of(
         anew.append(asking.source)
     assert len(anew) == QUEUED
     assert not {each.source for each in asked} & set(anew)
+
+
+def test_who_waits_is_as_patient_as_chunks_are_large() -> None:
+    swarm = Swarm(WantMap(200), seed=1, window=200, slots=99, rng=random.Random(1), now=0.0)
+    for peer in range(1, CROWD + 2):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, range(200))
+    first = swarm.poll_ask(0.0, 50)
+    assert first is not None
+    swarm.handle_arrived(first.source, first.chunk, 1.0)
+    while swarm.poll_ask(1.0, 50) is not None:
+        pass
+    assert swarm.poll_ask(1.0 + 0.9 * MOVING_TIMES, 50) is None
+    assert swarm.poll_cancel() is None
+    assert swarm.poll_ask(1.0 + 1.1 * MOVING_TIMES, 50) is None
+    assert swarm.poll_cancel() is not None
 
 
 def test_a_peer_sends_to_all_of_a_room_and_to_few_of_a_crowd() -> None:
