@@ -170,7 +170,7 @@ class MulticastIncoming:
                     hint="somebody here forges packets, or the repository's disk is damaged (`repod verify`)",
                 )
             )
-        self._receiver.call(lambda reception, now: reception.handle_rejected(chunk))
+        self._receiver.tell(lambda reception: reception.handle_rejected(chunk))
         self._news.set()
 
     async def close(self) -> None:
@@ -259,7 +259,7 @@ class MulticastIncoming:
                         self._forget(message.chunk)
                         self._news.set()
                 case _:
-                    raise ProtocolError("the repository sent what only members send")
+                    raise ProtocolError(f"the repository sent a {type(message).__name__} that makes no sense")
 
     def _hear_waiting(self, message: Waiting) -> None:
         self._membership.handle_waiting(time.monotonic())
@@ -305,7 +305,7 @@ class MulticastIncoming:
     def _tell_health(self, now: float) -> None:
         health = self._standing.health(now, missing=len(self._lacking), arena=self._arena)
         self._lane.send(health)
-        self._receiver.call(lambda reception, _: reception.handle_rate(health.write_bytes_per_s))
+        self._receiver.tell(lambda reception: reception.handle_rate(health.write_bytes_per_s))
 
     def _look_for_memory(self) -> None:
         """Who is served last keeps what has holes in until then, as far as the machine has room."""
@@ -315,7 +315,7 @@ class MulticastIncoming:
         patient = patience is not None and patience.lasts(free=free)
         if patient != self._patient:
             self._patient = patient
-            self._receiver.call(lambda reception, now: reception.handle_patience(patient))
+            self._receiver.tell(lambda reception: reception.handle_patience(patient))
 
     async def _act(self, step: Step) -> None:
         reason = step.reason
@@ -359,12 +359,11 @@ class MulticastIncoming:
     def _follow(self) -> None:
         """The want-map changed: chunks came another way, or are left to others, or to this path."""
         gone, new = self._lacking.follow()
-        for chunk in gone:
-            self._forget(chunk)
         if gone:
+            self._forget(*gone)
             self._lane.send(Without(chunks=pack_wants(flags_of_chunks(gone, len(self._lacking.flags)))))
-        for chunk in new:
-            self._receiver.call(lambda reception, now, chunk=chunk: reception.handle_wanted(chunk))  # type: ignore[misc]
+        if new:
+            self._receiver.tell_of(new, Reception.handle_wanted)
         if gone or new:
             self._news.set()
 
@@ -372,13 +371,14 @@ class MulticastIncoming:
         """See Steerable."""
         return self._watch.outlook(self._lacking)
 
-    def _forget(self, chunk: int) -> None:
-        """Nothing of the chunk is wanted over this path any more."""
-        self._receiver.call(lambda reception, now: reception.handle_accepted(chunk))
+    def _forget(self, *chunks: int) -> None:
+        """Nothing of these is wanted over this path any more."""
+        self._receiver.tell_of(chunks, Reception.handle_accepted)
 
     def _finish(self) -> None:
         """Everything that can come has come, unless more is left to this path later."""
-        for chunk, reason in self._lacking.lost.items():
+        if lost := self._lacking.lost:
+            chunk, reason = next(iter(lost.items()))
             raise ChunkError(f"chunk {chunk} cannot be had: {reason}", hint="run `repod verify` at the repository")
 
     def _fail(self, error: OgcastError) -> None:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arena import Slot
-from core.errors import LocalError
+from core.errors import LocalError, OgcastError
 from images.stores import Encoding
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.fec.code import ErasureCode
@@ -71,7 +71,7 @@ class ReceiverCounters:
     report_errors: int = 0
     """Reports the network refused."""
     crashes: int = 0
-    """Times that a fault of ours ended the thread or the decoding of a chunk."""
+    """Times that a fault of ours ended the thread, a call, or the decoding of a chunk."""
 
 
 class CastReceiver:
@@ -150,6 +150,24 @@ class CastReceiver:
         """Run `work(reception, now)` on the thread, between two batches. See Mailbox.call."""
         return self._mailbox.call(work)
 
+    def tell(self, work: Callable[[Reception], object]) -> None:
+        """As `call`, where nobody waits for an answer: a fault in it is counted, and told as trouble."""
+        self.call(lambda reception, now: work(reception)).add_done_callback(self._look_at_fault)
+
+    def tell_of(self, chunks: Iterable[int], what: Callable[[Reception, int], None]) -> None:
+        """The same of each of `chunks`. One call: a whole image may change hands, and calls that wait are bounded."""
+
+        def tell(reception: Reception) -> None:
+            for chunk in chunks:
+                what(reception, chunk)
+
+        self.tell(tell)
+
+    @property
+    def calls_refused(self) -> int:
+        """Calls that found too many others waiting."""
+        return self._mailbox.refused
+
     def give_slot(self, slot: Slot) -> None:
         """Memory for a chunk. It comes back in Arrived, from `take_back`, or from `stop`."""
         number = self._next_slot
@@ -158,7 +176,7 @@ class CastReceiver:
         memory = np.frombuffer(slot.view, dtype=np.uint8, count=rows * self._symbol_bytes)
         self._slots[number] = slot
         self._memory[number] = memory.reshape(rows, self._symbol_bytes)
-        self.call(lambda reception, now: reception.handle_slot(number))
+        self.tell(lambda reception: reception.handle_slot(number))
 
     async def take_back(self) -> Slot | None:
         """A slot that waits for a chunk, for the use of others; None if there is none."""
@@ -190,9 +208,7 @@ class CastReceiver:
             while not self._stop.is_set():
                 self._turn()
         except Exception as error:
-            self.counters.crashes += 1
-            reason = f"receiving ended by a fault of this program: {type(error).__name__}: {error}"
-            self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
+            self._note_fault("receiving ended", error)
         finally:
             self._close()
 
@@ -254,6 +270,17 @@ class CastReceiver:
         else:
             self._post(partial(self._hand_over, ready))
 
+    def _look_at_fault(self, told: Future[object]) -> None:
+        """On whichever thread ended the call. One that came too late, or was refused, is no fault."""
+        error = told.exception()
+        if error is not None and not isinstance(error, OgcastError):
+            self._note_fault("a call failed", error)
+
+    def _note_fault(self, what: str, error: BaseException) -> None:
+        self.counters.crashes += 1
+        reason = f"{what} by a fault of this program: {type(error).__name__}: {error}"
+        self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
+
     def _close(self) -> None:
         self._mailbox.close()
         self._menders.shutdown()
@@ -267,9 +294,7 @@ class CastReceiver:
         try:
             symbols = mend(frame, ready.layout.blocks, ready.repairs, self._code)
         except Exception as error:
-            self.counters.crashes += 1
-            reason = f"a chunk cannot be decoded by a fault of this program: {type(error).__name__}: {error}"
-            self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
+            self._note_fault("a chunk cannot be decoded", error)
             return
         self._post(partial(self._hand_over_mended, ready, symbols))
 

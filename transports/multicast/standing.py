@@ -49,6 +49,7 @@ class Standing:
             "rejoins": self._receiver.counters.rejoins,
             "report_errors": self._receiver.counters.report_errors,
             "passed_for_want_of_memory": figures.passed,
+            "limit_calls": self._receiver.calls_refused,
         }
 
     def health(self, now: float, *, missing: int, arena: Arena) -> Health:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 import numpy as np
 import pytest
@@ -153,6 +154,33 @@ async def test_the_repository_hears_what_comes_another_way(monkeypatch: pytest.M
             want.discard(3)
             want.discard(7)
             assert await said == [3, 7]
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def test_a_whole_image_changes_hands_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.mailbox.CALLS_MAX", 16)
+    manifest, store, _ = sample_image(chunks=60)
+    server = _server({"port": 0, "mode": "asm", "start_clients": 2})  # so that nothing comes meanwhile
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(60), Arena(slot_bytes=1 << 18, slots=4)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming:
+            receiver, goes_on = incoming._receiver, threading.Event()
+            receiver.call(lambda reception, now: goes_on.wait(20))  # so that calls have to wait
+            for chunk in range(60):
+                want.discard(chunk)
+            incoming._follow()
+            for chunk in range(30, 60):
+                want.add(chunk)
+            incoming._follow()
+            goes_on.set()
+            lacking = receiver.call(lambda reception, now: np.flatnonzero(reception._state).tolist())
+            assert await asyncio.wrap_future(lacking) == list(range(30, 60))
+            assert receiver.calls_refused == 0
     finally:
         await server.stop(grace_s=1)
         store.close()

@@ -14,9 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from core.errors import LocalError
-from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender
+from tests.support.casts import KEY, SYMBOL_BYTES, MemberOfCast, StoredImage, cast_sender
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman, Protection
+from transports.multicast.proto.layout import Layout
+from transports.multicast.proto.received import Ready
 from transports.multicast.proto.reception import Alarm
 from transports.multicast.receiver import _report_socket
 from transports.multicast.udp.group import Group
@@ -195,6 +197,32 @@ async def test_a_fault_is_told_and_closes_everything() -> None:
 async def test_an_address_reports_cannot_go_to_is_refused() -> None:
     with pytest.raises(LocalError, match="cannot send reports to 255"):
         _report_socket(("255.255.255.255", 9))
+
+
+async def test_a_call_nobody_waits_for_is_told_when_it_fails_and_not_when_it_comes_too_late() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (_, reports):
+        member = MemberOfCast(image, GROUP, reports)
+        member.receiver.tell(lambda reception: reception.handle_accepted(99))
+        await member.until(lambda: bool(member.troubles))
+        assert "a call failed by a fault of this program: IndexError" in member.troubles[0].message
+        assert member.receiver.counters.crashes == 1
+        assert member.receiver.running
+        member.stop()
+        member.receiver.tell(lambda reception: reception.handle_accepted(99))
+        assert member.receiver.counters.crashes == 1
+
+
+async def test_a_chunk_that_is_handed_over_when_all_has_stopped_is_nobodys() -> None:
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (_, reports):
+        member = MemberOfCast(image, GROUP, reports)
+        taken: list[object] = []
+        member.receiver._on_chunk = taken.append
+        ready = Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=[])
+        member.receiver._finish(ready)  # the loop hears of it when this test waits
+        member.stop()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert taken == []
 
 
 @pytest.mark.root
