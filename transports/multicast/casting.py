@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import OgcastError
+from core.errors import BusyError, OgcastError
 from transports.base import ServedSession
 from transports.multicast.keys import report_key
 from transports.multicast.lane import MemberLane
@@ -176,12 +176,12 @@ class Casting:
 
     def done(self, seat: Seat) -> None:
         """A member has everything."""
-        seat.way = "done"
+        seat.way, seat.wanted = "done", None
         self._call(lambda cast, now: cast.handle_done(seat.member))
 
     def moved(self, seat: Seat, reason: str) -> None:
         """A member goes on by other means."""
-        seat.way, seat.reason = "unicast", reason
+        seat.way, seat.reason, seat.wanted = "unicast", reason, None
         self._call(lambda cast, now: cast.handle_moved(seat.member))
 
     def left(self, seat: Seat, lane: MemberLane, reason: str) -> None:
@@ -227,7 +227,7 @@ class Casting:
             held = [(seat, seat.wanted) for seat in waiting if seat.wanted is not None]
             for seat, _ in held:
                 seat.wanted = None
-            await asyncio.gather(*(self._admit(seat, wanted, probe=False) for seat, wanted in held))
+            await asyncio.gather(*(self._let_in(seat, wanted) for seat, wanted in held))
             return
         needed, starts_in_s = self.gate.wait(now)
         for seat in waiting:
@@ -316,6 +316,13 @@ class Casting:
         seat.sitting, seat.reason = True, ""  # what it waited for, or was elsewhere for, is over
         await self._welcome(seat, self._adding(seat, wanted, probe=probe), probe=probe)
 
+    async def _let_in(self, seat: Seat, wanted: NDArray[np.bool_]) -> None:
+        """Admit one that waited. Where that cannot be, it is sent away to come again: it would wait for ever."""
+        try:
+            await self._admit(seat, wanted, probe=False)
+        except BusyError as error:
+            await self.dismiss(seat, str(error), retry=True)
+
     async def _welcome(self, seat: Seat, work: Callable[[Cast, float], None], *, probe: bool) -> None:
         """Do `work` in the machine, and tell the member where the cast stands then."""
 
@@ -324,10 +331,10 @@ class Casting:
             return cast.sequence, cast.report_interval_s
 
         sequence, interval_s = await asyncio.wrap_future(self.sender.call(run))
-        seat.way = "multicast"
-        if seat.lane is None:
+        if seat.lane is None:  # it left meanwhile, and what it left as stays
             self._unseat(seat)
             return
+        seat.way = "multicast"
         seat.lane.send(
             Joined(
                 member=seat.member,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from transports.base import ClientContext, Incoming, ServedSession, ServerContex
 from transports.conformance.sample import sample_image
 from transports.multicast import casting as casting_module
 from transports.multicast import making as making_module
+from transports.multicast.casting import Casting, Seat
 from transports.multicast.client import MulticastClient
+from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.demotion import Verdict
-from transports.multicast.proto.lane import Probed
+from transports.multicast.proto.lane import Closing, Joined, Probed
 from transports.multicast.server import MulticastServer
 
 pytestmark = pytest.mark.asyncio
@@ -198,3 +201,84 @@ async def test_the_operator_sees_how_fast_a_member_writes_and_what_holds_its_cas
         assert 0 < found["write_bytes_per_s"] < 16e6
         assert found["cast_limited_by"] == "cap"
         assert 0 < found["cast_rate_bytes_per_s"] <= 2_000_000
+
+
+class Lane:
+    """What a member's lane was told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def send(self, message: object) -> None:
+        self.told.append(message)
+
+    async def close(self) -> None: ...
+
+
+ALL = np.ones(60, dtype=np.bool_)
+
+
+def _seated(site: Site) -> tuple[Casting, Seat, Any]:
+    """A cast, a seat in it, and a lane for who sits down there."""
+    session = ServedSession(id=SessionId("s1"), key=KEY, manifest=site.manifest, chunks=site.store)
+    site.server.open_session(session)
+    casting = next(iter(site.server._casts.values()))
+    return casting, casting.seats["s1"], Lane()
+
+
+async def _ask(casting: Casting, look: Callable[[Cast], object]) -> object:
+    return await asyncio.wrap_future(casting.sender.call(lambda cast, now: look(cast)))
+
+
+async def test_who_joins_again_is_a_new_member_whose_reports_are_numbered_anew() -> None:
+    async with Site(rate_mbit_per_s=1) as site:
+        casting, seat, lane = _seated(site)
+        casting.begun = True
+        await casting.join(seat, lane, ALL)
+        first = await _ask(casting, lambda cast: cast.members.get(seat.member))
+        await casting.join(seat, lane, ALL)
+        assert first is not None
+        assert await _ask(casting, lambda cast: cast.members.get(seat.member)) is not first
+        assert [type(message) for message in lane.told] == [Joined, Joined]
+
+
+async def test_who_leaves_while_it_is_let_in_is_gone() -> None:
+    async with Site(rate_mbit_per_s=1) as site:
+        casting, seat, lane = _seated(site)
+        casting.begun = True
+        goes_on = threading.Event()
+        casting.sender.call(lambda cast, now: goes_on.wait(20))
+        joining = asyncio.ensure_future(casting.join(seat, lane, ALL))
+        await asyncio.sleep(0)
+        casting.left(seat, lane, "gave up")
+        goes_on.set()
+        await joining
+        state = casting.state(seat)
+        assert (state["lane"], state["reason"], lane.told) == ("gone", "gave up", [])
+        assert await _ask(casting, lambda cast: len(cast.members)) == 0
+
+
+@pytest.mark.parametrize("goes", ["done", "unicast"])
+async def test_who_went_another_way_before_a_cast_begins_is_not_sent_for_then(goes: str) -> None:
+    async with Site(start_clients=2) as site:
+        casting, seat, lane = _seated(site)
+        await casting.join(seat, lane, ALL)
+        assert seat.way == "waiting"
+        casting.done(seat) if goes == "done" else casting.moved(seat, "takes it alone")
+        casting.gate.open = True
+        await casting.tick()
+        assert casting.begun
+        assert casting.state(seat)["lane"] == goes
+        assert await _ask(casting, lambda cast: cast.chunks_wanted) == 0
+
+
+async def test_who_waited_and_cannot_be_let_in_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Site(start_clients=2) as site:
+        casting, seat, lane = _seated(site)
+        await casting.join(seat, lane, ALL)
+        monkeypatch.setattr("transports.multicast.mailbox.CALLS_MAX", 0)
+        casting.gate.open = True
+        await casting.tick()
+        assert isinstance(lane.told[-1], Closing)
+        assert lane.told[-1].retry
+        assert seat.lane is None
