@@ -66,6 +66,8 @@ class MulticastServer:
         self._ending: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
         self._door = Door(limit=2 * self._settings.max_members, counts=self._counts)
+        self._closing: list[Casting] = []
+        """Casts that are not done with saying goodbye."""
         self._ended: Counter[str] = Counter()
         self._epochs: Counter[bytes] = Counter()
         self._troubles: dict[bytes, str] = {}
@@ -99,6 +101,7 @@ class MulticastServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
         casts, self._casts = list(self._casts.values()), {}
+        self._closing += casts
         self._seats.clear()
         await asyncio.gather(*(self._end(casting, "the repository stops", retry=True) for casting in casts))
         await asyncio.gather(*self._ending)
@@ -157,7 +160,7 @@ class MulticastServer:
         totals: Counter[str] = Counter({"bytes_sent": 0, "chunks_sent": 0})
         totals.update(self._ended)
         totals.update(self._counts)
-        for casting in self._casts.values():
+        for casting in [*self._casts.values(), *self._closing]:  # totals never go down, not for a moment
             totals.update(casting.totals())
         return {
             **totals,
@@ -209,6 +212,7 @@ class MulticastServer:
 
     def _retire(self, root: bytes, reason: str, *, retry: bool = True) -> None:
         casting = self._casts.pop(root)
+        self._closing.append(casting)
         self._troubles.pop(root, None)
         self._groups.release(casting.endpoint)
         for session_id in casting.seats:
@@ -216,8 +220,11 @@ class MulticastServer:
         self._later(self._end(casting, reason, retry=retry))
 
     async def _end(self, casting: Casting, reason: str, *, retry: bool) -> None:
-        await casting.close(reason, retry=retry)
-        self._ended.update(casting.totals())
+        try:
+            await casting.close(reason, retry=retry)
+        finally:
+            self._closing.remove(casting)
+            self._ended.update(casting.totals())
         self._context.on_event("cast_ended", {"cast": casting.cast_id, "reason": reason})
 
     # ------------------------------------------------------------------ time

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,23 @@ async def test_a_cast_nobody_has_a_seat_in_ends() -> None:
         assert server.counters()["casts"] == 0
         first = server.open_session(_session(manifest, store, "s2")).parameters
         assert first["epoch"] == 2
+    store.close()
+
+
+async def test_totals_do_not_go_down_while_a_cast_says_goodbye() -> None:
+    ended = Ended()
+    manifest, store, _ = sample_image()
+    async with running(ended.hear) as server, asyncio.timeout(20):
+        server.open_session(replace(_session(manifest, store, "s1"), listening=True))
+        while not (sent := server.counters()["packets_sent"]):  # noqa: ASYNC110 - counted on the sender's thread
+            await asyncio.sleep(0.01)
+        server._retire(manifest.root, "another room begins")
+        assert server.counters()["packets_sent"] >= sent
+        await ended.wait()
+        assert server.counters()["packets_sent"] >= sent
+        assert server._closing == []
+        counted = server.counters()["packets_sent"]
+        assert server.counters()["packets_sent"] == counted  # once
     store.close()
 
 
