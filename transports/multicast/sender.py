@@ -209,6 +209,8 @@ class CastSender:
         if burst.chunk != self._ahead_of:
             self._ahead_of = burst.chunk
             self._frames.read_ahead([burst.chunk, *self._cast.upcoming(AHEAD_MAX - 1)])
+        if burst.first_row == 0:  # sent anew: somebody waits for it who was not told
+            self._unreadable.discard(burst.chunk)
         try:
             frame = self._frames.get(burst.chunk)
         except (OgcastError, OSError) as error:

@@ -45,6 +45,11 @@ class Events:
             assert self._more.wait_for(lambda: any(name == event for name, _ in self.seen), 5), self.seen
             return next(fields for name, fields in self.seen if name == event)
 
+    def wait_for_more(self, count: int) -> bool:
+        """Whether more than `count` are told, soon."""
+        with self._more:
+            return self._more.wait_for(lambda: len(self.seen) > count, 5)
+
 
 def add_member(cast: Cast, now: float, *, chunks: int, number: int = 9) -> None:
     cast.add_member(number, key=member_key(number), wanted=np.ones(chunks, dtype=np.bool_), now=now, probe=False)
@@ -134,20 +139,26 @@ async def test_foreign_reports_change_only_a_counter() -> None:
         assert sender.running
 
 
-async def test_a_chunk_that_cannot_be_read_is_told_once_and_the_others_arrive() -> None:
+async def test_a_chunk_that_cannot_be_read_is_told_each_time_it_is_sent_and_the_others_arrive() -> None:
     events = Events()
     with (
-        StoredImage(5000, 6000, 7000) as image,
+        StoredImage(5000, 6000, 700_000) as image,
         cast_sender(image, GROUP, on_event=events) as (sender, reports),
         MemberOfCast(image, GROUP, reports) as member,
+        MemberOfCast(image, GROUP, reports, number=2) as later,
     ):
         image.truncate(5000 + 6000)
         await member.join(sender)
         await member.until(lambda: {0, 1} <= member.chunks.keys())
         assert "ends inside chunk 2" in events.wait_for("chunk_unreadable")["reason"]
-        image.lost.update({0, 1, 2})
+        await asyncio.wrap_future(member.receiver.call(lambda reception, now: reception.handle_accepted(2)))
+        await asyncio.wrap_future(sender.call(lambda cast, now: cast.handle_done(1)))
+        told = len(events.seen)
+        await later.join(sender)
+        assert await asyncio.to_thread(events.wait_for_more, told)
         assert sender.running
-    assert [name for name, _ in events.seen].count("chunk_unreadable") == 1
+        assert {name for name, _ in events.seen} == {"chunk_unreadable"}
+        assert sender.counters.read_errors > len(events.seen)  # not for every train
 
 
 async def test_a_chunk_the_store_does_not_know_ends_nothing() -> None:
