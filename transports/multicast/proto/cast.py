@@ -239,6 +239,7 @@ class Cast:
         """The next STATUS or PROBE; call until None."""
         if self.exhausted:
             return None
+        self._announcer.handle_state(idle=not self._has_work(), now=now)  # whoever waited last may have left
         if (probe := self._announcer.poll_probe(now)) is not None:
             packet = Probe(cast_id=self._id, sequence=self._sequence, number=probe[0], left=probe[1])
             return self._control(packet.encode(), now)
@@ -256,6 +257,7 @@ class Cast:
         self._demand.remove(place)
         self._heads.forget(place)
         self._repairs.forget(place)
+        self._requests.forget(place)
         if self._current is not None and not self._members.lacking:
             self._repairs.finish(self._current.chunk, self._sequence - 1)
             self._current = None

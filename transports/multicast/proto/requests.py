@@ -62,6 +62,10 @@ class Requests:
             self._merge(member, report, current, now)
         return True
 
+    def forget(self, place: int) -> None:
+        """The member at `place` waits for nothing any more; another may get its place."""
+        self.asked_by = {chunk: other for chunk, other in self.asked_by.items() if other != place}
+
     def _merge(self, member: Member, report: Report, current: int | None, now: float) -> None:
         chunks, blocks, deficits = split_entries(report.entries)
         late = member.lane == "late" and self._members.lacking > 1

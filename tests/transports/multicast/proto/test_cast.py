@@ -173,6 +173,7 @@ def test_a_repair_is_sent_before_the_next_chunk_once_reports_were_gathered() -> 
     repair = next(burst for burst in after if burst.first_row is None)
     assert (repair.chunk, repair.symbols.tolist()) == (0, [100, 101, 102])
     assert after.index(repair) < len(after) - 2
+    assert after.index(repair) > 2, "others may ask for the same meanwhile"
     assert cast.totals.repairs - cast.totals.unasked == 3
 
 
@@ -348,3 +349,86 @@ def test_late_repairs_go_before_most_of_what_is_sent_again_for_one_joiner() -> N
 def test_what_many_or_nearly_done_members_wait_for_goes_before_late_repairs() -> None:
     assert order_after_late(make_cast(12), 12, 3, 4)[:8] == [(chunk, False) for chunk in range(8)]
     assert order_after_late(make_cast(4), 4, 3) == [(chunk, False) for chunk in range(4)]
+
+
+@pytest.mark.parametrize("goes", ["withdraws", "leaves", "moves"])
+def test_when_the_last_that_waited_goes_another_way_the_others_hear_at_once_that_nothing_more_comes(goes: str) -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0, probe=False)
+    cast.add_member(2, key=KEY, wanted=wants(0), now=0.0, probe=False)
+    drain(cast, bursts=3)
+    drain(cast, 0.5, bursts=1)  # says where it stands, and would again in a tenth of a second
+    if goes == "withdraws":
+        cast.handle_withdrawn(1, wants())
+    elif goes == "leaves":
+        cast.remove_member(1)
+    else:
+        cast.handle_moved(1)
+    cast.handle_withdrawn(2, wants())
+    _, said, now = drain(cast, 0.5, stop=0.55)
+    assert [StatusFlags.IDLE in status.flags for status in said][-1:] == [True]
+    assert now < 0.55
+
+
+def test_who_gets_the_place_of_a_member_that_left_does_not_pay_for_what_that_one_asked_for() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0, probe=False)
+    _, _, now = drain(cast)
+    ask(cast, (3, WHOLE_CHUNK, 0), number=1, as_of=cast.sequence, now=now)
+    cast.remove_member(1)
+    cast.add_member(3, key=KEY, wanted=wants(0), now=now, probe=False)
+    ask(cast, (3, WHOLE_CHUNK, 0), number=1, as_of=cast.sequence, member=2, now=now)
+    drain(cast, now)
+    charged = {member.id: member.sole_packets for member in cast.members}
+    assert charged == {2: ROWS, 3: 0}
+
+
+def test_who_says_anew_what_it_lacks_lacks_all_of_it_though_it_had_a_part() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0, probe=False)
+    _, _, now = drain(cast, bursts=2)
+    cast.add_member(2, key=KEY, wanted=wants(0), now=now, probe=False)  # of chunk 0 it lacks the head
+    while cast.totals.originals <= ROWS:
+        _, _, now = drain(cast, now, bursts=1)
+    cast.add_member(2, key=KEY, wanted=wants(0), now=now, probe=False)  # it could not keep the rest
+    assert rows_of(drain(cast, now)[0])[-ROWS:] == [(0, row) for row in range(ROWS)]
+
+
+def test_who_joins_while_a_head_is_sent_alone_lacks_the_whole_chunk() -> None:
+    cast = make_cast(chunks=40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0, probe=False)
+    _, _, now = drain(cast, bursts=4)
+    cast.add_member(2, key=KEY, wanted=wants(0, count=40), now=now, probe=False)
+    while cast.totals.chunks < 20:
+        _, _, now = drain(cast, now, bursts=1)
+    cast.add_member(3, key=KEY, wanted=wants(count=40), now=now, probe=False)
+    bursts: list[Burst] = []
+    while not any(chunk == 0 for chunk, _ in rows_of(bursts)):
+        bursts, _, now = drain(cast, now, bursts=1)
+    cast.add_member(4, key=KEY, wanted=wants(0, count=40), now=now, probe=False)
+    cast.remove_member(3)
+    bursts, _, now = drain(cast, now)
+    assert [row for chunk, row in rows_of(bursts) if chunk == 0][-ROWS:] == list(range(ROWS))
+
+
+def test_nothing_of_who_left_is_remembered() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0, probe=False)
+    drain(cast)
+    cast.remove_member(1)
+    watch = cast._demotion
+    tables = (watch._since, watch._excused_until, watch._late_since, watch._late_above, watch._moved_at, watch._cost_at)
+    assert {member for table in tables for member in table} == {2}
+
+
+def test_control_packets_are_paid_for_too() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    cast.poll_burst(0.0)
+    before, sent = cast.poll_timer(), cast.totals.wire_bytes
+    while (control := cast.poll_control(0.0)) is not None:
+        sent += len(control.data) + 8 + 42
+    assert cast.totals.wire_bytes == sent
+    assert cast._pace.ready_at() > before
