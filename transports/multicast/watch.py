@@ -34,8 +34,14 @@ class Watch:
 
     async def look(self, arena: Arena) -> None:
         """Ask the machine; take back memory that is beyond this path's part of the arena."""
+        slots = arena.slots
+
+        def look(machine: Reception, now: float) -> Progress:
+            machine.slots = slots  # a part of an arena grows and shrinks
+            return machine.progress()
+
         with contextlib.suppress(BusyError):  # the receiver ends, or is behind: what was seen last will do
-            self._progress = await asyncio.wrap_future(self._receiver.call(lambda machine, now: machine.progress()))
+            self._progress = await asyncio.wrap_future(self._receiver.call(look))
             for _ in range(arena.excess if isinstance(arena, Quota) else 0):
                 if (slot := await self._receiver.take_back()) is None:
                     break

@@ -75,8 +75,7 @@ class Reception:
         rng: random.Random,
         now: float,
     ) -> None:
-        """`wanted`: one flag a chunk. `slots`: how many there are altogether, here or in use.
-        `sequence`: where the sender stood when it made the offer."""
+        """`wanted`: one flag a chunk. `sequence`: where the sender stood when it made the offer."""
         self._cast_id = cast_id
         self._member = member
         self._key = key
@@ -86,7 +85,8 @@ class Reception:
         self._lacking = int(wanted.sum())
         self._assemblies: dict[int, Assembly] = {}
         self._slots: deque[int] = deque()
-        self._all_slots = slots
+        self.slots = slots
+        """How many there are altogether, here or in use; set it as it changes."""
         self._ready: deque[Ready] = deque()
         self._alarms: deque[Alarm] = deque()
         self._tracker = SequenceTracker(sequence)
@@ -292,7 +292,7 @@ class Reception:
         self.figures.reports += 1
         busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones
         self.figures.asked += bool(len(lacks)) and not (busy and (lacks.blocks == WHOLE_CHUNK).all())
-        waiting = max(0, self._all_slots - len(self._slots) - len(self._assemblies))
+        waiting = max(0, self.slots - len(self._slots) - len(self._assemblies))
         return Report(
             cast_id=self._cast_id,
             member=self._member,
@@ -305,7 +305,7 @@ class Reception:
             held_us=0 if status is None else int((now - self._status_at) * 1e6),
             write_bytes_per_s=self._write_bytes_per_s,
             missing_chunks=self._lacking,
-            backlog=int(255 * max(self._queue.backlog, waiting / self._all_slots)),
+            backlog=int(255 * max(self._queue.backlog, waiting / max(1, self.slots))),
             flags=(ReportFlags.MORE if lacks.more else ReportFlags.NONE) | self._patience,
             entries=entries_of(lacks.chunks, lacks.blocks, lacks.deficits),
         ).encode(self._key)

@@ -73,7 +73,7 @@ class Report:
     write_bytes_per_s: int = 0
     missing_chunks: int = 0
     backlog: int = 0
-    """Share of the member's chunk memory in use, in 255ths."""
+    """Share of the member's chunk memory that waits for decoding or disk, in 255ths; more if its socket fills."""
     flags: ReportFlags = ReportFlags.NONE
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype=ENTRY), repr=False, compare=False)
     """See entries_of; block 255 means that nothing of the chunk is here."""

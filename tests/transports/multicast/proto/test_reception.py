@@ -277,7 +277,7 @@ def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
     wire = Wire()
     wire.send(0, range(400), lost=(7,))
     wire.status()
-    memory = wire.reception._all_slots * wire.reception._slot_bytes
+    memory = wire.reception.slots * wire.reception._slot_bytes
     for queued, told_as in ((0, 0), (memory // 4, 127), (memory, 255)):
         wire.reception.handle_queue(queued)
         wire.now += 1
@@ -290,7 +290,7 @@ def test_what_waited_before_the_first_packet_was_taken_is_no_backlog_until_the_q
     wire = Wire()
     wire.send(0, range(400), lost=(7,))
     wire.status()
-    memory = wire.reception._all_slots * wire.reception._slot_bytes
+    memory = wire.reception.slots * wire.reception._slot_bytes
     for queued, told_as in (
         (memory, 0),
         (memory // 2, 0),
@@ -360,6 +360,10 @@ def test_slots_can_be_taken_back_and_figures_are_reported() -> None:
     told = wire.report(2.5)
     assert told is not None
     assert (told[0].overflow, told[0].write_bytes_per_s, told[0].backlog) == (7, 5_000_000, 127)
+    wire.reception.slots = 2  # those that were taken back are for others
+    told = wire.report(5.0)
+    assert told is not None
+    assert told[0].backlog == 0
     wire.reception.poll_free_slot()
     wire.reception.poll_free_slot()
     assert wire.reception.poll_free_slot() is None
