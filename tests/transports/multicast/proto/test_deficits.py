@@ -37,3 +37,10 @@ def test_a_report_has_bounds() -> None:
     assert len(said) == MAX_REPORT_ENTRIES
     assert said.more
     assert 200 not in said.chunks
+
+
+def test_a_report_that_is_just_full_has_said_everything() -> None:
+    whole = list(range(MAX_REPORT_ENTRIES))
+    said = deficits_of({}, whole, before=1.0)
+    assert (len(said), said.more) == (MAX_REPORT_ENTRIES, False)
+    assert deficits_of({}, [*whole, 999], before=1.0).more

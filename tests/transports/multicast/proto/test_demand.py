@@ -79,6 +79,20 @@ def test_who_waits_for_few_chunks_is_nearly_done_and_the_one_with_the_fewest_fir
     assert demand.nearly_done() == 0
 
 
+def test_who_gets_what_it_waited_for_another_way_or_left_is_near_and_no_chunk_is_its_last() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(9, flags(*range(NEARLY_CHUNKS + 2)))
+    assert not demand.is_near(9)
+    demand.withdraw_all(9, flags(0, 1, 2))
+    assert demand.is_near(9)
+    assert demand.nearly_done() == 3
+    demand.remove(9)
+    assert demand.nearly_done() is None
+    demand.add(9, flags(*range(NEARLY_CHUNKS + 2)))
+    demand.remove(9)
+    assert demand.is_near(9)
+
+
 operations = st.lists(
     st.tuples(
         st.sampled_from(["add", "remove", "ask", "withdraw", "withdraw all", "take"]),
