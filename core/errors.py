@@ -147,6 +147,11 @@ class RepositoryError(LocalError):
     exit_code = 23
 
 
+class RepositoryTroubleError(RepositoryError):
+    """The disk or this process is in trouble that may pass (no descriptors, an I/O error): nothing says that the chunk
+    in question is damaged."""
+
+
 class RepositoryFullError(RepositoryError):
     """No space left where the repository lives; what was there before is untouched."""
 

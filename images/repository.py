@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from core.errors import ChunkError, ManifestError, NotFoundError, RepositoryError
+from core.errors import ChunkError, ManifestError, NotFoundError, RepositoryError, RepositoryTroubleError
 from core.ids import ChunkIndex as ChunkNumber
 from core.ids import Digest, ImageRef
 from images.manifest import Manifest, parse_manifest
@@ -119,7 +119,8 @@ class Repository:
     # Chunks
 
     def locate(self, digest: Digest) -> StoredChunk:
-        """Where a chunk lies. Raises ChunkError if the store does not hold it or its pack is lost."""
+        """Where a chunk lies. Raises ChunkError if the store does not hold it or its pack is lost,
+        RepositoryTroubleError if the pack cannot be opened now: that may pass."""
         for _ in range(_LOCATE_ATTEMPTS_MAX):
             place = self._index.lookup(digest)
             if place is None:
@@ -132,7 +133,10 @@ class Repository:
             except FileNotFoundError:
                 continue  # gc moved the chunk after the look at the index
             except OSError as error:
-                raise ChunkError(f"pack {place.pack} cannot be read: {error.strerror}") from error
+                raise RepositoryTroubleError(
+                    f"pack {place.pack} cannot be opened: {error.strerror}",
+                    hint="look at the disk, at the owner of the repository's files and at the limit of open files",
+                ) from error
             return StoredChunk(
                 fd=fd,
                 offset=place.offset,

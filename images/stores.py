@@ -47,7 +47,8 @@ class ChunkReader(Protocol):
     """Read side. Methods may block on the local disk for microseconds; they are thread-safe."""
 
     def locate(self, digest: Digest) -> StoredChunk:
-        """Where a chunk lies. Raises ChunkError if the store does not hold it."""
+        """Where a chunk lies. Raises ChunkError if the store does not hold it, RepositoryTroubleError if it cannot tell
+        now."""
 
     def contains(self, digests: Sequence[Digest]) -> list[bool]:
         """Which of `digests` the store holds, in order. At most 4096 digests a call."""

@@ -23,6 +23,7 @@ TROUBLE = frozenset(
         "capture_failed",
         "cast_crashed",
         "chunk_unreadable",
+        "disk_trouble",
         "error",
         "lane_fault",
         "offer_refused",

@@ -23,7 +23,7 @@ class PathPolicy:
     def __init__(self, *, first: str, fallback: bool = True) -> None:
         """`first` is the transport of the method; without `fallback` no other is taken."""
         self.first = first
-        self._fallback = fallback
+        self.fallback = fallback
         self._given_up: dict[str, str] = {}
         self._rest_until: dict[str, float] = {}
         self._rests: dict[str, int] = {}
@@ -61,4 +61,4 @@ class PathPolicy:
         self._rest_until[name] = max(self._rest_until.get(name, now), now + pause_s)
 
     def _allowed(self, name: str) -> bool:
-        return name not in self._given_up and (self._fallback or name == self.first)
+        return name not in self._given_up and (self.fallback or name == self.first)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from core.arena import Arena, Slot
-from core.errors import ChunkError
+from core.errors import ChunkError, RepositoryTroubleError
 from core.ids import ChunkIndex
 from core.wantmap import WantMap
 from images.manifest import Manifest
@@ -82,7 +82,10 @@ class _LocalIncoming:
         self._on_damaged(delivery.chunk)
 
     def _read(self, chunk: ChunkIndex, slot: Slot) -> tuple[Encoding, int]:
-        place = self._chunks.locate(self._manifest.digest(chunk))
+        try:
+            place = self._chunks.locate(self._manifest.digest(chunk))
+        except RepositoryTroubleError as error:  # whatever it is, the repository has the chunk
+            raise ChunkError(f"chunk {chunk} cannot be read from the CACHE: {error.message}") from error
         if place.length > len(slot.view):
             raise ChunkError(f"chunk {chunk} takes {place.length} bytes in the CACHE, more than a chunk can")
         try:

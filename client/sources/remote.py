@@ -308,9 +308,11 @@ class RemoteSource:
         tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
         return TransferError(
             f"no transport left for this image (offered: {offered}{refused}{tried})",
-            hint="look what lies between this client and the repository, or allow others (no --no-fallback)"
-            if tried
-            else f"this ogcast knows {', '.join(sorted(registry.specs()))}",
+            hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}"
+            if not tried
+            else "look at the repository's log, and at what lies between it and this client"
+            if self._paths.fallback
+            else "look what lies between this client and the repository, or allow other transports: no --no-fallback",
         )
 
     async def _find_link(self) -> Link:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.errors import ChunkError, ManifestError, NotFoundError, RepositoryError
+from core.errors import ChunkError, ManifestError, NotFoundError, RepositoryError, RepositoryTroubleError
 from core.ids import ImageRef
 from images.digest import digest_of
 from images.manifest import parse_manifest, sign_manifest
@@ -116,6 +118,23 @@ def test_a_chunk_that_was_forgotten_counts_as_missing(repository: Repository) ->
             store(writer, seed=1, chunks=4)
             assert writer.chunks_new == 1
         assert repository.missing(pinned.manifest) == 0
+
+
+def test_a_pack_that_cannot_be_opened_now_says_nothing_of_its_chunks(repository: Repository) -> None:
+    publish(repository)
+    with repository.pin(ImageRef("room1")) as pinned:
+        digest = pinned.manifest.digest(2)
+    assert repository.contains([digest]) == [True]  # the index is open from here on
+    _, most = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, most))
+    try:
+        with pytest.raises(RepositoryTroubleError, match="Too many open files"):
+            repository.locate(digest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert repository.locate(digest).raw_length == CHUNK
 
 
 def test_the_stored_bytes_of_an_image_are_those_of_its_distinct_chunks(repository: Repository) -> None:

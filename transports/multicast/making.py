@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from core.errors import OgcastError
+from core.errors import ChunkError
 from core.ids import ChunkIndex
 from images.stores import StoredChunk
 from transports.base import ServedSession, ServerContext
@@ -92,7 +92,7 @@ class CastMaker:
         def stored(chunk: int) -> tuple[int, int]:
             try:
                 return frames.stored(chunk)
-            except OgcastError as error:
+            except ChunkError as error:
                 on_event("chunk_unreadable", {"chunk": chunk, "reason": str(error)})
                 raise
 

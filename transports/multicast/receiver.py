@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
 import threading
@@ -112,6 +113,8 @@ class CastReceiver:
         self._clock = clock
         self._mailbox: Mailbox[Reception] = Mailbox()
         self._stop = threading.Event()
+        self._pausing = select.poll()
+        self._end_of_pause = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._slots: dict[int, Slot] = {}
         self._memory: dict[int, NDArray[np.uint8]] = {}
         self._next_slot = 0
@@ -144,6 +147,7 @@ class CastReceiver:
         """Begin to receive."""
         self._poll.register(self._mailbox.fileno(), select.POLLIN)
         self._poll.register(self._socket.fileno(), select.POLLIN)
+        self._pausing.register(self._end_of_pause, select.POLLIN)
         self._thread.start()
 
     def call(self, work: Callable[[Reception, float], _Result]) -> Future[_Result]:
@@ -190,10 +194,15 @@ class CastReceiver:
         """
         self._stop.set()
         self._mailbox.wake()
+        if self._end_of_pause >= 0:
+            os.eventfd_write(self._end_of_pause, 1)
         if self._thread.ident is not None:
             self._thread.join()
         else:
             self._close()
+        if self._end_of_pause >= 0:
+            os.close(self._end_of_pause)
+            self._end_of_pause = -1
         held = []
         while self._slots:  # one by one: what the loop hands over at this moment is taken by one of us only
             _, slot = self._slots.popitem()
@@ -260,7 +269,8 @@ class CastReceiver:
         # What was taken since the last wake-up had come while this thread slept before it, and since.
         self._pause = min(GATHER_S, self._gather_bytes * (self._pause + since) / max(1, taken))
         if since < self._pause:
-            self._stop.wait(self._pause)
+            # Not Event.wait: it ends at a moment of the clock, and where a clock is forged (libfaketime) that is never.
+            self._pausing.poll(self._pause * 1000)
             now += self._pause
         self._last_wake = now
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from core import precedence
-from core.errors import OgcastError
+from core.errors import ChunkError, OgcastError, RepositoryTroubleError
 from transports.multicast.frames import AHEAD_MAX, Frames
 from transports.multicast.mailbox import Mailbox
 from transports.multicast.proto.burst import Burst
@@ -33,6 +33,9 @@ LEAST_WAIT_S = 0.001
 switch holds; the bucket sees to it that no more do."""
 TROUBLE_PAUSE_S = 0.05
 """Between two attempts while the interface is down."""
+READ_ATTEMPTS = 20
+"""Trains in a row that trouble of the disk may keep from being sent, a pause after each, before their chunk counts as
+one that cannot be read: what passes within a second is mended as any loss is."""
 FAREWELLS = 3
 """STATUS packets that say the cast ends; a member that misses them all hears it on its lane."""
 
@@ -81,6 +84,7 @@ class CastSender:
         self._stop = threading.Event()
         self._trouble: str | None = None
         self._unreadable: set[int] = set()
+        self._read_failures = 0
         self._ahead_of: int | None = None
         self._report = memoryview(bytearray(REPORT_MAX_BYTES))
         self._poll = select.poll()
@@ -200,10 +204,12 @@ class CastSender:
     def _next_burst(self, now: float) -> Burst | None:
         try:
             return self._cast.poll_burst(now)
-        except OgcastError as error:
+        except ChunkError as error:
             # the store does not know a chunk of the manifest: its members will say so again, and fall back
             self._note_unreadable(-1, str(error))
-            return None
+        except OgcastError as error:
+            self._note_trouble(-1, str(error))
+        return None
 
     def _send_burst(self, burst: Burst) -> None:
         if burst.chunk != self._ahead_of:
@@ -213,9 +219,13 @@ class CastSender:
             self._unreadable.discard(burst.chunk)
         try:
             frame = self._frames.get(burst.chunk)
-        except (OgcastError, OSError) as error:
+        except (RepositoryTroubleError, OSError) as error:
+            self._note_trouble(burst.chunk, str(error))
+            return
+        except OgcastError as error:
             self._note_unreadable(burst.chunk, str(error))
             return
+        self._read_failures = 0
         self._send(self._trains.build(burst, frame), self._trains.packet_bytes)
 
     def _send(self, data: memoryview, packet_bytes: int) -> None:
@@ -238,6 +248,15 @@ class CastSender:
         if chunk not in self._unreadable:
             self._unreadable.add(chunk)
             self._on_event("chunk_unreadable", {"chunk": chunk, "reason": reason})
+
+    def _note_trouble(self, chunk: int, reason: str) -> None:
+        """The disk cannot give a chunk now. Its members lose a train and ask again."""
+        self._read_failures += 1
+        if self._read_failures >= READ_ATTEMPTS:
+            self._note_unreadable(chunk, reason)
+            return
+        self.counters.read_errors += 1
+        time.sleep(TROUBLE_PAUSE_S)
 
     def _say_goodbye(self) -> None:
         for _ in range(FAREWELLS):

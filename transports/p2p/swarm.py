@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import OgcastError, ProtocolError
+from core.errors import OgcastError, ProtocolError, RepositoryTroubleError
 from core.ids import ChunkIndex
 from images.manifest import Manifest
 from images.stores import ChunkReader
@@ -153,6 +153,8 @@ class Swarm:
         for chunk in self.directory.poll_suspects():
             try:
                 self.chunks.locate(self.manifest.digest(ChunkIndex(chunk)))
+            except RepositoryTroubleError as error:  # not damaged: who is assigned it again may have it then
+                self.on_event("disk_trouble", {"chunk": chunk, "reason": str(error), "image": str(self.manifest.ref)})
             except OgcastError as error:
                 self.directory.handle_damaged(chunk, str(error)[:512], now)
         for member, message in self.directory.poll_messages():

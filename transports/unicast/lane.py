@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.errors import OgcastError
+from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from images.stores import ChunkReader, StoredChunk
 from transports.unicast.proto.frames import Status
@@ -237,7 +237,12 @@ class Lane:
             stored = chunks.locate(digest)
             # A lane may be in the middle of a chunk for long; the store closes descriptors of packs it has not used.
             fd = os.dup(stored.fd)
-        except (OgcastError, OSError) as error:
+        except (RepositoryTroubleError, OSError) as error:
+            # It may pass, and a chunk that is called damaged is not asked for again: the peer comes back later.
+            self.machine.handle_break(Status.FAILED, f"chunk {read.chunk}: {error}")
+            self._host.count("disk_troubles")
+            return True
+        except OgcastError as error:
             self.machine.handle_unreadable(read, self.machine.unreadable, f"chunk {read.chunk}: {error}")
             self._host.count("chunks_unreadable")
             return True

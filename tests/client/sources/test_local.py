@@ -6,7 +6,7 @@ import pytest
 
 from client.sources.local import LocalSource
 from core.arena import Arena
-from core.errors import ChunkError
+from core.errors import ChunkError, RepositoryTroubleError
 from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
 from images.extents import Extents
@@ -63,6 +63,22 @@ async def test_what_is_held_is_delivered_and_the_rest_is_noted_once() -> None:
         assert source.damaged == {1, 4, 5}
         assert told == [1, 4, 5]
         assert arena.free == 2
+
+
+@pytest.mark.asyncio
+async def test_a_disk_in_trouble_leaves_the_chunk_to_the_next_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locate(digest: Digest) -> StoredChunk:
+        raise RepositoryTroubleError("pack 1 cannot be opened: Too many open files")
+
+    with MemoryStore() as store:
+        manifest = parse_manifest(make_image(store, Extents.all_data(2 * CHUNK)).manifest)
+        monkeypatch.setattr(store, "locate", locate)
+        source = LocalSource(store)
+        arena = Arena(slot_bytes=CHUNK, slots=1)
+        async with source.fetch(manifest=manifest, want=WantMap(2), arena=arena) as incoming:
+            assert [delivery async for delivery in incoming] == []
+        assert source.damaged == {ChunkIndex(0), ChunkIndex(1)}
+        assert arena.free == 1
 
 
 @pytest.mark.asyncio

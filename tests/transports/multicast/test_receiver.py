@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -70,6 +71,20 @@ async def test_with_protection_off_data_flows_all_the_same() -> None:
         await member.join(sender)
         await member.until_complete()
         assert member.chunks[0] == image.frames[0]
+
+
+async def test_nothing_hangs_where_timed_waits_for_locks_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under libfaketime, which forges the clock, and not the moment at which such a wait is to end."""
+    wait = threading.Event.wait
+    monkeypatch.setattr(threading.Event, "wait", lambda event, timeout=None: wait(event))
+    with (
+        StoredImage(*[90_000] * 3) as image,
+        cast_sender(image, GROUP) as (sender, reports),
+        MemberOfCast(image, GROUP, reports) as member,
+    ):
+        await member.join(sender)
+        await member.until_complete()
+        assert [member.chunks[chunk] for chunk in range(3)] == image.frames
 
 
 async def test_two_casts_on_one_group_and_port_do_not_mix() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.errors import RepositoryTroubleError
+from images.stores import StoredChunk
 from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender, member_key
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman
@@ -20,6 +22,7 @@ from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.limits import BURST_PACKETS
 from transports.multicast.proto.precedence import LEAST_BYTES
+from transports.multicast.sender import READ_ATTEMPTS
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.interface import find_interface
 
@@ -159,6 +162,38 @@ async def test_a_chunk_that_cannot_be_read_is_told_each_time_it_is_sent_and_the_
         assert sender.running
         assert {name for name, _ in events.seen} == {"chunk_unreadable"}
         assert sender.counters.read_errors > len(events.seen)  # not for every train
+
+
+@pytest.mark.parametrize("times", [3, 10_000])
+async def test_trouble_of_the_disk_condemns_a_chunk_only_where_it_stays(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transports.multicast.sender.TROUBLE_PAUSE_S", 0.0)
+    events = Events()
+    with StoredImage(5000, 6000, 7000) as image:
+        locate, left = image.locate, [times]
+
+        def stumbling(chunk: int) -> StoredChunk:
+            if chunk == 1 and left[0]:
+                left[0] -= 1
+                raise RepositoryTroubleError("pack 1 cannot be opened: Too many open files")
+            return locate(chunk)
+
+        monkeypatch.setattr(image, "locate", stumbling)
+        with (
+            cast_sender(image, GROUP, on_event=events) as (sender, reports),
+            MemberOfCast(image, GROUP, reports) as member,
+        ):
+            await member.join(sender)
+            await member.until(lambda: {0, 2} <= member.chunks.keys())
+            if times < READ_ATTEMPTS:
+                await member.until_complete()
+                assert sender.counters.read_errors >= 1
+                assert "chunk_unreadable" not in {name for name, _ in events.seen}
+            else:
+                assert "Too many open files" in events.wait_for("chunk_unreadable")["reason"]
+            assert sender.running
+            left[0] = 0
 
 
 async def test_a_chunk_the_store_does_not_know_ends_nothing() -> None:

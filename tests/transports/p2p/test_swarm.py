@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.ids import ChunkIndex
+from core.errors import RepositoryTroubleError
+from core.ids import ChunkIndex, Digest
+from images.stores import StoredChunk
 from tests.support.swarms import announce, running
 from tests.transports.p2p.proto.test_messages import HEALTH
 from transports.p2p.proto.messages import (
@@ -55,6 +57,21 @@ async def test_a_chunk_the_repository_cannot_read_is_made_known() -> None:
         await one.hear(Assign)
         one.say(Failed(chunks=(0,), reason="damaged at the origin"))
         assert (await one.hear(Damaged)).chunk == (await two.hear(Damaged)).chunk == 0
+
+
+async def test_a_disk_in_trouble_condemns_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def locate(digest: Digest) -> StoredChunk:
+        raise RepositoryTroubleError("pack 1 cannot be opened: Too many open files")
+
+    async with running() as room:
+        one, two = await room.join(), await room.join()
+        await one.hear(Assign)
+        await two.hear(Assign)
+        monkeypatch.setattr(room.store, "locate", locate)
+        one.say(Failed(chunks=(0,), reason="trouble at the origin"))
+        two.say(Have(chunks=(2,)))
+        assert 0 in (await two.hear(Assign)).chunks
+        assert "Too many open files" in (await room.happens("disk_trouble"))["reason"]
 
 
 async def test_a_chunk_that_can_be_read_is_given_to_somebody_else() -> None:

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.arena import Arena
-from core.errors import ConnectionFailedError
+from core.errors import ConnectionFailedError, RepositoryTroubleError, TransferError
+from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
+from images.stores import StoredChunk
 from transports.base import ClientContext, Offer
 from transports.conformance.sample import CHUNK_BYTES
 from transports.conformance.scene import KEY, SESSION, Rig, Scene, serving, take_all
@@ -122,3 +124,26 @@ async def test_a_client_that_stops_reading_is_dropped_and_others_go_on() -> None
                 await asyncio.sleep(0.005)
             assert scene.server.counters()["turns_waited"] > 0
         assert stuck_arena.free == stuck_arena.slots
+
+
+@pytest.mark.asyncio
+async def test_trouble_of_the_disk_ends_the_lane_and_condemns_no_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(RIG, chunks=8) as scene:
+        locate, in_trouble = scene.store.locate, [scene.manifest.digest(ChunkIndex(3))]
+
+        def stumbling(digest: Digest) -> StoredChunk:
+            if digest in in_trouble:
+                raise RepositoryTroubleError("pack 1 cannot be opened: Too many open files")
+            return locate(digest)
+
+        monkeypatch.setattr(scene.store, "locate", stumbling)
+        want, arena = WantMap(8), Arena(slot_bytes=CHUNK_BYTES, slots=2)
+        with pytest.raises(TransferError, match="chunk 3: pack 1 cannot be opened"):
+            async with scene.fetch(want, arena) as incoming:
+                await take_all(scene, incoming, want)
+        assert 3 in want
+        assert scene.server.counters()["disk_troubles"] == 1
+        in_trouble.clear()
+        async with scene.fetch(want, arena) as incoming:
+            await take_all(scene, incoming, want)
+        assert len(want) == 0
