@@ -14,7 +14,7 @@ from repod.api.errors import Refusal
 from repod.api.routes import STRANGERS, TOKEN, daemon_of
 from repod.tokens import Role, Token
 
-__all__ = ["TOKEN_MAX_CHARS", "authorise", "from_loopback"]
+__all__ = ["TOKEN_MAX_CHARS", "authorise", "from_this_machine"]
 
 TOKEN_MAX_CHARS = 256
 
@@ -36,10 +36,11 @@ def authorise(request: web.Request, needed: Role) -> Token:
     return token
 
 
-def from_loopback(request: web.Request) -> bool:
-    """Whether a request comes from this machine."""
+def from_this_machine(request: web.Request) -> bool:
+    """Whether a request comes from this machine: over loopback, or from the address it was sent to."""
+    own = None if request.transport is None else request.transport.get_extra_info("sockname")
     try:
-        return ipaddress.ip_address(request.remote or "").is_loopback
+        return ipaddress.ip_address(request.remote or "").is_loopback or bool(own and own[0] == request.remote)
     except ValueError:
         return False
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from repod.api.auth import authorise, from_loopback
+from repod.api.auth import authorise, from_this_machine
 from repod.api.bodies import json_answer
 from repod.api.routes import Further, Route, daemon_of
 from repod.metrics import CONTENT_TYPE, Metrics
@@ -34,7 +34,7 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 async def metrics(request: web.Request) -> web.StreamResponse:
     """Prometheus metrics, for this machine without a token."""
-    if not from_loopback(request):
+    if not from_this_machine(request):
         authorise(request, Role.CLIENT)
     return web.Response(body=request.app[METRICS].text(), headers={"Content-Type": CONTENT_TYPE})
 

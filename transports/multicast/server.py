@@ -120,8 +120,13 @@ class MulticastServer:
         elif casting is not None and self._stranded(casting):
             self._retire(session.manifest.root, STRANDED)
             casting = None
-        elif casting is not None and not casting.seats and (options.start or not self._settings.start.at_once):
-            # It only lingers. Another room comes, whose start is to be waited for, and whose wishes are others.
+        elif (
+            casting is not None
+            and not casting.seats
+            and (options.start or not self._settings.start.at_once or not casting.gate.open)
+        ):
+            # It only lingers. Another room comes, whose start is to be waited for, and whose wishes are others; or the
+            # one that was waited for has left, and nobody is to wait for it any more.
             self._retire(session.manifest.root, "another room begins")
             casting = None
         if casting is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime
 import ssl
+from typing import cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from repod.api.auth import from_this_machine
 from repod.certificate import make_certificate
 from repod.layout import Layout
 from repod.tokens import TokenFile
@@ -77,3 +80,30 @@ async def test_plain_http_gets_nothing(daemon) -> None:
     async with daemon() as api, aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientError):
             await http.get(api.url.replace("https", "http") + "/healthz")
+
+
+class FromTo:
+    """A request, as far as its two addresses."""
+
+    def __init__(self, remote: str | None, own: str) -> None:
+        self.remote = remote
+        self.transport = self
+        self._own = own
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        assert name == "sockname"
+        return self._own, 8717
+
+
+@pytest.mark.parametrize(
+    ("remote", "own", "same"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("fe80::1", "fe80::1", True),
+        ("10.0.0.6", "10.0.0.5", False),
+        (None, "10.0.0.5", False),
+    ],
+)
+async def test_this_machine_is_told_from_others_by_whatever_address_it_asks(remote, own, same) -> None:
+    assert from_this_machine(cast(web.Request, FromTo(remote, own))) is same

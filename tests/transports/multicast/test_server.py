@@ -196,6 +196,13 @@ async def test_where_rooms_are_waited_for_a_lingering_cast_is_not_taken_for_begu
         first = server.open_session(_session(manifest, store, "s1")).parameters
         server.close_session(SessionId("s1"), "done")
         assert server.open_session(_session(manifest, store, "s2")).parameters["epoch"] == first["epoch"]
+        server.close_session(SessionId("s2"), "done")
+        server.open_session(_session(manifest, store, "s3", "9002:full-duplex:239.194.17.36:70M:50:60"))
+        server.close_session(SessionId("s3"), "interrupted")
+        # of a room that was waited for and has left, nothing is waited for
+        server.open_session(_session(manifest, store, "s4"))
+        (casting,) = server._casts.values()
+        assert casting.gate.open
     store.close()
 
 
