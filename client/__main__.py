@@ -18,13 +18,25 @@ def main() -> None:
     from client import early
 
     begun = early.begin(sys.argv[1:])
-    from client.app import app
-    from core.cli import run
-
-    code = run(app, on_usage=_tell_usage if "--json" in sys.argv else None)
+    code = _carry_out(sys.argv[1:])
     if begun is not None:
         begun.close()
     leave(code)
+
+
+def _carry_out(arguments: list[str]) -> int:
+    """The command's exit code. A plain restore is not read by typer: see client/order.py."""
+    from client.order import read_order
+
+    if (read := read_order(arguments)) is not None:
+        from client.restore import restore_plain
+        from core.ending import ended
+
+        return ended(lambda: restore_plain(*read))
+    from client.app import app
+    from core.cli import run
+
+    return run(app, arguments, on_usage=_tell_usage if "--json" in arguments else None)
 
 
 def _tell_usage(error: UsageError) -> None:

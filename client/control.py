@@ -19,6 +19,7 @@ import msgspec
 
 import core.errors
 from client.config import ClientSettings
+from client.exchange import Exchange
 from client.proto.retry import RetryPolicy
 from core.errors import (
     AuthenticationError,
@@ -78,6 +79,15 @@ class ControlClient:
         """While it is entered."""
         self._opening = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
+        self._line: Exchange | None = None
+        self._asking = asyncio.Lock()
+        """Held while the line is asked."""
+
+    def keep(self, line: Exchange | None) -> None:
+        """Ask by `line`, which belongs to this client from now on, as long as it answers plainly: a restore of a few
+        seconds asks twice, and need not import an HTTP client nor shake hands again for that."""
+        self._hang_up()
+        self._line = line
 
     async def __aenter__(self) -> ControlClient:
         self._pinned = pinned_context(self._settings.certificate)
@@ -87,6 +97,7 @@ class ControlClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pinned = None
+        self._hang_up()
         async with self._opening:
             if self._http is not None:
                 await self._http.close()
@@ -166,8 +177,7 @@ class ControlClient:
                 await asyncio.sleep(delay)
 
     async def _open(self) -> aiohttp.ClientSession:
-        """The HTTP client is imported, beside what goes on, for the first request: where the session was opened early,
-        chunks are coming by then, and a quarter of the start has been saved."""
+        """The HTTP client is imported, beside what goes on, for the first request that no kept line answers."""
         async with self._opening:
             if self._pinned is None:
                 raise RuntimeError("the control client is not open")
@@ -193,12 +203,35 @@ class ControlClient:
             rng=self._random,
         )
 
+    def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    async def _ask_line(self, method: str, path: str, data: bytes | None) -> bytes | None:
+        """The answer of the line that was kept. None if there is none, or it did not answer plainly: it is gone then,
+        and the HTTP client has the words for what is wrong. So what is asked may be asked twice."""
+        async with self._asking:
+            if (line := self._line) is None:
+                return None
+            try:
+                answer = await asyncio.to_thread(_ask_once, line, method, f"{API_PREFIX}{path}", data)
+            except asyncio.CancelledError:
+                self._line = None
+                line.cut()  # the thread that waits hangs up
+                raise
+            if answer is None:
+                self._line = None
+            return answer
+
     async def _request_once(self, method: str, path: str, body: msgspec.Struct | bytes | None, limit: int) -> bytes:
+        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
+        if not isinstance(body, bytes) and (plain := await self._ask_line(method, path, data)) is not None:
+            return plain
         http = await self._open()
         from client.http import aiohttp, reason_of
 
         url = f"{self._settings.base_url}{API_PREFIX}{path}"
-        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         headers = {"Content-Type": kind} if data is not None else {}
         try:
@@ -216,6 +249,14 @@ class ControlClient:
                 f"cannot reach the repository {self._settings.base_url}: {reason_of(error)}",
                 hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
             ) from error
+
+
+def _ask_once(line: Exchange, method: str, path: str, data: bytes | None) -> bytes | None:
+    try:
+        return line.ask(method, path, data)
+    except (OSError, ValueError):  # ValueError: cut while it was asked
+        line.close()
+        return None
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:

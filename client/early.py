@@ -87,6 +87,11 @@ class EarlySession:
         self._opened = None
         return opened
 
+    def take_line(self) -> Exchange | None:
+        """The connection the session was opened by; it belongs to the caller. None if it is broken, or was taken."""
+        exchange, self._exchange = self._exchange, None
+        return exchange
+
     def _read_opened(self) -> SessionOpened | None:
         import msgspec  # the command has it by now
 
@@ -120,7 +125,7 @@ class EarlySession:
         if opened is not None:
             with contextlib.suppress(OSError, ValueError, OgcastError):  # it expires by itself
                 self._request("DELETE", f"/sessions/{json.loads(opened)['session']}", None)
-            self._hang_up()
+        self._hang_up()
 
     def _watch(self) -> None:
         """Listen no more when it does harm, or for too long."""
@@ -172,8 +177,6 @@ class EarlySession:
             image = f"{opened['image']['name']}@{opened['image']['version']}"
             self._manifest = self._request("GET", f"/images/{image}/manifest", None)
         except Exception:  # the command meets the same trouble, and has the words for it
-            return
-        finally:
             self._hang_up()
 
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any
-
 import typer
 
-from client import early
 from client.commands.options import (
     CacheOption,
     DiscardOption,
@@ -21,9 +16,9 @@ from client.commands.options import (
     Verify,
     VerifyOption,
 )
-from client.run import Options, Run, execute
-from core.ids import ImageRef
-from transports.methods import AUTO, Target, parse_method
+from client.order import Order
+from client.restore import restore
+from client.run import Options
 
 __all__ = ["HELP", "command"]
 
@@ -53,42 +48,17 @@ def command(
 ) -> None:
     """Restore; see HELP."""
     given: Options = context.obj
-
-    async def main(run: Run) -> Mapping[str, Any]:
-        ref = ImageRef.parse(name)
-        if method is None or method.strip().upper() == AUTO or parse_method(method).target is Target.DIRECT:
-            from client.control import ControlClient
-
-            async with ControlClient(run.settings) as control:
-                # the first request goes out before the heavy imports
-                data = await asyncio.to_thread(early.manifest, ref) or await control.manifest(ref)
-                from client.direct import restore_direct
-
-                return await restore_direct(
-                    run,
-                    control,
-                    ref,
-                    data,
-                    target,
-                    method=method,
-                    options=options,
-                    discard=discard,
-                    verify=verify,
-                    fallback=fallback,
-                    seed=run.settings.seed if seed is None else seed,
-                )
-        from client.deployment import restore_from_cache
-
-        return await restore_from_cache(
-            run,
-            ref,
-            target,
+    restore(
+        given,
+        Order(
+            name=name,
+            target=target,
             method=method,
             options=options,
-            cache=cache,
-            discard=discard,
-            verify=verify,
             fallback=fallback,
-        )
-
-    execute(given, main)
+            seed=seed,
+            cache=None if cache is None else str(cache),
+            verify=verify,
+            discard=discard,
+        ),
+    )

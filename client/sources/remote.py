@@ -40,8 +40,8 @@ ANSWERS_WITHIN_S = 2.0
 GOODBYE_S = 5.0
 """For the last words to the repository; without them the session expires."""
 QUIET_S = 2.0
-"""Before the first report of a session that was opened early: what a report needs is not imported yet, and where many
-start on few cores, everything else is more urgent."""
+"""Before the first report of a session that was opened early: where many start on few cores, everything else is more
+urgent."""
 ALONE_S = 5.0
 ALONE_EVERY_S = 0.5
 """Who has the choice and began alone looks so long, so often, whether others come: a room is rarely switched on by
@@ -257,6 +257,7 @@ class RemoteSource:
                 chunks=manifest.chunk_count,
             )
             if self._session is not None:
+                self._control.keep(early.take_line())
                 self._quiet_until = time.monotonic() + QUIET_S
                 self._heard = early.heard if self._auto else ""
             self._leave_jammed(early.jammed)

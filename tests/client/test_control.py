@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from aiohttp import web
 from client import control as module
 from client.config import ClientSettings, load_settings
 from client.control import ControlClient
+from client.exchange import Exchange
 from core.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -27,7 +30,7 @@ from core.errors import (
 from core.ids import ImageRef
 from repod.initialise import initialise
 from repod.layout import Layout
-from tests.client.conftest import free_port
+from tests.client.conftest import PATIENCE_S, free_port
 from transports.control import CaptureCommitted, CaptureRequest, ImageInfo, SessionReport
 
 pytestmark = pytest.mark.asyncio
@@ -221,3 +224,79 @@ async def test_nobody_there_is_a_connection_error_with_a_hint(server: Server, mo
             await control.manifest(REF)
     assert caught.value.exit_code == 23
     assert caught.value.hint
+
+
+class Line:
+    """Stands for the connection a session was opened by; answers by what `answer` does."""
+
+    def __init__(self, answer: Callable[[], bytes]) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, bytes | None]] = []
+        self.closed = threading.Event()
+        self.was_cut = threading.Event()
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        self.asked.append((method, path, body))
+        return self.answer()
+
+    def cut(self) -> None:
+        self.was_cut.set()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def _fail(error: Exception) -> Callable[[], bytes]:
+    def answer() -> bytes:
+        raise error
+
+    return answer
+
+
+async def test_a_line_that_was_kept_is_asked_instead(server: Server) -> None:
+    line = Line(lambda: b"")
+    async with ControlClient(server.settings) as control:
+        control.keep(cast(Exchange, line))
+        await control.report("5", SessionReport(state="done", have=1))
+        await control.close_session("5")
+    assert [asked[:2] for asked in line.asked] == [("POST", "/v1/sessions/5/reports"), ("DELETE", "/v1/sessions/5")]
+    assert msgspec.json.decode(line.asked[0][2] or b"", type=SessionReport).state == "done"
+    assert server.requests == []
+    assert line.closed.is_set()
+
+
+@pytest.mark.parametrize("error", [ConnectionError("404"), TimeoutError(), ValueError("cut")])
+async def test_a_line_that_does_not_answer_plainly_is_left_for_good(server: Server, error: Exception) -> None:
+    line = Line(_fail(error))
+    server.answer = _error(404, "NotFoundError")
+    async with ControlClient(server.settings) as control:
+        control.keep(cast(Exchange, line))
+        for _ in range(2):
+            with pytest.raises(NotFoundError, match="because"):
+                await control.report("5", SessionReport(state="done", have=1))
+    assert len(line.asked) == 1
+    assert line.closed.is_set()
+    assert len(server.requests) == 2
+
+
+async def test_who_stops_waiting_for_a_line_cuts_it(server: Server) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def wait() -> bytes:
+        asked.set()
+        assert let_go.wait(PATIENCE_S)
+        raise ConnectionError
+
+    line = Line(wait)
+    async with ControlClient(server.settings) as control:
+        control.keep(cast(Exchange, line))
+        report = asyncio.ensure_future(control.report("5", SessionReport(state="done", have=1)))
+        assert await asyncio.to_thread(asked.wait, PATIENCE_S)
+        report.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await report
+        assert line.was_cut.is_set()
+        assert not line.closed.is_set()  # by the thread that still reads
+        let_go.set()
+        assert await asyncio.to_thread(line.closed.wait, PATIENCE_S)
+        assert await control.manifest(REF) == b"hello"

@@ -84,6 +84,16 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
         assert _take(begun, room) is None
 
 
+def test_the_line_of_a_session_goes_on_for_who_takes_it(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _begun(room, monkeypatch) as begun:
+        opened = _take(begun, room)
+        line = begun.take_line()
+        assert line is not None
+        assert begun.take_line() is None
+        assert line.ask("DELETE", f"/v1/sessions/{opened.session}") == b""
+        line.close()
+
+
 def test_who_chooses_listens_to_what_is_sent_to_many(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     with _begun(room, monkeypatch, "AUTO") as begun:
         begun.wait(PATIENCE_S)

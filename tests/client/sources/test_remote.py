@@ -57,6 +57,10 @@ class Control:
         self.error: OgcastError | None = None
         self.room = RoomInfo()
         self.asked = 0
+        self.kept: list[object] = []
+
+    def keep(self, line: object) -> None:
+        self.kept.append(line)
 
     async def image(self, ref: ImageRef, *, patient: bool = True) -> None:
         assert not patient
@@ -299,15 +303,9 @@ async def test_after_a_session_that_was_opened_early_nothing_is_reported_for_a_w
     source, control, _ = make(only=None)
     opened = await control.open_session(SessionRequest(image="x", method="ONLY-DIRECT"))
 
-    class Early:
-        heard = ""
-        jammed: Mapping[str, float] = {}
-
-        def take(self, **_: object) -> SessionOpened:
-            return opened
-
-    source._early = Early()  # type: ignore[assignment]
+    source._early = early = Listened(opened, jammed={})  # type: ignore[assignment]
     await _fetch(source, manifest)
+    assert control.kept == [early]  # what is asked from now on goes by the connection that is there
     assert 0 < await source.report(REPORT) <= remote.QUIET_S
     assert control.reported == []
     source._quiet_until = 0.0
@@ -325,6 +323,9 @@ class Listened:
 
     def take(self, **_: object) -> SessionOpened:
         return self.opened
+
+    def take_line(self) -> object:
+        return self
 
 
 @pytest.mark.parametrize(("heard", "path"), [("group", "group"), ("", "plain")])
