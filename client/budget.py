@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["FRAME_BUDGET_BYTES", "FRAME_SLACK_BYTES", "RAW_BUDGET_BYTES", "Budget", "budget_for"]
 
@@ -20,8 +21,7 @@ WORKERS_MAX = 4
 """More decode faster than any disk of a computer room writes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes of a session's arenas and pool."""
 
     frame_slots: int

@@ -122,10 +122,18 @@ class EarlySession:
         self._taken.set()
         self._stop_listening()
         opened, self._opened = self._opened, None
-        if opened is not None:
-            with contextlib.suppress(OSError, ValueError, OgcastError):  # it expires by itself
-                self._request("DELETE", f"/sessions/{json.loads(opened)['session']}", None)
+        if opened is not None and not self._give_back(opened):
+            self._hang_up()
+            self._give_back(opened)  # by a new connection: a link that was jammed has cut the old one
         self._hang_up()
+
+    def _give_back(self, opened: bytes) -> bool:
+        """End a session; one that cannot be told to expires by itself."""
+        try:
+            self._request("DELETE", f"/sessions/{json.loads(opened)['session']}", None)
+        except (OSError, ValueError, OgcastError):
+            return False
+        return True
 
     def _watch(self) -> None:
         """Listen no more when it does harm, or for too long."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+
+import msgspec
 
 __all__ = ["Figures"]
 
 
-@dataclass(slots=True, kw_only=True)
-class Figures:
+class Figures(msgspec.Struct, kw_only=True):
     """Running totals of one session."""
 
-    bytes_by_source: Counter[str] = field(default_factory=Counter)
+    bytes_by_source: Counter[str] = msgspec.field(default_factory=Counter)
     """Stored bytes of verified chunks, by who delivered them."""
-    chunks_by_source: Counter[str] = field(default_factory=Counter)
-    bad_by_source: Counter[str] = field(default_factory=Counter)
+    chunks_by_source: Counter[str] = msgspec.field(default_factory=Counter)
+    bad_by_source: Counter[str] = msgspec.field(default_factory=Counter)
     """Chunks that were not what their digest says."""
     raw_bytes: int = 0
     """Content of chunks that are written (without those that were there already)."""

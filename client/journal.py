@@ -15,11 +15,11 @@ import contextlib
 import os
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import blake3
+import msgspec
 import numpy as np
 import xxhash
 
@@ -34,8 +34,7 @@ _RECORDS_AT_ONCE = 4096
 _DTYPE = np.dtype([("chunk", "<u4"), ("check", "<u4")])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalIdentity:
+class JournalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """What a journal belongs to; one of anything else is not used."""
 
     root: bytes

@@ -10,8 +10,9 @@ import errno
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from client.occupancy import block_user, file_user
 from client.sinks.base import Sink
@@ -26,8 +27,7 @@ __all__ = ["Needs", "OpenTarget", "open_target"]
 _FILE_SECTOR = 512
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What an image asks of a target."""
 
     size: int
@@ -40,8 +40,7 @@ class Needs:
     """Every extent starts and ends on a multiple of this many bytes (the end of the image aside)."""
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenTarget:
+class OpenTarget(msgspec.Struct, kw_only=True):
     """A target that passed every check; owns its sink."""
 
     sink: Sink

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from client.config import ClientSettings, load_settings
 from client.events import JsonReporter, PlainReporter, Reporter, error_fields
@@ -24,8 +25,7 @@ __all__ = ["Options", "Run", "execute", "in_thread"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options before the command."""
 
     config: Path | None = None
@@ -34,14 +34,13 @@ class Options:
     json: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, kw_only=True):
     """What a command works with."""
 
     settings: ClientSettings
     reporter: Reporter
-    options: Options = field(default_factory=Options)
-    began: float = field(default_factory=time.monotonic)
+    options: Options = msgspec.field(default_factory=Options)
+    began: float = msgspec.field(default_factory=time.monotonic)
     """`time.monotonic` of the start."""
     resume_hint: str | None = None
     """What to say when the operator interrupts."""

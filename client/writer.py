@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from client.proto.write_order import WriteOrder
 from core.ids import ChunkIndex
@@ -17,8 +18,7 @@ BATCH_CHUNKS = 8
 """Neighbouring chunks that go out in one call; more only delays giving their slots back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk whose bytes were proven. The views belong to arena slots that stay held until it is written."""
 
     chunk: ChunkIndex

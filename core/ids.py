@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 from core.errors import UsageError
 
@@ -42,8 +43,7 @@ def check_image_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRef:
+class ImageRef(msgspec.Struct, frozen=True):
     """`name` (the newest version) or `name@version`."""
 
     name: str

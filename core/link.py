@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from core.errors import UsageError
 from core.netif import interface_address
@@ -16,8 +17,7 @@ _SYS = Path("/sys/class/net")
 _DISCARD_PORT = 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """One interface."""
 
     name: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Self
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -50,8 +50,7 @@ class Kind(enum.IntEnum):
     """Free space: content does not matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True):
     """A run of bytes of one kind: [start, start + length)."""
 
     start: int

@@ -6,11 +6,12 @@ The parsed form keeps the exact bytes it came from: they are what the root diges
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import zstandard
 from blake3 import blake3
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.errors import ChunkError, ManifestError
@@ -33,8 +34,7 @@ _AT_ONCE = 1024
 _SLOT_BYTES = CHUNK_RECORD_BYTES - DIGEST_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One image version. Made by `parse_manifest`; immutable and safe to share between threads."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from core.errors import ManifestError
 from images.chunktable import CHUNK_RECORD_BYTES, check_chunk_size
@@ -32,8 +33,7 @@ MANIFEST_BYTES_MAX = (
 """No manifest is larger: a reader may refuse a file or a reply by its length alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestLayout:
+class ManifestLayout(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of the 64-byte head."""
 
     size: int

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Self
 
+import msgspec
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from core.errors import ManifestError, UsageError
 
@@ -34,8 +27,7 @@ def key_id(public: bytes) -> bytes:
     return blake3(public).digest()[:KEY_ID_BYTES]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """One Ed25519 signature of a root digest."""
 
     key_id: bytes
@@ -58,7 +50,7 @@ class SigningKey:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self.public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.public = key.public_key().public_bytes_raw()
 
     @classmethod
     def generate(cls) -> Self:
@@ -68,6 +60,9 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes | str) -> Self:
         """Load an unencrypted PKCS #8 key; UsageError if it is none."""
+        # brings SSH's formats; who only checks signatures, as a client does, starts 5 ms sooner without
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         try:
             key = load_pem_private_key(pem.encode() if isinstance(pem, str) else pem, None)
         except (ValueError, TypeError) as error:
@@ -78,6 +73,8 @@ class SigningKey:
 
     def to_pem(self) -> bytes:
         """The key as PKCS #8 PEM, not encrypted: the caller keeps the file private."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign_root(self, root: bytes) -> Signature:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from core.ids import Digest
 
@@ -25,8 +26,7 @@ class Encoding(enum.IntEnum):
     """One zstd frame whose header states the content size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredChunk:
+class StoredChunk(msgspec.Struct, frozen=True, kw_only=True):
     """Where the stored bytes of one chunk lie, ready for `os.sendfile` or `os.pread`.
 
     `fd` belongs to the store and stays open at least until the store is closed or 64 further packs were opened;

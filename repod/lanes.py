@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
@@ -90,7 +91,7 @@ class Lanes:
         A client that chooses, and says that it listens, does so to what serves many by one sending.
         """
         able = [lane for lane in self._lanes if first is None or self._suits(lane, first)]
-        plain = dataclasses.replace(session, options="", listening=False)
+        plain = msgspec.structs.replace(session, options="", listening=False)
 
         def make(lane: _Lane) -> Offer:
             if first is None and lane.spec.capabilities.shared_send:

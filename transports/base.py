@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
 
 if TYPE_CHECKING:  # what a client does first needs the names of transports, not NumPy (client/early.py)
     from core.arena import Arena
@@ -45,8 +46,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What differs between transports, as values: nobody asks for a transport's type or name."""
 
     shared_send: bool = False
@@ -63,8 +63,7 @@ class Capabilities:
     """Its settings have a `port`: repod proposes one beside the control API when repod.toml names none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportSpec:
+class TransportSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What an entry point names. Importing it is cheap; the halves are import paths `module:attribute`."""
 
     name: str
@@ -75,15 +74,14 @@ class TransportSpec:
     """Import path of a callable `(ServerContext) -> ServerTransport`."""
     client: str
     """Import path of a callable `(ClientContext) -> ClientTransport`."""
-    capabilities: Capabilities = field(default_factory=Capabilities)
+    capabilities: Capabilities = msgspec.field(default_factory=Capabilities)
     early: str = ""
     """Import path of a `Listen`, if the client can listen before it knows what to listen for: light to import."""
     settings: str = ""
     """Import path of the dataclass of its table in repod.toml (fields made by core.config.setting); empty: no keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """What repod publishes so that a client can take an image over one transport.
 
     `parameters` holds only JSON values and is read by the transport's own client half.
@@ -96,8 +94,7 @@ class Offer:
 # ----------------------------------------------------------------------------------------------- server half
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedSession:
+class ServedSession(msgspec.Struct, frozen=True, kw_only=True):
     """One image being served; made by repod, read-only for transports. Valid until `close_session`."""
 
     id: SessionId
@@ -116,8 +113,7 @@ class ServedSession:
     """Of all chunks of the image, as they are stored and sent; 0: not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureGrant:
+class CaptureGrant(msgspec.Struct, frozen=True, kw_only=True):
     """One upload in progress under repod's exclusive lock; made by repod for `open_capture`."""
 
     id: SessionId
@@ -128,8 +124,7 @@ class CaptureGrant:
     """Largest raw chunk accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerContext:
+class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What repod gives the server half of a transport."""
 
     host: str
@@ -170,8 +165,7 @@ class ServerTransport(Protocol):
         """Running totals for metrics: `bytes_sent`, `chunks_sent`, `clients`, refusals and limits reached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One figure with labels, for the operator's graphs."""
 
     name: str
@@ -196,8 +190,7 @@ class Sampling(Protocol):
 # ----------------------------------------------------------------------------------------------- client half
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientContext:
+class ClientContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the client gives the client half of a transport."""
 
     repository_host: str
@@ -209,7 +202,7 @@ class ClientContext:
     """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
     lingers: bool = False
     """`Sharing.leave` will be called: until then a transport may go on giving when it has delivered everything."""
-    take_early: Callable[[str], Any] = field(default=lambda transport: None)
+    take_early: Callable[[str], Any] = msgspec.field(default=lambda transport: None)
     """What `Listen` of a transport, by name, has made in this session; whoever takes it owns it. None without."""
 
 
@@ -239,8 +232,7 @@ class Listen(Protocol):
         where they name none."""
 
 
-@dataclass(slots=True)
-class Delivery:
+class Delivery(msgspec.Struct):
     """The stored bytes of one chunk, in a slot of the session's arena.
 
     Valid until `release()`; exactly one of Incoming.accept or Incoming.reject is called for each delivery, then
@@ -275,8 +267,7 @@ class Incoming(Protocol):
         """The chunk was not what its digest says; it is wanted again, from somebody else where possible."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """What a lane says about the chunks it was given, so that others can take some of them."""
 
     under_way: frozenset[int]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import UsageError
 
@@ -23,8 +24,7 @@ class Target(enum.Enum):
     """Into the client's CACHE."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Method(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed method; `protocol` is upper case and is looked up with `registry.by_protocol`."""
 
     protocol: str

@@ -7,7 +7,8 @@ other. Whatever does neither comes straight from the repository.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 __all__ = ["SLOW_LINK_BYTES_PER_S", "Choice", "Facts", "Way", "against_group", "pick", "pick_instead"]
 
@@ -17,8 +18,7 @@ ROOM = 3
 """So many clients are worth a group whatever they do with the image afterwards."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(msgspec.Struct, frozen=True, kw_only=True):
     """One transport that can be taken."""
 
     name: str
@@ -28,15 +28,14 @@ class Way:
     """Clients give to each other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a choice is made from."""
 
     sessions: int = 1
     """Clients that take this image now, this one included."""
     near: int = 1
     """Those of them in this client's subnet, itself included."""
-    others: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Of the others: how many get their chunks by which transport."""
     link_bytes_per_s: float | None = None
     """Speed of this client's interface, if it says so."""
@@ -45,8 +44,7 @@ class Facts:
     """The image goes into the CACHE, from where all of it can be given to others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A transport, and the sentence that says why."""
 
     name: str

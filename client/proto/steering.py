@@ -13,8 +13,9 @@ Chunks change hands only between lanes that have not begun with them, so nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from client.proto.claims import Claims
 from client.proto.mending import Mending
@@ -50,15 +51,13 @@ FLOOD_REST_S = 120.0
 since links stay as they are, and each look at the cast costs seconds in which nothing else comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
+class Open(msgspec.Struct, frozen=True, kw_only=True):
     """Open a lane on its share."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Close:
+class Close(msgspec.Struct, frozen=True, kw_only=True):
     """Close a lane; say `handle_ended` when that is done."""
 
     name: str

@@ -4,10 +4,10 @@ import fcntl
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from client.preflight import Needs, open_target
 from core.errors import LockedError, PartitionError, ReadOnlyError, TargetTooSmallError, UsageError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import BusyError, LockedError, OgcastError, UsageError
 from core.ids import SessionId

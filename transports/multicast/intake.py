@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ CONTROL_MAX_BYTES = 64
 """Longest STATUS or PROBE with its authenticator."""
 
 
-@dataclass(slots=True)
-class IntakeCounters:
+class IntakeCounters(msgspec.Struct):
     """Running totals of one member's socket."""
 
     trains: int = 0

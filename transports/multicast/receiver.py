@@ -12,10 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,8 +51,7 @@ MENDERS = 2
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk that is all there; its slot belongs to whoever gets this."""
 
     chunk: int
@@ -61,8 +60,7 @@ class Arrived:
     encoding: Encoding
 
 
-@dataclass(slots=True)
-class ReceiverCounters:
+class ReceiverCounters(msgspec.Struct):
     """Running totals of the thread, beside those of the machine and of the intake."""
 
     mended_chunks: int = 0

@@ -6,7 +6,8 @@ import asyncio
 import functools
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import ConnectionFailedError, OgcastError, ProtocolError
 from transports.p2p.proto.credentials import lane_name
@@ -26,8 +27,7 @@ PAUSE_FIRST_S = 0.5
 PAUSE_LONGEST_S = 8.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Address:
+class _Address(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -32,11 +31,10 @@ SEGMENT_BYTES = 16 << 20
 """Few enough descriptors (64 for the largest ring), small enough pieces to drop."""
 
 
-@dataclass(slots=True, eq=False)
-class _Segment:
+class _Segment(msgspec.Struct, eq=False):
     fd: int
     size: int = 0
-    chunks: list[int] = field(default_factory=list)
+    chunks: list[int] = msgspec.field(default_factory=list)
 
 
 class _Handed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from core.errors import BusyError, LockedError, UsageError
 from core.ids import SessionId

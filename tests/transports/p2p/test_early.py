@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -55,7 +54,7 @@ def _use(taker: Taker, early: Early) -> None:
     taker.arena = Arena(slot_bytes=CHUNK_BYTES + SLACK_BYTES, slots=12)
     given = {"p2p": early}
     taker.client = SwarmClient(
-        dataclasses.replace(taker.client._context, take_early=lambda transport: given.pop(transport, None))
+        msgspec.structs.replace(taker.client._context, take_early=lambda transport: given.pop(transport, None))
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +17,7 @@ SYMBOL_ALIGN_BYTES = 8
 """A symbol's length is a multiple of this, so that rows are handled as machine words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Erased:
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
     """A block of which parity has taken the place of some originals."""
 
     block: NDArray[np.uint8]

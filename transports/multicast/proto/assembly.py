@@ -6,8 +6,7 @@ to the row of an original that is not there. When a block has k symbols, whichev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +17,7 @@ __all__ = ["Assembly", "BlockRepair"]
 EMPTY = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRepair:
+class BlockRepair(msgspec.Struct, frozen=True, kw_only=True):
     """A block that is not yet what its originals are: some of its rows hold parity, or another original."""
 
     block: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +14,7 @@ from transports.multicast.proto.limits import MAX_REPORT_ENTRIES, WHOLE_CHUNK
 __all__ = ["Deficits", "deficits_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deficits:
+class Deficits(msgspec.Struct, frozen=True, kw_only=True):
     """Three columns of equal length, at most MAX_REPORT_ENTRIES."""
 
     chunks: NDArray[np.int64]

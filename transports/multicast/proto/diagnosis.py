@@ -5,13 +5,12 @@ Pure: takes what was found out about this machine, and judges it. The likeliest 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["Evidence", "Reason", "diagnose"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a member found out when its probes did not come."""
 
     interface: str
@@ -40,8 +39,7 @@ class Evidence:
     probes_received: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
     """One explanation and what to do about it."""
 
     text: str

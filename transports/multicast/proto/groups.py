@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import BusyError, UsageError
 
@@ -28,8 +29,7 @@ _V4_LOCAL = ipaddress.ip_network("224.0.0.0/24")
 _V4_SSM = ipaddress.ip_network("232.0.0.0/8")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """Where packets to a group go."""
 
     group: str

@@ -7,8 +7,7 @@ frame from front to back, and a burst of lost packets is spread over all blocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +16,7 @@ from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTE
 __all__ = ["Layout", "block_counts", "symbol_counts"]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """The layout of one stored frame."""
 
     stored_bytes: int

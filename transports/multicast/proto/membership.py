@@ -5,7 +5,7 @@ Pure. The shell feeds what it counts; the answers are steps for it to take.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from transports.multicast.proto.received import Figures
 
@@ -26,8 +26,7 @@ TAIL_S = 2.0
 TAIL_REST_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """Something to do."""
 
     verdict: str | None = None

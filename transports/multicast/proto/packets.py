@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,8 +97,7 @@ def packet_bytes(symbol_bytes: int) -> int:
 # ------------------------------------------------------------------------------------------------ data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headers:
+class Headers(msgspec.Struct, frozen=True, kw_only=True):
     """The headers of a train, one array each, row by row."""
 
     kind: NDArray[np.uint8]
@@ -204,8 +203,7 @@ def sequence_of(packet: bytes | memoryview, highest: int) -> int:
 # ------------------------------------------------------------------------------------------------ status and probe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """STATUS: where the cast stands; ten times a second while something is sent."""
 
     cast_id: int
@@ -270,8 +268,7 @@ class Status:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """PROBE: one of a few packets sent when somebody joined, for all who want to count them."""
 
     cast_id: int

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +12,7 @@ from transports.multicast.proto.layout import Layout
 __all__ = ["Figures", "Placement", "Progress", "Ready"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Where the symbols of a train go: packet `packets[i]` to row `rows[i]` of slot `slots[i]`."""
 
     packets: NDArray[np.int64]
@@ -22,8 +20,7 @@ class Placement:
     rows: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk that is all there. Its slot is the caller's; `repairs` are to be decoded before the frame is read."""
 
     chunk: int
@@ -33,8 +30,7 @@ class Ready:
     repairs: list[BlockRepair]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How a cast stands with a member, for those who may take chunks elsewhere."""
 
     arriving: frozenset[int] = frozenset()
@@ -47,8 +43,7 @@ class Progress:
     """The sender has nothing to send."""
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(msgspec.Struct):
     """Running totals."""
 
     packets: int = 0

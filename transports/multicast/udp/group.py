@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import LocalError, UsageError
 from transports.multicast.udp.interface import Interface
@@ -14,8 +15,7 @@ from transports.multicast.udp.membership import join_group, leave_group
 __all__ = ["Group", "explain"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Where a cast is sent. UsageError for what is no group, no port, or no source of that family."""
 
     address: str

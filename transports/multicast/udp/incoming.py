@@ -6,8 +6,9 @@ import contextlib
 import select
 import socket
 import struct
-from dataclasses import dataclass
 from types import TracebackType
+
+import msgspec
 
 from core.errors import LocalError
 from transports.multicast.udp.group import Group, explain
@@ -28,8 +29,7 @@ _COUNT = struct.Struct("=I")
 _COUNT_WRAP = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Train:
+class Train(msgspec.Struct, frozen=True):
     """What one receive brought."""
 
     length: int

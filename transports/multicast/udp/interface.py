@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
+
+import msgspec
 
 from core.errors import UsageError
 
@@ -20,8 +21,7 @@ _IFF_UP = 0x1
 _NAME_MAX_BYTES = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """One interface as it was when it was looked up."""
 
     name: str

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["Asking", "SwarmFigures"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """Ask `source` for `chunk`."""
 
     source: int
     chunk: int
 
 
-@dataclass(slots=True, kw_only=True)
-class SwarmFigures:
+class SwarmFigures(msgspec.Struct, kw_only=True):
     """Running totals."""
 
     duplicates: int = 0

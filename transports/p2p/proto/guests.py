@@ -7,7 +7,8 @@ anything for a second makes room for the next.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["LANES_MAX", "LANES_PER_ADDRESS_MAX", "STRANGERS_MAX", "STRANGER_S", "Guests"]
 
@@ -21,8 +22,7 @@ STRANGER_S = 1.0
 """A stranger may keep its place so long when others want it."""
 
 
-@dataclass(slots=True)
-class _Guest:
+class _Guest(msgspec.Struct):
     address: str
     since: float
     name: str = ""

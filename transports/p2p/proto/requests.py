@@ -6,7 +6,7 @@ that of the oldest: it starts when it was asked, or when the answer before it ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["FIRST_EXPECTED_S", "ORIGIN", "PATIENCE", "Request", "Requests"]
 
@@ -28,8 +28,7 @@ _KEEP = 0.5
 _KEEP_USUAL = 0.9
 
 
-@dataclass(slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, kw_only=True):
     """One chunk asked of one source."""
 
     source: int
@@ -42,8 +41,7 @@ class Request:
     cancelled: bool = False
 
 
-@dataclass(slots=True)
-class _Flow:
+class _Flow(msgspec.Struct):
     """What is known of one source."""
 
     requests: dict[int, Request]

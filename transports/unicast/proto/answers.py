@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from images.stores import Encoding
 from transports.unicast.proto.frames import Status
 
@@ -30,8 +32,7 @@ class Received:
     slot: Memory = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The other side cannot give this chunk; its slot is spare again."""
 
     chunk: int
@@ -39,29 +40,25 @@ class Refused:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
+class Returned(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was cancelled, or whose chunk nobody wanted any more when it came; its slot is spare again."""
 
     chunk: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `ask_map`: the packed map of what the other side holds."""
 
     packed: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class News(msgspec.Struct, frozen=True, kw_only=True):
     """Chunks the other side holds since."""
 
     chunks: list[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
     """Chunks the other side holds no more."""
 
     chunks: list[int]

@@ -10,7 +10,8 @@ import enum
 import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import ProtocolError
 from images.stores import Encoding
@@ -100,8 +101,7 @@ class Status(enum.IntEnum):
     """A newer lane of the same capture took the lock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The fixed part of every frame."""
 
     op: Op
@@ -163,8 +163,7 @@ class Header:
         return header
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Payload:
+class _Payload(msgspec.Struct, frozen=True, kw_only=True):
     """What may follow a header."""
 
     least: int
@@ -226,8 +225,7 @@ def _check_length(header: Header) -> None:
         raise ProtocolError(f"{header.op.name} {kind} with a payload of {header.length} bytes")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """One frame: a header and what followed it."""
 
     header: Header

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from core.ids import ChunkIndex, Digest
 from transports.unicast.proto.frames import Header
 from transports.unicast.proto.holdings import Holdings
@@ -25,8 +27,7 @@ class ChunkTable(Protocol):
     def raw_length(self, chunk: ChunkIndex) -> int: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What a session allows on its lanes."""
 
     key: bytes
@@ -38,8 +39,7 @@ class Grant:
     """Largest raw chunk a capture accepts; 0: no capture."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookUp:
+class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     """Work for the shell: which of these are stored? Answer with `handle_looked_up`."""
 
     header: Header

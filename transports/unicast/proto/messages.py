@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import ProtocolError
 from core.ids import Digest
@@ -33,8 +34,7 @@ _WRITE_HEAD = struct.Struct("<32sI")
 assert _WRITE_HEAD.size == WRITE_HEAD_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Negotiate:
+class Negotiate(msgspec.Struct, frozen=True, kw_only=True):
     """NEGOTIATE: what the asking side can do."""
 
     nonce: bytes
@@ -55,8 +55,7 @@ class Negotiate:
         return cls(lowest=lowest, highest=highest, max_stored=max_stored, nonce=nonce)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Negotiated:
+class Negotiated(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to NEGOTIATE: what holds on this lane."""
 
     nonce: bytes
@@ -88,8 +87,7 @@ class Negotiated:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Join:
+class Join(msgspec.Struct, frozen=True, kw_only=True):
     """SESSION: which session, and proof of its key."""
 
     session_id: str
@@ -107,8 +105,7 @@ class Join:
         return cls(proof=payload[:PROOF_BYTES], session_id=name.decode("ascii"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to OPEN."""
 
     chunks: int

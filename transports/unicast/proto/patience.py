@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = ["LaneTimes", "Patience"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneTimes:
+class LaneTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lane may do nothing."""
 
     handshake_s: float = 10.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import ProtocolError
 from transports.unicast.proto.limits import MAX_CREDITS, MAX_QUEUED_CHUNKS
@@ -12,8 +13,7 @@ from transports.unicast.proto.limits import MAX_CREDITS, MAX_QUEUED_CHUNKS
 __all__ = ["Read", "ReadQueue"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(msgspec.Struct, frozen=True, kw_only=True):
     """One chunk asked for."""
 
     message: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from core.errors import ConnectionFailedError, OgcastError, ProtocolError, UsageError
 from core.ids import Digest
@@ -17,8 +18,7 @@ from transports.unicast.proto.messages import pack_digests, pack_write_head, req
 __all__ = ["Answer", "UploadLane"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """How a request ended."""
 
     message: int
@@ -28,8 +28,7 @@ class Answer:
     error: OgcastError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Write:
+class _Write(msgspec.Struct, frozen=True, kw_only=True):
     header: bytes
     stored: bytes | memoryview
     cost: int

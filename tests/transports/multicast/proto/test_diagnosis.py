@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from transports.multicast.proto.diagnosis import Evidence, diagnose
@@ -36,6 +35,6 @@ NORMAL = Evidence(
     ids=str,
 )
 def test_each_finding_has_its_reason(change: dict[str, object], text: str) -> None:
-    reason = diagnose(dataclasses.replace(NORMAL, **change))  # type: ignore[arg-type]
+    reason = diagnose(msgspec.structs.replace(NORMAL, **change))  # type: ignore[arg-type]
     assert text in reason.text
     assert reason.hint

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.errors import ProtocolError
 from transports.multicast.proto.limits import MAX_STORED_BYTES, SEQUENCE_LIMIT
