@@ -36,6 +36,10 @@ class ReportFlags(enum.IntFlag):
     """The member has memory for what it lacks until it is served last."""
 
 
+_FLAGS = int(ReportFlags.MORE | ReportFlags.PATIENT)
+"""As a number, for the complement of flags of an enum has none but those of the enum."""
+
+
 def entries_of(chunks: NDArray[np.int64], blocks: NDArray[np.int64], deficits: NDArray[np.int64]) -> NDArray[np.void]:
     """Entries as they travel."""
     entries = np.zeros(len(chunks), dtype=ENTRY)
@@ -129,12 +133,7 @@ class Report:
             write,
             missing,
         ) = _REPORT.unpack_from(body)
-        if (
-            zero
-            or flags & ~(ReportFlags.MORE | ReportFlags.PATIENT)
-            or count > MAX_REPORT_ENTRIES
-            or len(body) != _REPORT.size + count * ENTRY.itemsize
-        ):
+        if zero or flags & ~_FLAGS or count > MAX_REPORT_ENTRIES or len(body) != _REPORT.size + count * ENTRY.itemsize:
             raise ProtocolError("REPORT that makes no sense")
         if as_of >= SEQUENCE_LIMIT or not received <= span <= SEQUENCE_LIMIT or overflow >= SEQUENCE_LIMIT:
             raise ProtocolError("REPORT of more packets than there can be")

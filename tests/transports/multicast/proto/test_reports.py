@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import AuthenticationError, ProtocolError
+from transports.multicast.keys import REPORT_TAG_BYTES, report_tag
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of, member_of, split_entries
 
 KEY = bytes(range(32))
@@ -76,3 +77,11 @@ def test_what_is_too_short_for_a_report_is_refused() -> None:
             member_of(data[:length])
         with pytest.raises(ProtocolError):
             Report.parse(data[:length], KEY)
+
+
+def test_flags_nobody_knows_are_refused() -> None:
+    data = bytearray(REPORT.encode(KEY))
+    data[1] |= 4
+    body = bytes(data[:-REPORT_TAG_BYTES])
+    with pytest.raises(ProtocolError):
+        Report.parse(body + report_tag(KEY, body), KEY)
