@@ -38,7 +38,7 @@ def deficits_of(
     deficits: list[NDArray[np.int64]] = []
     count = 0
     for chunk, assembly in assemblies.items():
-        if count >= MAX_REPORT_ENTRIES:
+        if count > MAX_REPORT_ENTRIES:
             break
         if assembly.touched > before:
             continue
@@ -48,7 +48,7 @@ def deficits_of(
         blocks.append(where.astype(np.int64))
         deficits.append(lacks[where].astype(np.int64))
         count += len(where)
-    if len(whole) and count < MAX_REPORT_ENTRIES:
+    if len(whole) and count <= MAX_REPORT_ENTRIES:
         chunks.append(np.asarray(whole, dtype=np.int64))
         blocks.append(np.full(len(whole), WHOLE_CHUNK, dtype=np.int64))
         deficits.append(np.zeros(len(whole), dtype=np.int64))

@@ -44,3 +44,7 @@ def test_a_report_that_is_just_full_has_said_everything() -> None:
     said = deficits_of({}, whole, before=1.0)
     assert (len(said), said.more) == (MAX_REPORT_ENTRIES, False)
     assert deficits_of({}, [*whole, 999], before=1.0).more
+    holes = {chunk: begun(now=1.0, lost=(0,)) for chunk in range(MAX_REPORT_ENTRIES)}
+    assert not deficits_of(holes, (), before=1.0).more
+    assert deficits_of(holes, [999], before=1.0).more
+    assert deficits_of({**holes, 998: begun(now=1.0, lost=(0,))}, (), before=1.0).more
