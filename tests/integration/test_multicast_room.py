@@ -12,7 +12,7 @@ import pytest
 from bench.lab import shell
 from bench.lab.plan import Step
 from bench.lab.topology import Link, room
-from tests.support.rooms import PORT, Room, came_by_group, room_of
+from tests.support.rooms import IDLE, PORT, Room, came_by_group, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -155,9 +155,9 @@ def test_a_repository_killed_and_started_again_loses_nothing(tmp_path: Path) -> 
 def test_a_late_client_takes_the_tail_from_the_group_and_the_head_from_a_peer(tmp_path: Path) -> None:
     with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=96 << 20, rate_mbit_per_s=40) as lab:
         repod = lab.serve()
-        first = lab.client("c1")
+        first = lab.client("c1", before=IDLE)
         first.until_chunks(10)
-        late = lab.client("c2")
+        late = lab.client("c2", before=IDLE)
         came_by_group(first.done())
         done = late.done()
         assert any(source.startswith("peer ") for source in done["bytes_by_source"])

@@ -17,9 +17,11 @@ from typing import Any
 from bench.lab.rig import Rig
 from bench.lab.topology import Topology
 
-__all__ = ["PORT", "Client", "Repod", "Room", "came_by_group", "room_of"]
+__all__ = ["IDLE", "PORT", "Client", "Repod", "Room", "came_by_group", "room_of"]
 
 ROOT = Path(__file__).parents[2]
+IDLE: Sequence[str | Path] = (sys.executable, ROOT / "tests" / "support" / "idle.py")
+"""In front of a client: whether its peers stand by does not depend on what else this machine does."""
 PORT = 8717
 START_S = 60.0
 END_S = 180.0
