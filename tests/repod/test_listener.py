@@ -8,11 +8,15 @@ import re
 import socket
 import ssl
 import tomllib
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from core.callers import Callers
 from core.errors import LockedError, UsageError
-from repod.listener import bind
+from repod.listener import _GONE_KEPT_MAX, Listener, bind
 
 
 def test_a_free_port_is_found_and_a_taken_one_told() -> None:
@@ -128,3 +132,51 @@ async def test_what_is_no_http_is_answered_and_not_logged(daemon, layout, caplog
         assert b" 400 " in await reader.readline()
         writer.close()
     assert not [record for record in caplog.records if record.name == "aiohttp.server"]
+
+
+def listener(server: web.Server, strangers: Callers[object], *, connections: int) -> Listener:
+    daemon: Any = SimpleNamespace(
+        settings=SimpleNamespace(limits=SimpleNamespace(connections=connections)), strangers_displaced=0
+    )
+    sock: Any = None
+    return Listener(sock, server, None, daemon, strangers)
+
+
+class Line:
+    """What a connection of a stranger is."""
+
+    def __init__(self) -> None:
+        self.hung_up = False
+
+    def abort(self) -> None:
+        self.hung_up = True
+
+
+@pytest.mark.asyncio
+async def test_the_books_keep_those_that_are_there_and_forget_those_that_went() -> None:
+    server, strangers = web.Server(lambda request: None), Callers[object]()  # type: ignore[arg-type]
+    one = listener(server, strangers, connections=4)
+    handlers = [server() for _ in range(_GONE_KEPT_MAX + 1)]
+    lines: list[Any] = [Line(), Line()]
+    for handler in handlers:
+        strangers.handle_connected(handler, now=0.0)
+    for number, line in zip((7, 9), lines, strict=True):
+        handlers[number].transport = line
+    assert one._has_room(1.0)
+    assert len(strangers) == 2, "there were more than are worth keeping"
+    assert [line.hung_up for line in lines] == [False, False]
+
+
+@pytest.mark.asyncio
+async def test_at_the_limit_those_that_went_by_themselves_are_not_taken_for_room() -> None:
+    server, strangers = web.Server(lambda request: None), Callers[object]()  # type: ignore[arg-type]
+    one = listener(server, strangers, connections=0)
+    gone, there = server(), server()
+    line: Any = Line()
+    there.transport = line
+    for handler in (gone, there):
+        strangers.handle_connected(handler, now=0.0)
+    assert one._has_room(5.0)
+    assert line.hung_up
+    assert one._daemon.strangers_displaced == 1
+    assert not one._has_room(5.0)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from core.arena import Arena
+from core.ids import ChunkIndex
+from core.wantmap import WantMap
+from images.stores import Encoding
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
+from transports.p2p.exchange import Exchange
+from transports.p2p.traffic import Traffic
+from transports.unicast.proto.answers import Received
 
 pytestmark = pytest.mark.asyncio
 
@@ -44,3 +53,22 @@ async def test_who_is_stopped_in_the_middle_gives_every_slot_back() -> None:
         await taker.offered.wait()
         await taker.kill()
         assert taker.arena.free >= SLOTS - 1  # the one its session was looking at
+
+
+async def test_a_chunk_that_came_in_vain_is_counted_and_its_slot_given_back() -> None:
+    swarm: Any = SimpleNamespace(handle_arrived=lambda source, chunk, now: False)
+    arena, traffic = Arena(slot_bytes=16, slots=2), cast("Traffic", None)
+    exchange = Exchange(
+        swarm=swarm,
+        want=WantMap(4),
+        arena=arena,
+        traffic=traffic,
+        send=lambda message: None,
+        on_change=lambda: None,
+    )
+    slot = arena.try_acquire()
+    assert slot is not None
+    exchange._receive(1, Received(slot=slot, chunk=ChunkIndex(3), length=5, encoding=Encoding.RAW), 1.0)
+    assert exchange.duplicate_bytes == 5
+    assert not exchange.ready
+    assert arena.free == 2

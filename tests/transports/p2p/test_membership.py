@@ -140,3 +140,24 @@ async def test_who_is_not_let_in_is_told_why() -> None:
             await _made(room, session, owner, port=9).connect()
         assert caught.value.hint
         assert not [message for message in owner.heard if isinstance(message, Assign)]
+
+
+async def test_what_was_noted_before_a_lane_broke_is_in_the_announcement_and_not_told_again() -> None:
+    async with running() as room:
+        session, _ = room.open()
+        owner = Owner(40)
+        membership = _made(room, session, owner)
+        await membership.connect()
+        membership.begin()
+        await owner.until(welcomes=1)
+        lane = room.server._seats[session].lane
+        assert lane is not None
+        membership._have.append(3)  # noted, and not told yet
+        owner.wants[3] = False
+        lane.abort()
+        await owner.until(welcomes=2, reachable=2)
+        assert membership._have == []
+        member = room.server._seats[session].swarm.directory.member(owner.welcomes()[1].member)
+        assert member is not None
+        assert 3 in member.held
+        await membership.close()
