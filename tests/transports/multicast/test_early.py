@@ -15,7 +15,9 @@ from transports.conformance.sample import sample_image
 from transports.multicast.client import MulticastClient
 from transports.multicast.early import JAMMED_FROM_BYTES, listen
 from transports.multicast.server import MulticastServer
+from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import TRAIN_MAX_BYTES
+from transports.multicast.udp.interface import find_interface
 from transports.multicast.udp.membership import queued_bytes
 
 pytestmark = pytest.mark.asyncio
@@ -191,3 +193,14 @@ async def test_an_offer_without_a_way_or_a_group_is_an_error() -> None:
         listen({**parameters, "group": "232.9.9.9"}, interface="none0")
     with pytest.raises(UsageError):
         listen({**parameters, "source": "no-address"}, interface=None)
+
+
+async def test_what_was_adopted_goes_on_when_nobody_listens_early_any_more() -> None:
+    async with Site() as site:
+        offer = site.open("s", listening=True)
+        early = listen(offer.parameters, interface="lo")
+        group = Group(address=offer.parameters["group"], port=offer.parameters["group_port"], source="127.0.0.1")
+        receiver = early.adopt(group, find_interface("lo"))
+        early.close()
+        assert receiver.fileno() >= 0
+        receiver.close()

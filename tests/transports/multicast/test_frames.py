@@ -89,3 +89,13 @@ def test_a_file_that_ends_early_is_an_error(image: StoredImage, frames: Frames) 
     with pytest.raises(ChunkError, match="ends inside chunk 3"):
         frames.get(3)
     assert frames.get(0).tobytes()[:1] == image.frames[0]
+
+
+def test_what_repairs_need_is_kept_before_what_was_used_longer_ago(frames: Frames) -> None:
+    for chunk in range(FRAMES_MAX):
+        frames.get(chunk)
+    frames.get(0)
+    frames.get(FRAMES_MAX)
+    reads = frames.reads
+    frames.get(0)
+    assert frames.reads == reads

@@ -17,6 +17,7 @@ from transports.multicast.intake import CONTROLS_MAX, Intake
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import HEADER_BYTES
 from transports.multicast.proto.packets import Probe, write_headers
+from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import Reception
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
@@ -154,6 +155,8 @@ def test_forgeries_among_good_packets_fall_alone(bench: Bench) -> None:
     assert bench.reception.figures.stored == 28
     assert bench.intake.counters.forged == 2
     assert not bench.memory[0][7:9].any()
+    kept = [*range(7), *range(9, 30)]
+    assert np.array_equal(bench.memory[0][kept], bench.frame[kept])
 
 
 def test_replayed_trains_are_surplus(bench: Bench) -> None:
@@ -188,6 +191,7 @@ def test_a_flood_of_short_packets_is_bounded(bench: Bench) -> None:
         bench.send(flood)
     bench.take_all()
     counters = bench.intake.counters
+    assert counters.forged <= CONTROLS_MAX * counters.batches
     assert counters.forged + counters.odd == 40 * (2 * CONTROLS_MAX // 40 + 1)
     assert bench.untouched
 
@@ -201,3 +205,20 @@ def test_what_the_socket_dropped_reaches_the_machine() -> None:
         bench.send(bench.train([50], first=START + 44))
         bench.take_all()
         assert 0 < lost == bench.reception.figures.overflow == bench.reception.tracker.lost
+
+
+def test_rows_of_two_chunks_that_follow_each_other_stay_apart(bench: Bench) -> None:
+    bench.memory[1] = np.zeros_like(bench.memory[0])
+    symbols = bench.frame[:4]
+    where = Placement(packets=np.arange(4), slots=np.array([0, 0, 1, 1]), rows=np.array([4, 5, 6, 7]))
+    bench.intake._copy(symbols, where.packets, where)
+    assert np.array_equal(bench.memory[0][4:6], symbols[:2])
+    assert np.array_equal(bench.memory[1][6:8], symbols[2:])
+    assert not bench.memory[0][6:].any()
+
+
+def test_what_the_socket_dropped_is_counted_once(bench: Bench) -> None:
+    for dropped in (3, 3, 5):
+        bench.socket.overflows = dropped
+        bench.intake._note_overflow(2)
+    assert bench.reception.figures.overflow == 10

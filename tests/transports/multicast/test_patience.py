@@ -51,3 +51,11 @@ def test_a_machine_with_little_memory_keeps_it() -> None:
 
 def test_slots_larger_than_a_step_are_given_one_by_one() -> None:
     assert len(Patience(64 * MIB, free_bytes=lambda: 1 << 40).poll(free=0)) == 1
+
+
+def test_what_was_given_out_does_not_count_as_what_others_took() -> None:
+    total = int(2 * STEP * SLOT / PATIENCE_SHARE)
+    memory = Patience(SLOT, limit_bytes=1 << 40, free_bytes=lambda: total - memory.given_bytes)
+    assert len(memory.poll(free=0)) == STEP
+    assert len(memory.poll(free=0)) == STEP
+    assert memory.poll(free=0) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -87,3 +89,13 @@ def test_control_packets_carry_their_tag(trains: TrainBuilder) -> None:
     assert Probe.parse(packet[:-TAG_BYTES]) == probe
     row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)
     assert CarterWegman(KEY).check(row, np.array([9], dtype=np.uint64)).all()
+
+
+def test_parity_that_is_due_later_is_made_with_what_is_due_now(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
+    one = burst([0, 0], [134, 135], first_row=None)
+    first = rows_of(trains.build(replace(one, ahead=np.array([2, 0, 0], dtype=np.int32)), frame)).copy()
+    later = rows_of(trains.build(burst([0, 0], [136, 137], first_row=None), frame)).copy()
+    assert trains._parity.encodings == 1
+    made = CauchyCode().encode(np.ascontiguousarray(frame[0 :: LAYOUT.blocks]), [134, 135, 136, 137])
+    sent = np.concatenate([first, later])[:, HEADER_BYTES:-TAG_BYTES]
+    assert np.array_equal(sent, made)

@@ -52,3 +52,21 @@ def test_a_crowd_shares_its_probes() -> None:
     assert PROBES < len(sent) < 2 * PROBES
     assert [number for number, _ in sent] == list(range(1, len(sent) + 1))
     assert sent[-1][1] == 0
+
+
+def test_who_joins_while_probes_are_sent_prolongs_their_row_and_hastens_none() -> None:
+    announcer = Announcer(0.0)
+    announcer.handle_joined(0.0)
+    assert announcer.poll_probe(0.0) == (1, PROBES - 1)
+    announcer.handle_joined(0.01)
+    assert announcer.poll_probe(0.01) is None
+    assert announcer.poll_probe(0.03) == (2, PROBES - 1)
+
+
+def test_every_rest_begins_with_short_pauses() -> None:
+    announcer = Announcer(0.0)
+    announcer.handle_state(idle=True, now=0.0)
+    spoken(announcer, 0.0, 3.0)
+    announcer.handle_state(idle=False, now=3.0)
+    announcer.handle_state(idle=True, now=3.01)
+    assert spoken(announcer, 3.01, 4.0)[:3] == [3.01, 3.014, 3.022]

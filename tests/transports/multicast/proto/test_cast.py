@@ -432,3 +432,52 @@ def test_control_packets_are_paid_for_too() -> None:
         sent += len(control.data) + 8 + 42
     assert cast.totals.wire_bytes == sent
     assert cast._pace.ready_at() > before
+
+
+def test_time_in_which_nobody_was_there_is_not_caught_up_when_somebody_joins() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=10.0, probe=False)
+    cast.poll_burst(10.0)
+    assert cast._pace.ready_at() > 10.0
+
+
+def test_who_comes_back_is_served_and_heard_as_before() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0, probe=False)
+    cast.handle_moved(1)
+    cast._demotion._late_since[1] = 0.0
+    cast.add_member(1, key=KEY, wanted=wants(0), now=0.0, probe=False)
+    _, _, now = drain(cast)
+    before = cast.totals.repairs
+    ask(cast, (0, 0, 3), number=1, as_of=cast.sequence, now=now)
+    drain(cast, now)
+    assert cast.totals.repairs - before == 3
+    assert 1 not in cast._demotion._late_since
+
+
+def test_what_two_asked_for_is_charged_to_neither() -> None:
+    cast = make_cast()
+    for member in (1, 2):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0, probe=False)
+    _, _, now = drain(cast)
+    for member in (1, 2):
+        ask(cast, (3, WHOLE_CHUNK, 0), number=1, as_of=cast.sequence, member=member, now=now)
+    sent = cast.totals.originals
+    drain(cast, now)
+    assert cast.totals.originals == sent + ROWS
+    assert [member.sole_packets for member in cast.members] == [0, 0]
+
+
+def test_nothing_is_sent_any_more_for_who_is_moved_by_a_verdict() -> None:
+    cast = make_cast()
+    for member in (1, 3):
+        cast.add_member(member, key=KEY, wanted=wants(0, 1, 2), now=0.0, probe=False)
+    cast.add_member(2, key=KEY, wanted=wants(), now=0.0, probe=False)
+    lossy = cast.members.get(2)
+    assert lossy is not None
+    lossy.loss, lossy.span, lossy.number = 0.7, 10_000, 1
+    for now in (0.0, 6.0):
+        assert cast.poll_burst(now) is not None
+    assert [event.lane for event in iter(cast.poll_event, None)] == ["late", "unicast"]
+    assert {chunk for chunk, _ in rows_of(drain(cast, 6.0)[0])} == {0, 1, 2}

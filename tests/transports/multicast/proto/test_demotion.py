@@ -243,3 +243,14 @@ def test_a_bad_cable_is_known_after_the_first_thousand_packets() -> None:
         report = Report(cast_id=1, member=9, number=number, as_of=span, span=span, received=int(0.9 * span), overflow=0)
         joiner.handle_report(report, number / 10)
     assert [verdict.lane for _, verdict in polls(demotion, members, 0.3)] == ["late"]
+
+
+def test_who_came_back_is_late_before_it_is_moved_again() -> None:
+    members, demotion = room(0.0, 0.0, 0.7), Demotion(0.0)
+    assert [verdict.lane for _, verdict in polls(demotion, members, 0.0, 5.1)] == ["late", "unicast"]
+    bad = members.get(2)
+    assert bad is not None
+    bad.loss = 0.0
+    assert [verdict.lane for _, verdict in polls(demotion, members, 10.0, 25.2)] == ["multicast"]
+    bad.loss = 0.7
+    assert [verdict.lane for _, verdict in polls(demotion, members, 25.4, 26.0)] == ["late"]

@@ -80,3 +80,13 @@ def test_a_head_that_came_another_way_does_not_count() -> None:
     heads.handle_joined(0, AT, 44, demand)
     demand.withdraw(0, AT)
     assert heads.take(AT, demand) == Part(wanting=1)
+
+
+def test_a_rest_does_not_begin_earlier_because_another_joiner_lacked_less() -> None:
+    heads, demand = Heads(), _demand(1, 9)
+    heads.handle_joined(0, AT, 60, demand)
+    assert heads.take(AT, demand) == Part(wanting=1, stop=60)
+    demand.add(0, np.arange(CHUNKS) == AT)
+    heads.handle_joined(0, AT, 44, demand)
+    assert heads.take(AT, demand) == Part(wanting=1, stop=44)
+    assert heads.take(AT, demand) == Part(wanting=1, first=60)

@@ -73,3 +73,13 @@ def test_totals_are_those_of_a_set(batches: list[list[int]]) -> None:
     assert tracker.received == len(seen)
     if seen and first is not None:
         assert tracker.lost == max(seen) - first + 1 - len(seen)
+
+
+def test_what_the_window_saw_a_round_ago_is_forgotten_where_it_wraps() -> None:
+    tracker = SequenceTracker()
+    wrap = 2 * WINDOW_PACKETS
+    feed(tracker, *range(1, wrap - 1000))
+    feed(tracker, wrap + 1000)
+    assert feed(tracker, wrap - 500) == [True]
+    assert feed(tracker, wrap + 500) == [True]
+    assert feed(tracker, wrap - 500, wrap + 500) == [False, False]

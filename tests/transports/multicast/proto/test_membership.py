@@ -135,3 +135,32 @@ def test_who_is_served_last_may_ask_in_vain_for_long() -> None:
     step = _poll(membership, 31 + UNHEARD_S, packets=300, stored=90, asked=320)
     assert step is not None
     assert "reports" in step.reason
+
+
+def test_fewer_probes_than_usual_are_enough_if_no_more_were_announced() -> None:
+    membership = Membership(now=0.0, probe_wait_s=1.5)
+    membership.handle_joined(0.0, probes=5)
+    assert _poll(membership, 0.2, probes=4, packets=4, span=4) is None
+    step = _poll(membership, 0.2, probes=5, packets=5, span=5)
+    assert step is not None
+    assert step.verdict == "good"
+
+
+def test_silence_before_the_start_does_not_count_after_it() -> None:
+    membership = _joined()
+    _poll(membership, 0.5)
+    membership.handle_waiting(1.0)
+    membership.handle_joined(100.0, probes=0)
+    assert _poll(membership, 100.1) is None
+    assert _poll(membership, 100.0 + SILENT_S) is not None
+
+
+def test_the_time_of_the_probe_does_not_count_for_the_tail() -> None:
+    membership = _joined()
+    verdict = _poll(membership, 1.5, probes=3, lacking=2)
+    assert verdict is not None
+    assert not verdict.fatal
+    assert _poll(membership, TAIL_S + 0.5, lacking=2, packets=200) is None
+    step = _poll(membership, 1.5 + TAIL_S, lacking=2, packets=300)
+    assert step is not None
+    assert step.fatal

@@ -258,3 +258,17 @@ def test_while_nobody_reports_it_slows_down_but_does_not_stop() -> None:
 def test_caps_of_a_slow_room_are_begun_with() -> None:
     rate = RateControl(RateLimits(cap_bytes_per_s=25e6, adaptive=True), now=0.0)
     assert (rate.rate_bytes_per_s, rate.limited_by) == (25e6, "cap")
+
+
+def test_what_a_way_lost_for_a_while_is_no_excuse_when_it_is_good_again() -> None:
+    rate = control()
+    assert feed(rate, 0.02, times=40) == CAP
+    assert feed(rate, 0.0, times=20, start=20.0) == CAP
+    assert feed(rate, 0.02, start=30.0) < CAP
+
+
+def test_disks_that_do_not_follow_slow_it_down_however_few_packets_there_were() -> None:
+    rate = control()
+    rate.handle_group(loss=0.0, backlog=BACKLOG_HIGH + 0.1, packets=10, now=0.25)
+    assert rate.rate_bytes_per_s < CAP
+    assert rate.limited_by == "disk"

@@ -407,3 +407,10 @@ def test_a_report_says_whether_there_is_memory_to_wait() -> None:
         told = wire.report(wire.now)
         assert told is not None
         assert (ReportFlags.PATIENT in told[0].flags) is patient
+
+
+def test_what_is_sent_again_does_not_set_the_position_back() -> None:
+    wire = Wire()
+    wire.send(3, range(44))
+    wire.send(0, range(44))
+    assert wire.reception.progress().position == 3

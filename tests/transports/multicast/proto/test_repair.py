@@ -228,3 +228,36 @@ def test_what_is_sent_unasked_is_charged_to_nobody() -> None:
     assert burst.counts.tolist() == [2, 2, 2]
     assert burst.sole == {}
     assert not repairs.any_late
+
+
+def test_a_chunk_that_is_no_longer_remembered_is_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.proto.repair.MAX_TRACKED_CHUNKS", 2)
+    repairs = Repairs()
+    repairs.start(0, LAYOUT, 0)
+    repairs.finish(0, 400)
+    for late in (True, False):
+        repairs.merge(0, np.array([0]), np.array([1]), as_of=400, place=0, late=late, now=1.0)
+    assert repairs.any_due
+    assert repairs.any_late
+    repairs.start(1, LAYOUT, 0)
+    repairs.start(2, LAYOUT, 0)
+    assert (repairs.any_due, repairs.any_late, repairs.forgotten) == (False, False, 1)
+    assert repairs.oldest(late=True) is None
+
+
+def test_the_chunk_sent_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.multicast.proto.repair.MAX_TRACKED_CHUNKS", 2)
+    repairs = Repairs()
+    for chunk in (0, 1, 0, 2):
+        repairs.start(chunk, LAYOUT, 0)
+    assert [chunk in repairs for chunk in (0, 1, 2)] == [True, False, True]
+
+
+def test_who_was_late_before_a_chunk_was_sent_again_takes_nothing_with_it() -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 3}, as_of=400, place=0, late=True)
+    repair.restart()
+    repair.sent_at = 800
+    ask(repair, {0: 3}, as_of=800, place=1, late=True)
+    repair.forget(0)
+    assert repair.late.tolist() == [3, 0, 0]

@@ -68,3 +68,25 @@ def test_nothing_old_enough_is_looked_at_again_soon() -> None:
 def test_a_crowd_is_not_asked_for_reports_that_ask_for_nothing() -> None:
     assert clock().often
     assert not clock(interval_s=1000 / MEMBERS_PER_S).often
+
+
+def test_a_large_room_does_not_put_a_report_off() -> None:
+    one = clock()
+    one.handle_sent(0.0)
+    planned = one.due_at(lacking=True)
+    for seed in range(20):
+        again = clock(seed=seed)
+        again.handle_sent(0.0)
+        own = again.due_at(lacking=True)
+        again.handle_end(members=4000, pause_s=0.01, now=0.01)
+        assert again.due_at(lacking=True) <= own
+    assert planned > 0
+
+
+def test_an_end_that_brought_nothing_to_say_does_not_silence_the_next() -> None:
+    one = clock(interval_s=10.0)
+    one.handle_sent(0.0)
+    one.handle_end(members=1, pause_s=0.01, now=1.0)
+    assert not one.handle_nothing(1.1)
+    one.handle_end(members=1, pause_s=0.01, now=1.2)
+    assert one.due_at(lacking=True) < 1.3

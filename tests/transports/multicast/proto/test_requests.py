@@ -148,3 +148,11 @@ def test_late_members_wait_and_moved_or_done_ones_get_nothing() -> None:
     desk.report((1, 1, 3), member=11)
     assert desk.totals.reports == 3
     assert not desk.repairs.any_due
+
+
+def test_the_last_one_is_repaired_at_once_though_it_is_late() -> None:
+    desk = Desk()
+    desk.member(10).lane, desk.member(11).done = "late", True
+    desk.report((1, 0, 3))
+    assert desk.repairs[1].due.tolist() == [3 + LATE_MORE, 0, 0]
+    assert not desk.repairs.any_late

@@ -99,3 +99,15 @@ def test_repetitions_and_late_repairs_take_turns() -> None:
     assert schedule.yields()
     schedule.handle_late(44)
     assert not schedule.yields()
+
+
+def test_late_repairs_wait_again_after_each_repetition() -> None:
+    counts = np.ones(3, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts)
+    counts[:] = 1
+    assert schedule.take() is not None
+    schedule.handle_sent(10)
+    assert schedule.yields()
+    assert schedule.take() is not None
+    assert not schedule.yields()

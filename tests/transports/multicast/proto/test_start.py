@@ -77,3 +77,8 @@ def test_times_of_day(text: str, expected: float | None) -> None:
 def test_times_no_day_has(text: str) -> None:
     with pytest.raises(UsageError):
         parse_time_of_day(text)
+
+
+def test_who_waits_for_a_time_of_the_day_waits_no_longest_time_for_a_number() -> None:
+    assert StartPolicy(clients=5, time_of_day_s=60.0).longest_wait_s == float("inf")
+    assert StartPolicy(clients=5, time_of_day_s=60.0, wait_s=9.0).longest_wait_s == 9.0

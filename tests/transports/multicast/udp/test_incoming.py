@@ -158,3 +158,14 @@ def test_an_interface_that_is_down_is_refused() -> None:
             GroupReceiver(ASM, find_interface(INTERFACE))
 
     run_apart(work)
+
+
+def test_the_kernels_count_of_what_it_dropped_is_a_running_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = iter([2**32 - 2, 2**32 - 2, 3])
+    monkeypatch.setattr(
+        "transports.multicast.udp.incoming.receive_train", lambda sock, buffer: (Train(1, 1), next(marks))
+    )
+    with GroupReceiver(ASM, find_interface("lo")) as receiver:
+        receiver._overflow_mark = 2**32 - 4
+        counted = [receiver.overflows for _ in range(3) if receiver.receive(ROOM)]
+    assert counted == [2, 2, 7]
