@@ -1,7 +1,7 @@
 """The contract between ogcast and a transport: one way to move chunks.
 
 A transport is one folder under `transports/`, one entry point in the group `ogcast.transports` naming a
-`TransportSpec`, and a pass of `transports/conformance.py`. Server and client halves are loaded only when used.
+`TransportSpec`, and a pass of `transports/conformance`. Server and client halves are loaded only when used.
 
 The server half serves stored frames of the sessions repod opens. The client half delivers stored frames of wanted
 chunks in any order; it neither decodes nor verifies: the client session does that in one place for all transports.
