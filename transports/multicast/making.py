@@ -21,7 +21,7 @@ from transports.multicast.frames import Frames
 from transports.multicast.keys import KEY_BYTES, packet_key
 from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.groups import Endpoint
-from transports.multicast.proto.limits import symbol_bytes_for
+from transports.multicast.proto.limits import WIRE_OVERHEAD_BYTES, symbol_bytes_for
 from transports.multicast.proto.options import CastOptions
 from transports.multicast.proto.rate import RateLimits
 from transports.multicast.proto.start import StartGate
@@ -40,6 +40,8 @@ MBIT_BYTES = 125_000
 SOMEWHERE = "192.0.2.1"
 """An address of nobody (RFC 5737): the way to it is the default route."""
 FLOOR_BYTES_PER_S = 1_000_000.0
+IPV6_MORE_BYTES = 20
+"""A header of IPv6 beyond one of IPv4."""
 
 
 class CastMaker:
@@ -71,50 +73,33 @@ class CastMaker:
     ) -> Casting:
         """A cast of the session's image, its thread started; `used` are the numbers of others. Raises a LocalError."""
         settings, manifest, root = self._settings, session.manifest, session.manifest.root
-        ipv6 = settings.ip == 6
-        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        family = socket.AF_INET6 if settings.ip == 6 else socket.AF_INET
         group = Group(address=endpoint.group, port=endpoint.port, source=interface.source(family))
         sock = GroupSender(group, interface, ttl=settings.ttl)
         cast_id = next(number for number in iter(lambda: self._random.randrange(1 << 16), -1) if number not in used)
         group_key = secrets.token_bytes(KEY_BYTES)
-        protection = Protection(settings.authenticator)
-        symbol_bytes = symbol_bytes_for(min(settings.mtu, interface.mtu_bytes), ipv6=ipv6)
+        symbol_bytes = symbol_bytes_for(min(settings.mtu, interface.mtu_bytes), ipv6=settings.ip == 6)
         cap = self._cap(interface, options)
 
         def locate(chunk: int) -> StoredChunk:
             return session.chunks.locate(manifest.digest(ChunkIndex(chunk)))
 
-        frames = Frames(locate, symbol_bytes=symbol_bytes)
-
         def on_event(name: str, fields: Mapping[str, Any]) -> None:
             self._on_event(root, cast_id, name, fields)
 
-        def stored(chunk: int) -> tuple[int, int]:
-            try:
-                return frames.stored(chunk)
-            except ChunkError as error:
-                on_event("chunk_unreadable", {"chunk": chunk, "reason": str(error)})
-                raise
-
-        cast = Cast(
-            cast_id=cast_id,
-            chunks=manifest.chunk_count,
-            stored=stored,
-            symbol_bytes=symbol_bytes,
-            limits=RateLimits(
-                cap_bytes_per_s=cap, adaptive=settings.adaptive, floor_bytes_per_s=min(FLOOR_BYTES_PER_S, cap)
-            ),
-            now=time.monotonic(),
-            overhead_bytes=62 if ipv6 else 42,
-        )
+        frames = Frames(locate, symbol_bytes=symbol_bytes)
+        cast = self._machine(cast_id, manifest.chunk_count, frames, symbol_bytes, cap, on_event)
         trains = TrainBuilder(
             cast_id=cast_id,
             symbol_bytes=symbol_bytes,
-            authenticator=make_authenticator(protection, packet_key(group_key, cast=cast_id, epoch=epoch)),
+            authenticator=make_authenticator(
+                Protection(settings.authenticator), packet_key(group_key, cast=cast_id, epoch=epoch)
+            ),
             code=find_code(),
         )
         sender = CastSender(cast, socket=sock, frames=frames, trains=trains, on_event=on_event)
         source, report_port = sock.address
+        where = {"source": source, "report_port": report_port, "symbol_bytes": symbol_bytes}
         casting = Casting(
             cast=cast,
             sender=sender,
@@ -122,20 +107,7 @@ class CastMaker:
             interface=interface,
             gate=StartGate(options.start or settings.start, wall_s=local_wall_s()),
             on_event=self._context.on_event,
-            parameters={
-                "cast": cast_id,
-                "epoch": epoch,
-                "group": endpoint.group,
-                "group_port": endpoint.port,
-                "source": source,
-                "source_specific": settings.ssm,
-                "report_port": report_port,
-                "symbol_bytes": symbol_bytes,
-                "protection": protection.value,
-                "ttl": settings.ttl,
-                "probe_wait_s": settings.probe_wait_s,
-                "host": self._lane_host(),
-            },
+            parameters={"cast": cast_id, "epoch": epoch, **self._parameters(endpoint), **where},
             cast_id=cast_id,
             group_key=group_key,
             cap_bytes_per_s=cap,
@@ -143,18 +115,52 @@ class CastMaker:
             empty_since=time.monotonic(),
         )
         sender.start()
-        self._context.on_event(
-            "cast_made",
-            {
-                "cast": cast_id,
-                "image": str(manifest.ref),
-                "group": str(endpoint),
-                "interface": interface.name,
-                "source": source,
-                "rate_bytes_per_s": round(cap),
-            },
-        )
+        made = {"cast": cast_id, "image": str(manifest.ref), "group": str(endpoint), "interface": interface.name}
+        self._context.on_event("cast_made", {**made, "source": source, "rate_bytes_per_s": round(cap)})
         return casting
+
+    def _machine(
+        self,
+        cast_id: int,
+        chunks: int,
+        frames: Frames,
+        symbol_bytes: int,
+        cap_bytes_per_s: float,
+        on_event: Callable[[str, Mapping[str, Any]], None],
+    ) -> Cast:
+        def stored(chunk: int) -> tuple[int, int]:
+            try:
+                return frames.stored(chunk)
+            except ChunkError as error:
+                on_event("chunk_unreadable", {"chunk": chunk, "reason": str(error)})
+                raise
+
+        return Cast(
+            cast_id=cast_id,
+            chunks=chunks,
+            stored=stored,
+            symbol_bytes=symbol_bytes,
+            limits=RateLimits(
+                cap_bytes_per_s=cap_bytes_per_s,
+                adaptive=self._settings.adaptive,
+                floor_bytes_per_s=min(FLOOR_BYTES_PER_S, cap_bytes_per_s),
+            ),
+            now=time.monotonic(),
+            overhead_bytes=WIRE_OVERHEAD_BYTES + (IPV6_MORE_BYTES if self._settings.ip == 6 else 0),
+        )
+
+    def _parameters(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Of the offers of a cast, as far as settings say them."""
+        settings = self._settings
+        return {
+            "group": endpoint.group,
+            "group_port": endpoint.port,
+            "source_specific": settings.ssm,
+            "protection": settings.authenticator,
+            "ttl": settings.ttl,
+            "probe_wait_s": settings.probe_wait_s,
+            "host": self._lane_host(),
+        }
 
     def interface(self) -> Interface:
         """Where groups are sent: named, or the one of the address listened on, or that of the default route."""
