@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +58,7 @@ class Lanes:
         self._specs = list(specs)
         self._on_event = on_event
         self._lanes: list[_Lane] = []
+        self._counting = threading.Lock()
         self._pending = 0
         self.events_dropped = 0
         """Events of transports lost because the loop was behind."""
@@ -216,17 +219,17 @@ class Lanes:
         loop = asyncio.get_running_loop()
 
         def deliver(name: str, fields: Mapping[str, Any]) -> None:
-            self._pending -= 1
+            with self._counting:
+                self._pending -= 1
             self._on_event(transport, name, fields)
 
         def relay(name: str, fields: Mapping[str, Any]) -> None:
-            if self._pending >= EVENTS_PENDING_MAX and not name.startswith("lane_"):
-                self.events_dropped += 1
-                return
-            self._pending += 1
-            try:
+            with self._counting:  # several threads tell: a count that went wrong would be wrong for ever
+                if self._pending >= EVENTS_PENDING_MAX and not name.startswith("lane_"):
+                    self.events_dropped += 1
+                    return
+                self._pending += 1
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 loop.call_soon_threadsafe(deliver, name, dict(fields))
-            except RuntimeError:  # the loop is closed: nobody listens any more
-                self._pending -= 1
 
         return relay
