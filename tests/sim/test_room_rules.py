@@ -8,6 +8,7 @@ import pytest
 from bench.simnet.client import ClientSettings
 from bench.simnet.path import PathSettings
 from bench.simnet.room import Outcome, Room
+from bench.simnet.theory import sent_share
 
 CHUNKS = 24
 IMAGE_S = CHUNKS * (4 << 20) / 25e6
@@ -129,6 +130,18 @@ def test_a_hundred_clients_report_less_than_a_thousand_times_a_second() -> None:
     outcome = ran(room)
     assert outcome.reports_per_s <= 1000
     assert outcome.sent_share <= 1.05
+
+
+def test_a_thousand_clients_are_heard_and_served_by_little_more_than_one_sending() -> None:
+    """Long enough for reports of all of them; the end of so small an image weighs more than that of a real one."""
+    room = Room(chunks=4, chunk_bytes=1 << 20, seed=8, batch_s=0.02, rate_bytes_per_s=2.5e6)
+    room.join(1000, path=PathSettings(loss=0.01))
+    outcome = ran(room)
+    assert len(outcome.done_s) == 1000
+    assert outcome.totals.reports > 500
+    assert outcome.totals.reports_refused == 0
+    assert outcome.reports_per_s <= 1000
+    assert outcome.sent_share <= sent_share(0.01, 1000) * 1.03
 
 
 @pytest.mark.parametrize("spread_s", [0.0, 0.5])
