@@ -189,14 +189,14 @@ class MemberOfCast:
             )
         )
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
         """Wait until `condition` holds; something has to happen for it to be looked at."""
         async with asyncio.timeout(seconds):
             while not condition():
                 await self.news.wait()
                 self.news.clear()
 
-    async def until_complete(self, *, seconds: float = 10.0) -> None:
+    async def until_complete(self, *, seconds: float = 60.0) -> None:
         """Wait until every chunk arrived."""
         await self.until(lambda: len(self.chunks) == self._count, seconds=seconds)
 

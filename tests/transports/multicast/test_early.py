@@ -89,7 +89,7 @@ class Site:
         )
 
     async def until_sent(self, chunks: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.server.counters()["chunks_sent"] < chunks:  # noqa: ASYNC110 (the sender's thread tells nobody)
                 await asyncio.sleep(0.01)
 
@@ -161,7 +161,7 @@ async def test_one_that_takes_the_image_another_way_is_no_member_for_long(monkey
     async with Site() as site:
         site.open("s", listening=True)
         await site.until_sent(2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while site.server.session_state(SessionId("s"))["lane"] != "gone":  # noqa: ASYNC110 (nothing tells of it)
                 await asyncio.sleep(0.01)
             while site.server._casts[site.manifest.root].cast.members.lacking:  # noqa: ASYNC110 (its thread tells nobody)

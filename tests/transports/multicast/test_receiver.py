@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,8 +53,8 @@ async def test_members_with_different_losses_mend_them_by_parity(share: float) -
     ):
         await one.join(sender)
         await other.join(sender)
-        await one.until_complete(seconds=20)
-        await other.until_complete(seconds=20)
+        await one.until_complete()
+        await other.until_complete()
         assert [one.chunks[chunk] for chunk in range(6)] == image.frames
         assert [other.chunks[chunk] for chunk in range(6)] == image.frames
         assert one.receiver.counters.mended_symbols > 0
@@ -148,7 +147,7 @@ async def test_fewer_slots_than_chunks_never_stop_anything() -> None:
         MemberOfCast(image, GROUP, reports, slots=1, authenticator=Lossy(0.02, 3)) as member,
     ):
         await member.join(sender)
-        await member.until_complete(seconds=20)
+        await member.until_complete()
         assert [member.chunks[chunk] for chunk in range(12)] == image.frames
 
 
@@ -185,9 +184,7 @@ async def test_a_sender_that_ends_and_one_that_dies_raise_their_alarms() -> None
             await member.join(sender)
             await member.until(lambda: len(member.chunks) >= 1)
         await member.until(lambda: Alarm.CLOSING in member.alarms)
-        started = time.monotonic()
         await member.until(lambda: Alarm.SILENT in member.alarms)
-        assert time.monotonic() - started < 5
         assert member.receiver.counters.rejoins >= 1
         assert member.troubles == []
         member.stop()
