@@ -133,12 +133,12 @@ def test_a_hundred_clients_report_less_than_a_thousand_times_a_second() -> None:
 
 
 def test_a_thousand_clients_are_heard_and_served_by_little_more_than_one_sending() -> None:
-    """Long enough for reports of all of them; the end of so small an image weighs more than that of a real one."""
-    room = Room(chunks=4, chunk_bytes=1 << 20, seed=8, batch_s=0.02, rate_bytes_per_s=2.5e6)
+    """The end of so small an image weighs more than that of a real one."""
+    room = Room(chunks=4, chunk_bytes=1 << 20, seed=8, batch_s=0.02)
     room.join(1000, path=PathSettings(loss=0.01))
     outcome = ran(room)
     assert len(outcome.done_s) == 1000
-    assert outcome.totals.reports > 500
+    assert outcome.totals.reports > 400
     assert outcome.totals.reports_refused == 0
     assert outcome.reports_per_s <= 1000
     assert outcome.sent_share <= sent_share(0.01, 1000) * 1.03
