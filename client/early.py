@@ -200,7 +200,8 @@ class EarlySession:
         except BaseException:
             plain.close()
             raise
-        self._exchange = Exchange(sock, host=f"{host}:{port}", token=self._settings.token)
+        name = f"[{host}]" if ":" in host else host
+        self._exchange = Exchange(sock, host=f"{name}:{port}", token=self._settings.token)
         return self._exchange
 
     def _hang_up(self) -> None:

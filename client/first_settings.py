@@ -7,6 +7,7 @@ is left to it, and so are its words for a person.
 from __future__ import annotations
 
 import os
+import socket
 
 from core.plain_toml import read_plain
 
@@ -75,15 +76,28 @@ def read_settings(
 
 
 def _address(url: str) -> tuple[str, int] | None:
-    """Host and port of https://HOST:PORT; None for what is written in any other way, an address of IPv6 among them."""
+    """Host and port of https://HOST:PORT or https://[ADDRESS]:PORT; None for what is written in any other way."""
     scheme, _, rest = url.removesuffix("/").partition("://")
-    host, colon, port = rest.partition(":")
-    usual = host.isascii() and host.replace(".", "").replace("-", "").isalnum()
+    if rest.startswith("["):
+        host, bracket, rest = rest[1:].partition("]")
+        between, colon, port = rest.partition(":")
+        usual = bool(bracket) and not between and _is_ipv6(host)
+    else:
+        host, colon, port = rest.partition(":")
+        usual = host.isascii() and host.replace(".", "").replace("-", "").isalnum()
     if scheme != "https" or not usual:
         return None
     if not colon:
         return host.lower(), DEFAULT_PORT
     return (host.lower(), int(port)) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else None
+
+
+def _is_ipv6(host: str) -> bool:
+    try:  # not `ipaddress`, whose import takes as long as all of this
+        socket.inet_pton(socket.AF_INET6, host)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def default_state_path(environ: Mapping[str, str]) -> str:

@@ -65,7 +65,11 @@ def test_every_value_is_the_loaders(
         "http://h",
         "https://",
         "https://u@h:1",
-        "https://[::1]:5",
+        "https://[::1",
+        "https://[::1]5",
+        "https://[10.0.0.5]:5",
+        "https://[fe80::1%eth0]:5",
+        "https://::1:5",
         "https://h:0",
         "https://h:70000",
         "https://h:x",
@@ -75,6 +79,15 @@ def test_every_value_is_the_loaders(
 )
 def test_an_address_in_other_words_is_left_to_the_loader(tmp_path: Path, url: str) -> None:
     assert read_settings(str(_file(tmp_path, url=url)), repo=None, interface=None, environ={}) is None
+
+
+@pytest.mark.parametrize(("url", "port"), [("https://[FD00::5]", 8717), ("https://[fd00::5]:9", 9)])
+def test_an_address_of_ipv6_is_read_as_the_loader_reads_it(tmp_path: Path, url: str, port: int) -> None:
+    path = _file(tmp_path, url=url)
+    first = read_settings(str(path), repo=None, interface=None, environ={})
+    assert first is not None
+    assert (first.host, first.port) == ("fd00::5", port)
+    assert load_settings(path, repo=None, interface=None).host == first.host
 
 
 def test_a_file_that_is_not_plain_or_not_whole_is_left_to_the_loader(tmp_path: Path) -> None:
