@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -47,6 +48,9 @@ BATCHES_PER_TURN = 32
 WAIT_MAX_S = 0.5
 MENDERS = 2
 """Threads that decode erased blocks."""
+
+ONE = (1).to_bytes(8, sys.byteorder)
+"""What is written to an eventfd."""
 
 _Result = TypeVar("_Result")
 
@@ -112,7 +116,8 @@ class CastReceiver:
         self._mailbox: Mailbox[Reception] = Mailbox()
         self._stop = threading.Event()
         self._pausing = select.poll()
-        self._end_of_pause = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # a file object: whoever closes it a second time closes nothing else
+        self._end_of_pause = open(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "wb", buffering=0)  # noqa: SIM115
         self._slots: dict[int, Slot] = {}
         self._memory: dict[int, NDArray[np.uint8]] = {}
         self._next_slot = 0
@@ -192,15 +197,13 @@ class CastReceiver:
         """
         self._stop.set()
         self._mailbox.wake()
-        if self._end_of_pause >= 0:
-            os.eventfd_write(self._end_of_pause, 1)
+        with contextlib.suppress(ValueError):  # stopped before, and closed
+            self._end_of_pause.write(ONE)
         if self._thread.ident is not None:
             self._thread.join()
         else:
             self._close()
-        if self._end_of_pause >= 0:
-            os.close(self._end_of_pause)
-            self._end_of_pause = -1
+        self._end_of_pause.close()
         held = []
         while self._slots:  # one by one: what the loop hands over at this moment is taken by one of us only
             _, slot = self._slots.popitem()
@@ -268,7 +271,7 @@ class CastReceiver:
         self._pause = min(GATHER_S, self._gather_bytes * (self._pause + since) / max(1, taken))
         if since < self._pause:
             # Not Event.wait: it ends at a moment of the clock, and where a clock is forged (libfaketime) that is never.
-            self._pausing.poll(self._pause * 1000)
+            self._pausing.poll(max(0.0, self._pause) * 1000)
             now += self._pause
         self._last_wake = now
 
