@@ -41,6 +41,8 @@ from transports.p2p.proto.swarm import Swarm
 __all__ = ["PeerSettings", "SimPeer"]
 
 TICK_S = 0.1
+WAIT_BYTES = 32
+"""Of the word that says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +273,7 @@ class SimPeer:
     def handle_waiting(self, source: int, *, waiting: bool) -> None:
         """See Receiver."""
         if self.alive:
+            self._flow[source] += WAIT_BYTES
             self.swarm.requests.handle_waiting(source, waiting)
 
     def _judge(self, source: int, chunk: int) -> None:

@@ -70,6 +70,11 @@ class Picker:
             self._stale = True
             self._base = min(self._base, chunk)
 
+    def give_up(self, chunk: int) -> None:
+        """Nobody is waited for: if it was asked for, it is free again."""
+        if self._phase_of[chunk] == _ASKED:
+            self.set_phase(chunk, Phase.FREE)
+
     def set_window(self, size: int) -> None:
         """Repod says how far to look ahead."""
         self._size = max(1, size)

@@ -24,6 +24,8 @@ TRICKLE_BYTES_PER_S = 64 * 1024
 """An overdue chunk that still comes at this rate is waited for …"""
 OVERDUE_MAX_S = 30.0
 """… or whose source says that its turn will come, for so long."""
+WAITING_S = 5.0
+"""… and that is believed for so long after anything came from there: a machine that was switched off said it too."""
 _KEEP = 0.5
 _KEEP_USUAL = 0.9
 
@@ -52,6 +54,10 @@ class _Flow(msgspec.Struct):
     mark_at: float = 0.0
     mark_bytes: int = 0
     waiting: bool = False
+    lived_at: float = float("-inf")
+    """When bytes of any kind were last seen to have come."""
+    lived_bytes: int = -1
+    """`bytes_seen` then; -1: that is to be looked at anew."""
     stuck_at: float = float("-inf")
     """When it was last seen to owe only what was taken back."""
 
@@ -151,6 +157,8 @@ class Requests:
         """The source said that this peer waits for its turn, or that its turn has come."""
         flow = self._flows.get(source)
         if flow is not None:
+            if waiting and not flow.waiting:
+                flow.lived_bytes = -1
             flow.waiting = waiting
 
     def is_waiting(self, source: int) -> bool:
@@ -178,6 +186,7 @@ class Requests:
         """
         found: list[tuple[Request, bool]] = []
         for source, flow in self._flows.items():
+            _look_for_life(flow, now)
             if source == ORIGIN:
                 continue
             for request in flow.requests.values():
@@ -185,18 +194,36 @@ class Requests:
                 limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
                 if request.cancelled or now < since + limit:
                     continue
+                waits = _waits(flow, now)
                 trickles = flow.bytes_seen - flow.mark_bytes >= TRICKLE_BYTES_PER_S * max(0.1, now - flow.mark_at)
-                if (trickles or flow.waiting) and now < since + limit + OVERDUE_MAX_S:
+                if (trickles or waits) and now < since + limit + OVERDUE_MAX_S:
                     flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
                     break
-                found.append((request, not flow.waiting))
+                found.append((request, not waits))
         return found
+
+    def unanswered(self, now: float) -> list[int]:
+        """Chunks that were taken back from all who were asked, and none of these sends or says anything any more: to be
+        asked of others. A source that lives answers at once."""
+        found: list[int] = []
+        for chunk, requests in self._chunks.items():
+            if all(request.cancelled and request.source != ORIGIN for request in requests) and all(
+                self._is_silent(request, now) for request in requests
+            ):
+                found.append(chunk)
+        return found
+
+    def _is_silent(self, request: Request, now: float) -> bool:
+        flow = self._flows[request.source]
+        _look_for_life(flow, now)
+        limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+        return now >= max(request.asked_at, flow.lived_at) + limit
 
     def stuck(self, now: float) -> list[int]:
         """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again."""
         found: list[int] = []
         for source, flow in self._flows.items():
-            if source == ORIGIN or flow.waiting or not flow.requests:
+            if source == ORIGIN or not flow.requests or _waits(flow, now):
                 continue
             limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
             if all(request.cancelled for request in flow.requests.values()) and now >= flow.stuck_at + limit:
@@ -211,3 +238,15 @@ class Requests:
         others.remove(request)
         if not others:
             del self._chunks[request.chunk]
+
+
+def _look_for_life(flow: _Flow, now: float) -> None:
+    """Bytes are counted as they come, and looked at ten times a second."""
+    if flow.bytes_seen != flow.lived_bytes:
+        flow.lived_bytes, flow.lived_at = flow.bytes_seen, now
+
+
+def _waits(flow: _Flow, now: float) -> bool:
+    """Its source said that this peer waits for its turn, and lives."""
+    _look_for_life(flow, now)
+    return flow.waiting and now < flow.lived_at + WAITING_S

@@ -38,6 +38,9 @@ EXPECTED_FIRST_S = 10.0
 SMOOTHING = 0.25
 FED_S = 3.0
 """A subnet that somebody feeds in another way, a group, is fed still if the last chunk of that came so lately."""
+QUIET_S = 3.0
+"""Who verified nothing for so long, nor for LAG_TIMES what chunks take, while others did, is given nothing: it may have
+been switched off."""
 REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
 """Who was late or failed is given nothing for so long, twice as long each time in a row."""
@@ -61,6 +64,8 @@ class Taker:
     strikes: int = 0
     """Chunks in a row that took too long."""
     rests_until: float = float("-inf")
+    verified_at: float = float("inf")
+    """When it last said that it verified something, or was given its first chunk to take."""
     base: int = 0
     """Its lowest chunk wanted, or below."""
 
@@ -157,6 +162,7 @@ class Scatter:
     def handle_have(self, member: Member, chunks: Iterable[int], now: float) -> bool:
         """A member verified chunks it did not hold before. True if one of them was under way to it."""
         taker = self._takers[member.id]
+        taker.verified_at = now
         came = False
         for chunk in chunks:
             if taker.counted:
@@ -263,6 +269,8 @@ class Scatter:
         able = [taker for taker in self._takers.values() if taker.member.lacks]
         # What a member takes that serves nobody is lost to the others: it takes only when nobody else does.
         able = [taker for taker in able if taker.member.serves] or able
+        quiet_s = max(QUIET_S, LAG_TIMES * (self._expected_s or 0.0))
+        able = [taker for taker in able if taker.verified_at >= now - quiet_s] or able
         active = sum(1 for taker in able if taker.open)
         if len(able) > self._streams:
             streams, ahead = min(self._streams, TAKING), 1
@@ -310,6 +318,7 @@ class Scatter:
 
     def _assign(self, taker: Taker, chunk: int, now: float) -> Assignment:
         taker.open[chunk] = now
+        taker.verified_at = min(taker.verified_at, now)
         self._under_way[chunk] = taker.member.id
         self._free[chunk] = False
         self.assigned += 1

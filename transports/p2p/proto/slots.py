@@ -25,7 +25,9 @@ FAIR_EVERY = 4
 TELL_AFTER_S = 0.05
 """A receiver that waits for so long is told its place, so that it asks somebody who has nothing to do …"""
 TELL_AGAIN_S = 0.5
-"""… and told again this often when that changed, so that it does not think this peer dead."""
+"""… and told again this often at most when that changed …"""
+TELL_STILL_S = 1.0
+"""… and this often when it did not, so that it does not think this peer dead."""
 
 BURST_S = 0.25
 """What a capped peer that was quiet may send at once, in seconds of its rate, before the chunk that goes beyond."""
@@ -167,7 +169,8 @@ class UploadSlots:
         notices: list[tuple[int, int]] = []
         for place, lane in enumerate(self._order(), start=1):
             before, told_at = self._told.get(lane, (0, now - TELL_AGAIN_S))
-            if now >= self._waiting[lane] + TELL_AFTER_S and before != place and now >= told_at + TELL_AGAIN_S:
+            pause_s = TELL_AGAIN_S if before != place else TELL_STILL_S
+            if now >= self._waiting[lane] + TELL_AFTER_S and now >= told_at + pause_s:
                 self._told[lane] = (place, now)
                 notices.append((lane, place))
         return notices

@@ -27,6 +27,10 @@ class Standing:
         """Neither banned nor resting."""
         return peer not in self._banned and self._rest_until.get(peer, now) <= now
 
+    def is_blamed(self, peer: int) -> bool:
+        """An answer did not come, and no good chunk since."""
+        return self._demerits.get(peer, 0) > 0
+
     def ban(self, peer: int) -> bool:
         """Never again; False if it was banned already."""
         was = peer in self._banned

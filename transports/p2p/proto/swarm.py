@@ -235,8 +235,9 @@ class Swarm:
             if guilty:
                 blamed.add(request.source)
             self._cancel(request)
-            if self.picker.phase(request.chunk) is Phase.ASKED:
-                self.picker.set_phase(request.chunk, Phase.FREE)
+            self.picker.give_up(request.chunk)
+        for chunk in self.requests.unanswered(now):
+            self.picker.give_up(chunk)
         if not self.has_origin:
             self._assigned.handle_no_origin(now)
         blamed.update(self.requests.stuck(now))
@@ -375,8 +376,8 @@ class Swarm:
 
     def _free(self, request: Request) -> None:
         """It will not come from there."""
-        if self.picker.phase(request.chunk) is Phase.ASKED and not self.requests.of(request.chunk):
-            self.picker.set_phase(request.chunk, Phase.FREE)
+        if not self.requests.of(request.chunk):
+            self.picker.give_up(request.chunk)
 
     def _find_again(self, chunks: Iterable[int]) -> None:
         """Somebody has these: what was lost for want of a holder is not lost any more."""
@@ -393,7 +394,7 @@ class Swarm:
     def _look_for_needs(self, now: float) -> None:
         """What the scatter has passed and nobody has; when nothing comes at all, the next few whatever they are."""
         starving = not self.requests.count and not self._held and now >= self._arrival + NEED_AFTER_S
-        able = self._able(now)
+        able = [peer for peer in self._able(now) if not self.standing.is_blamed(peer)]
         lacking = [chunk for chunk in self.picker.lacking(able) if chunk not in self._assigned]
         lacking = lacking if starving else [chunk for chunk in lacking if chunk < self.holders.frontier]
         self._needs.handle_lacking(lacking, now, starving=starving)

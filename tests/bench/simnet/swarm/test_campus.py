@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.simnet.swarm.campus import GIGABIT, Campus, Outcome
+from bench.simnet.swarm.campus import GIGABIT, VANISHED_S, Campus, Outcome
 
 MIB = 1 << 20
 
@@ -49,6 +49,16 @@ def test_the_rest_finish_when_half_die() -> None:
     outcome = campus.until_done(at_most_s=120)
     assert outcome.unfinished == []
     assert sorted(outcome.done_s) == [4, 5, 6, 7]
+
+
+def test_nobody_waits_until_repod_notices_that_a_machine_was_switched_off() -> None:
+    campus = Campus(chunks=64, seed=1)
+    campus.join(16)
+    for number in (0, 5, 10):
+        campus.kill(number, at=1.0 + number / 10, vanish=True)
+    outcome = campus.until_done(at_most_s=60)
+    assert outcome.unfinished == []
+    assert outcome.seconds < VANISHED_S
 
 
 def test_who_comes_late_takes_from_those_who_are_there() -> None:

@@ -25,6 +25,15 @@ def test_the_rarest_is_chosen() -> None:
     assert picker.choose(1) is None
 
 
+def test_only_what_was_asked_for_is_given_up() -> None:
+    picker, holders, _ = make()
+    holders.add(1, [3])
+    for phase in Phase:
+        picker.set_phase(3, phase)
+        picker.give_up(3)
+        assert picker.phase(3) is (Phase.FREE if phase is Phase.ASKED else phase)
+
+
 def test_nothing_beyond_the_window_is_chosen_until_it_moves() -> None:
     picker, holders, want = make(window=4)
     holders.add(1, [10])

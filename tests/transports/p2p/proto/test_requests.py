@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, Requests
+from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, WAITING_S, Requests
 
 
 def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
@@ -29,8 +29,40 @@ def test_a_source_that_says_wait_is_not_to_blame() -> None:
     requests.join(1, 0.0)
     requests.add(1, 5, 0.0)
     requests.handle_waiting(1, True)
-    assert requests.overdue(10.0) == []
+    for second in range(34):
+        requests.handle_bytes(1, 32)  # it says so again
+        assert requests.overdue(float(second)) == []
+    requests.handle_bytes(1, 32)
     assert [guilty for _, guilty in requests.overdue(40.0)] == [False]
+
+
+def test_a_source_that_said_wait_and_then_nothing_any_more_is_believed_for_a_moment() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.handle_waiting(1, True)
+    assert requests.overdue(1.0) == []
+    assert requests.overdue(1.0 + WAITING_S - 0.1) == []
+    assert [guilty for _, guilty in requests.overdue(1.0 + WAITING_S)] == [True]
+
+
+def test_what_was_taken_back_from_who_is_silent_is_not_waited_for() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.join(2, 0.0)
+    request = requests.add(1, 5, 0.0)
+    requests.add(2, 6, 0.0)
+    limit = 4 * FIRST_EXPECTED_S
+    assert requests.overdue(0.0) == []
+    assert requests.unanswered(limit) == []  # it may still come
+    request.cancelled = True
+    assert requests.unanswered(limit - 0.1) == []
+    assert requests.unanswered(limit) == [5]
+    requests.handle_bytes(1, 1000)
+    assert requests.unanswered(limit) == []  # what comes may be that
+    assert requests.unanswered(2 * limit) == [5]
+    requests.add(2, 5, limit, spare=True)
+    assert requests.unanswered(2 * limit) == []
 
 
 def test_the_origin_is_never_overdue() -> None:

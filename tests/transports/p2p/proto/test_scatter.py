@@ -19,6 +19,7 @@ from transports.p2p.proto.scatter import (
     NEED_AHEAD_MAX,
     PATIENCE_LEAST_S,
     PATIENCE_TIMES,
+    QUIET_S,
     REST_FIRST_S,
     REST_MAX_S,
     ROTATE_CHUNKS,
@@ -363,6 +364,19 @@ def test_who_is_sent_to_faster_takes_no_more_than_its_part() -> None:
             _given(scatter)
     took = {taker.member.id: taker.served for taker in scatter}
     assert max(took.values()) - min(took.values()) <= 2
+
+
+def test_who_verifies_nothing_while_others_do_is_given_nothing() -> None:
+    quiet, lively = _member(1), _member(2)
+    scatter = _scatter(quiet, lively)
+    _given(scatter)
+    for member in (quiet, lively):
+        _take(scatter, member, scatter.open_of(member.id)[0], now=1.0)
+    _take(scatter, quiet, scatter.open_of(quiet.id)[0], now=1.0)
+    _take(scatter, lively, scatter.open_of(lively.id)[0], now=1.1 + 2 * QUIET_S)
+    assert set(_given(scatter, now=1.1 + 2 * QUIET_S)) == {lively.id}
+    # When nobody verifies anything, nobody is left out.
+    assert quiet.id in _given(scatter, now=2.0 + 5 * QUIET_S)
 
 
 def test_one_that_stops_taking_holds_nobody_up() -> None:

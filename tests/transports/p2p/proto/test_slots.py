@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from transports.p2p.proto.slots import BURST_S, FAIR_EVERY, TELL_AGAIN_S, UploadSlots
+from transports.p2p.proto.slots import BURST_S, FAIR_EVERY, TELL_AGAIN_S, TELL_STILL_S, UploadSlots
 
 CHUNK = 1_000_000
 
@@ -87,7 +87,7 @@ def test_who_holds_much_waits_but_does_not_starve() -> None:
     assert 1 <= order.count(0) <= 3
 
 
-def test_who_waits_long_is_told_once() -> None:
+def test_who_waits_long_is_told_and_told_again() -> None:
     slots = UploadSlots(1)
     for lane in (1, 2):
         slots.join(lane)
@@ -95,8 +95,10 @@ def test_who_waits_long_is_told_once() -> None:
     slots.spend(1, 1, 0.0)
     assert not slots.ask(2, 0.0)
     assert slots.poll_notices(0.01) == []
-    assert slots.poll_notices(1.0) == [(2, 1)]
-    assert slots.poll_notices(2.0) == []
+    assert slots.poll_notices(0.1) == [(2, 1)]
+    assert slots.poll_notices(TELL_STILL_S) == []
+    assert slots.poll_notices(0.1 + TELL_STILL_S) == [(2, 1)]
+    assert slots.poll_notices(0.1 + TELL_STILL_S) == []
 
 
 def test_a_place_that_changes_is_not_told_with_every_chunk() -> None:

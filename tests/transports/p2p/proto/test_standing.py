@@ -20,6 +20,15 @@ def test_a_good_chunk_makes_late_ones_forgotten() -> None:
     assert not standing.blame(1, 0.0)
 
 
+def test_who_did_not_answer_is_blamed_until_a_good_chunk_comes() -> None:
+    standing = Standing()
+    assert not standing.is_blamed(1)
+    standing.blame(1, 0.0)
+    assert standing.is_blamed(1)
+    standing.praise(1)
+    assert not standing.is_blamed(1)
+
+
 def test_a_ban_outlives_a_goodbye() -> None:
     standing = Standing()
     assert standing.ban(1)

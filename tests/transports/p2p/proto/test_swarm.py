@@ -11,7 +11,7 @@ from core.wantmap import WantMap
 from tests.helpers.swarm_room import SwarmRoom
 from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.picker import Phase
-from transports.p2p.proto.swarm import DUPLICATES_LEAST, ORIGIN, Swarm
+from transports.p2p.proto.swarm import DUPLICATES_LEAST, MOVE_AFTER_S, ORIGIN, Swarm
 
 
 def make(chunks: int = 8) -> tuple[Swarm, WantMap]:
@@ -112,6 +112,35 @@ def test_what_a_lost_neighbour_owed_is_asked_elsewhere() -> None:
     assert first is not None
     swarm.handle_source_gone(first.source, 0.1)
     assert swarm.poll_ask(0.1, 8) == Asking(source=15 - first.source, chunk=0)
+
+
+def test_what_was_taken_back_from_who_is_dead_is_asked_elsewhere() -> None:
+    swarm, _ = make()
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+    swarm.handle_news(7, [0])
+    assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=0)
+    swarm.handle_news(8, [0])
+    assert swarm.poll_ask(MOVE_AFTER_S, 8) is None
+    assert swarm.poll_cancel() == Asking(source=7, chunk=0)
+    swarm.handle_timer(0.5)
+    assert swarm.poll_ask(0.5, 8) is None  # it may say yet that it dropped it, or send it
+    for tenth in range(5, 60):
+        swarm.handle_timer(tenth / 10)
+    assert swarm.poll_ask(6.0, 8) == Asking(source=8, chunk=0)
+
+
+def test_what_only_one_has_that_did_not_answer_is_needed() -> None:
+    swarm, _ = make(1)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0])
+    assert swarm.poll_ask(0.0, 8) is not None
+    now = 0.0
+    while not (needs := swarm.poll_needs()) and now < 10.0:
+        now += 0.1
+        swarm.handle_timer(now)
+    assert needs == [0]
+    assert swarm.standing.may_ask(7, now)
 
 
 def test_a_bridge_is_asked_only_while_repod_is_out_of_reach() -> None:
