@@ -12,18 +12,22 @@ from client import early
 from client.control import ControlClient
 from client.manifests import checked_manifest
 from client.preflight import OpenTarget, open_target
+from client.proto.plan import RestorePlan
 from client.readback import VerifyMode
 from client.restoring import Restore, needs_of
 from client.run import Run
+from client.sinks.file import FileSink
 from client.sources.base import Source
 from client.sources.remote import RemoteSource
 from client.target_reader import TargetReader, is_solid_state
+from client.written import FileFrames
 from core.errors import OgcastError
 from core.ids import ImageRef
 from images.manifest import Manifest
 from images.stores import ChunkReader
 from transports import registry
 from transports.methods import AUTO, Method, Target, parse_method
+from transports.written import WrittenFrames
 
 __all__ = ["chosen_method", "perform_direct", "remote_of", "restore_direct", "restore_of"]
 
@@ -89,17 +93,25 @@ async def perform_direct(
     run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
     target = _given_from(run, opened)
     reader = None if target is None else TargetReader(target, manifest, whole=False)
-    remote = remote_of(run, control, method, options, fallback, cache=reader)
+    frames = None
+    if reader is None and isinstance(opened.sink, FileSink):
+        frames = FileFrames(opened.sink, RestorePlan(manifest))
+    remote = remote_of(run, control, method, options, fallback, cache=reader, written=frames)
     restore = restore_of(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
     if reader is not None:
         restore.on_written = reader.add
+    elif frames is not None:
+        restore.on_written = frames.add
     if seed:
-        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, target)
+        kept = target if frames is None else opened.sink.name  # what lies on a file was not kept in memory as well
+        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, kept)
     try:
         await restore.perform()
     finally:
         if reader is not None:
             reader.close()
+        if frames is not None:
+            frames.close()
     return restore
 
 
@@ -149,6 +161,7 @@ def remote_of(
     fallback: bool,
     *,
     cache: ChunkReader | None = None,
+    written: WrittenFrames | None = None,
 ) -> RemoteSource:
     settings = run.settings
     return RemoteSource(
@@ -163,4 +176,5 @@ def remote_of(
         on_event=run.event,
         early=early.hand_over(),
         cache=cache,
+        written=written,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what a client does first needs the names of transports, not
     from core.wantmap import WantMap
     from images.manifest import Manifest
     from images.stores import ChunkReader, ChunkWriter, Encoding
+    from transports.written import WrittenFrames
 
 __all__ = [
     "Capabilities",
@@ -200,6 +201,7 @@ class ClientContext(msgspec.Struct, frozen=True, kw_only=True):
     on_event: Callable[[str, Mapping[str, Any]], None]
     cache: ChunkReader | None = None
     """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
+    written: WrittenFrames | None = None
     lingers: bool = False
     """`Sharing.leave` will be called: until then a transport may go on giving when it has delivered everything."""
     take_early: Callable[[str], Any] = msgspec.field(default=lambda transport: None)

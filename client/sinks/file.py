@@ -28,6 +28,10 @@ class FileSink(DescriptorSink):
                 raise sink_error(error, self.name, f"growing the file to {self.size} bytes") from error
             self._length = self.size
 
+    def open_reader(self) -> int:
+        """A descriptor of its own of the same file, to read from; the caller closes it."""
+        return os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC)
+
     def flush(self) -> None:
         """fsync; PartitionError if the file has no name any more: nobody would find what was written."""
         super().flush()

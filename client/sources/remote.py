@@ -33,6 +33,7 @@ from transports import registry
 from transports.base import ClientContext, ClientTransport, Incoming, Offer, Seeding, Sharing
 from transports.control import RoomInfo, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
+from transports.written import WrittenFrames
 
 __all__ = ["RemoteSource"]
 
@@ -67,10 +68,11 @@ class RemoteSource:
         on_event: Callable[[str, Mapping[str, Any]], None],
         early: EarlySession | None = None,
         cache: ChunkReader | None = None,
+        written: WrittenFrames | None = None,
     ) -> None:
         """`cached`: the image goes into the CACHE. Without `fallback` only the method's own transport is taken.
 
-        `cache` is what transports that share may give from; it stays open as long as this is used.
+        `cache` and `written` are what transports that share may give from; they stay open as long as this is used.
         """
         self._control = control
         self._early = early
@@ -83,6 +85,7 @@ class RemoteSource:
             on_event=self._handle_event,
             take_early=lambda transport: None if early is None else early.take_listening(transport),
             cache=cache,
+            written=written,
             lingers=True,
         )
         self._on_event = on_event

@@ -11,7 +11,7 @@ import pytest
 
 from bench.lab import shell
 from bench.lab.topology import Link, room
-from tests.support.rooms import Client, came_by_group, room_of
+from tests.support.rooms import IDLE, Client, came_by_group, room_of
 from transports.p2p.origin import OFFSET
 from transports.p2p.settings import DEFAULT_PORT as MEMBER_PORT
 from transports.unicast.settings import UnicastSettings
@@ -53,10 +53,10 @@ def test_late_lossy_and_slow_clients_beside_a_group_get_everything_once(tmp_path
     topology = topology.with_link("c4", Link(rate_bits_per_s=RATE / 4))
     with room_of(topology, tmp_path, image_bytes=96 * MIB, rate_mbit_per_s=100, adaptive=False) as lab:
         repod = lab.serve()
-        members = [lab.client(host) for host in ("c1", "c2")]
-        lossy, slow = lab.client("c3"), lab.client("c4")
+        members = [lab.client(host, before=IDLE) for host in ("c1", "c2")]
+        lossy, slow = lab.client("c3", before=IDLE), lab.client("c4", before=IDLE)
         _until_chunks(members[0], 10)
-        late = lab.client("c5")
+        late = lab.client("c5", before=IDLE)
         for client in members:
             done = client.done()
             _frugal(done)

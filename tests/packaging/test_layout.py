@@ -14,6 +14,7 @@ WITHOUT_TEST = {
     "transports/base.py": "interfaces; the conformance checks are their test",
     "transports/multicast/fec/code.py": "an interface; the test of each code checks it",
     "transports/paths.py": "one constant",
+    "transports/written.py": "an interface; tests/client/test_written.py checks what implements it",
     "transports/multicast/spec.py": "one value; test_registry.py and test_listeners.py look at it",
     "transports/p2p/spec.py": "one value; test_registry.py and test_listeners.py look at it",
     "transports/control.py": "message shapes; used whole by the tests of both sides",

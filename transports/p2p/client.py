@@ -98,6 +98,8 @@ class SwarmClient:
         await self.leave()
         shelf = await self._open_shelf(manifest, self._context.cache)
         self._offer = offer
+        if self._context.written is not None:
+            shelf.use(self._context.written)
         serves = offer.mode != "leecher"
         server = _server(shelf, offer) if serves else None
         loop = asyncio.get_running_loop()

@@ -1,4 +1,5 @@
-"""Shelf: everything a peer can give of one image: the ring of what came last, and the CACHE where there is one."""
+"""Shelf: everything a peer can give of one image: the ring of what came last, the CACHE where there is one, and what
+lies on the target as it was stored."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from core.ids import ChunkIndex, Digest
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding, StoredChunk
 from transports.member.proto.maps import pack_wants
+from transports.p2p.lent import Lent
 from transports.p2p.ring import RING_BYTES_MAX, Ring
+from transports.written import WrittenFrames
 
 __all__ = ["RECHECK_EVERY_S", "RING_BESIDE_CACHE_BYTES", "Shelf"]
 
@@ -39,6 +42,9 @@ class Shelf:
         limit = RING_BYTES_MAX if cache is None else RING_BESIDE_CACHE_BYTES
         self.ring = ring if ring is not None else Ring(manifest, limit_bytes=limit)
         self.ring.on_dropped = self._handle_dropped
+        self.lent = Lent(manifest, on_dropped=self._handle_dropped)
+        self._written: WrittenFrames | None = None
+        self._to_come: dict[int, StoredChunk] = {}
         self._cache = cache
         self._held: NDArray[np.bool_] = np.zeros(manifest.chunk_count, dtype=np.bool_)
         self._awaited: deque[int] = deque()
@@ -80,16 +86,24 @@ class Shelf:
             self.on_news(news)
         return news
 
+    def use(self, written: WrittenFrames) -> None:
+        """Give from there what lies there, instead of keeping it in memory."""
+        self._written = written
+        written.on_written = self._handle_written
+
     def add(self, chunk: ChunkIndex, frame: memoryview | bytes, encoding: Encoding) -> None:
-        """A verified frame; it is copied."""
-        self.ring.append(chunk, frame, encoding)
-        if not self._held[chunk]:
-            self._held[chunk] = True
-            self.on_news([chunk])
+        """A verified frame; it is copied, or held as soon as it is written."""
+        place = None if self._written is None else self._written.place(chunk, encoding, len(frame))
+        if place is not None:
+            self._to_come[chunk] = place
+        else:
+            self.ring.append(chunk, frame, encoding)
+            self._note_held(chunk)
 
     def close(self) -> None:
         """Free the memory."""
         self.ring.close()
+        self.lent.clear()
 
     # ------------------------------------------------------------------ Holdings
 
@@ -106,6 +120,8 @@ class Shelf:
     def locate(self, digest: Digest) -> StoredChunk:
         """See ChunkReader."""
         try:
+            if digest in self.lent:
+                return self.lent.locate(digest)
             if self._cache is None or self.ring.contains([digest])[0]:
                 return self.ring.locate(digest)
             return self._cache.locate(digest)
@@ -115,12 +131,24 @@ class Shelf:
 
     def contains(self, digests: Sequence[Digest]) -> list[bool]:
         """See ChunkReader."""
-        inside = self.ring.contains(digests)
+        in_ring = self.ring.contains(digests)
+        inside = [there or digest in self.lent for digest, there in zip(digests, in_ring, strict=True)]
         if self._cache is None:
             return inside
         return [ring or cache for ring, cache in zip(inside, self._cache.contains(digests), strict=True)]
 
     # ------------------------------------------------------------------ inside
+
+    def _note_held(self, chunk: int) -> None:
+        if not self._held[chunk]:
+            self._held[chunk] = True
+            self.on_news([chunk])
+
+    def _handle_written(self, chunks: list[ChunkIndex]) -> None:
+        for chunk in chunks:
+            if (place := self._to_come.pop(chunk, None)) is not None:
+                self.lent.add(chunk, place)
+                self._note_held(chunk)
 
     def _in_cache(self, chunks: Sequence[int]) -> list[bool]:
         if self._cache is None or not chunks:
@@ -131,7 +159,8 @@ class Shelf:
             return [False] * len(chunks)
 
     def _handle_dropped(self, chunks: list[int]) -> None:
-        """The ring let go of these, and of all that are the same; what the CACHE holds can still be given."""
+        """The ring let go of these, or the target, and of all that are the same; what the CACHE holds can still be
+        given."""
         same = {other for chunk in chunks for other in self._named_by(self.manifest.digest(ChunkIndex(chunk)))}
         chunks = sorted(chunk for chunk in same if self._held[chunk])
         gone = [chunk for chunk, still in zip(chunks, self._in_cache(chunks), strict=True) if not still]

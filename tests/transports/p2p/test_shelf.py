@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from core.errors import ChunkError
@@ -10,7 +12,7 @@ from images.codec import encode
 from images.digest import digest_of
 from images.extents import Extents
 from images.manifest import FileSystem, Manifest, encode_manifest, parse_manifest
-from images.stores import Encoding
+from images.stores import Encoding, StoredChunk
 from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
 from transports.member.proto.maps import unpack_wants
 from transports.p2p.ring import Ring
@@ -35,6 +37,40 @@ def test_what_is_verified_is_held_and_told_and_what_is_dropped_too() -> None:
     assert [chunk for chunk in range(10) if shelf.holds(chunk)] == [2]
     assert unpack_wants(shelf.packed(), 10).tolist() == [chunk == 2 for chunk in range(10)]
     shelf.close()
+
+
+class _Written:
+    """Every even chunk lies on the target as it came."""
+
+    def __init__(self, chunk_bytes: int) -> None:
+        self._chunk_bytes = chunk_bytes
+        self.on_written: Callable[[list[ChunkIndex]], None] = lambda chunks: None
+
+    def place(self, chunk: ChunkIndex, encoding: Encoding, length: int) -> StoredChunk | None:
+        if chunk % 2:
+            return None
+        offset = chunk * self._chunk_bytes
+        return StoredChunk(fd=9, offset=offset, length=length, encoding=encoding, raw_length=length)
+
+
+def test_what_lies_on_the_target_is_held_once_it_is_written_and_not_kept_in_memory() -> None:
+    manifest, store, _ = sample_image(chunks=10)
+    store.close()
+    shelf = Shelf(manifest)
+    news: list[int] = []
+    shelf.on_news = news.extend
+    written = _Written(CHUNK_BYTES)
+    shelf.use(written)
+    for chunk in range(4):
+        shelf.add(ChunkIndex(chunk), b"x" * CHUNK_BYTES, Encoding.RAW)
+    assert (news, len(shelf.ring)) == ([1, 3], 2)
+    digest = manifest.digest(ChunkIndex(2))
+    assert shelf.contains([digest]) == [False]
+    written.on_written([ChunkIndex(1), ChunkIndex(2), ChunkIndex(8)])
+    assert (news, shelf.count, shelf.contains([digest])) == ([1, 3, 2], 3, [True])
+    assert (shelf.locate(digest).fd, shelf.locate(digest).offset) == (9, 2 * CHUNK_BYTES)
+    shelf.close()
+    assert shelf.contains([digest]) == [False]
 
 
 def test_the_cache_holds_what_the_ring_let_go() -> None:
