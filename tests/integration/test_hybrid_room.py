@@ -65,7 +65,7 @@ def test_late_lossy_and_slow_clients_beside_a_group_get_everything_once(tmp_path
             _frugal(client.done(120))
         left = slow.until("transport-resting")
         assert left["transport"] == "multicast"
-        # Each of the three may have it all otherwise: the group repairs the lossy one last and begins again for the late
+        # Each of the three may have it all otherwise: the group repairs the lossy one, and begins again for the late
         # one, and who is complete leaves here. test_multicast_room.py has a late client that peers have to serve.
         assert sum(_from_peers(client.named("done")[0]) for client in (lossy, slow, late)) > 0
         assert late.named("done")[0]["bytes_by_source"]["multicast"] > 0
