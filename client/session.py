@@ -25,7 +25,8 @@ from client.sources.base import Source
 from client.targets import Target
 from client.writer import Verified, Writer
 from core.arena import Arena, Slot
-from core.errors import ChunkError, ConnectionFailedError, OgcastError, RemoteError, TransferError
+from core.ending import first_error
+from core.errors import ChunkError, ConnectionFailedError, RemoteError, TransferError
 from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
 from images import codec
@@ -33,7 +34,7 @@ from images.manifest import Manifest
 from images.stores import Encoding
 from transports.base import Delivery, Incoming
 
-__all__ = ["BAD_DELIVERIES_MAX", "LENT_SHARE", "NO_PROGRESS_LIMIT_S", "Session", "first_error"]
+__all__ = ["BAD_DELIVERIES_MAX", "LENT_SHARE", "NO_PROGRESS_LIMIT_S", "Session"]
 
 BAD_DELIVERIES_MAX = 3
 """Times one chunk may arrive wrong from one source before the session gives up: the store itself is damaged."""
@@ -239,19 +240,6 @@ class Session:
         self._decoding += decoding
         self._writing += writing
         self.brake.handle_load(time.monotonic(), decoding=self._decoding, writing=self._writing)
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error of a group worth showing: one made for a person if there is one."""
-    leaves: list[BaseException] = []
-    todo: list[BaseException] = [group]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            todo = [*error.exceptions, *todo]
-        else:
-            leaves.append(error)
-    return next((leaf for leaf in leaves if isinstance(leaf, OgcastError)), leaves[0])
 
 
 def _examine(frame: memoryview, encoding: Encoding, content: memoryview, digest: Digest) -> str | None:

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DEBUG_VARIABLE", "EXIT_INTERRUPTED", "debugging", "ended", "say"]
+__all__ = ["DEBUG_VARIABLE", "EXIT_INTERRUPTED", "debugging", "ended", "first_error", "say"]
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -42,7 +42,7 @@ def ended(work: Callable[[], object]) -> int:
     except BrokenPipeError:
         return _close_broken_pipe()
     except BaseExceptionGroup as group:
-        return _report(_first(group))
+        return _report(first_error(group))
     except Exception as error:
         return _report(error)
 
@@ -66,8 +66,8 @@ def _report(error: BaseException) -> int:
     return OgcastError.exit_code
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error worth showing: one made for a person if there is one."""
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of a group worth showing: one made for a person if there is one."""
     leaves: list[BaseException] = []
     todo: list[BaseException] = [group]
     while todo:
