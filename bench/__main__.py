@@ -118,7 +118,7 @@ def _run(
         shutil.rmtree(work, ignore_errors=True)
     command = f"python -m bench {scenario.name} --runs {runs} --size {size // MIB}"
     command += f" --clients {clients}" if clients else ""
-    command += f" --loss {loss:g}" if loss else ""
+    command += f" --loss {loss:g}" if loss is not None else ""
     return to_result(scenario, outcome, command=command, runs=runs, size=size, machine=machine_facts())
 
 

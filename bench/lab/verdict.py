@@ -81,8 +81,16 @@ def peer_row(label: str, run: PeerRun, *, image_bytes: int, limit_s: float, wire
             "server CPU s": run.sender_cpu_s,
             "clients CPU s": run.receivers_cpu_s,
         },
-        note="" if run.complete else "NOT complete: not every receiver got the file",
+        note="; ".join(filter(None, [_incomplete(run), _wrong(run)])),
     )
+
+
+def _incomplete(run: PeerRun) -> str:
+    return "" if run.complete else "NOT complete: not every receiver got the file"
+
+
+def _wrong(run: PeerRun) -> str:
+    return f"wrong content at {', '.join(run.wrong)}, told to nobody" if run.wrong else ""
 
 
 def outcome(

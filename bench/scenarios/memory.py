@@ -16,7 +16,7 @@ __all__ = ["SCENARIO"]
 
 MIB, GIB, TIB = 1 << 20, 1 << 30, 1 << 40
 SHARED_MEMORY = Path("/dev/shm")
-REPOD_GOAL_BYTES, OGCAST_GOAL_BYTES = 250 * MIB, 300 * MIB
+REPOD_GOAL_BYTES, OGCAST_GOAL_BYTES = 250e6, 300e6
 DATA_BYTES = 64 * MIB
 """Data in the sparse images; the rest are holes."""
 
@@ -52,7 +52,7 @@ def run(options: Options) -> Outcome:
             continue
         finally:
             source.unlink()
-        worst_repod, worst_ogcast = max(worst_repod, served), max(worst_ogcast, restored)
+        worst_repod, worst_ogcast = max(worst_repod, imported, served), max(worst_ogcast, restored)
         rows.append(
             Row(
                 label=label,
@@ -64,14 +64,15 @@ def run(options: Options) -> Outcome:
                 },
             )
         )
+    reached = 0 < worst_repod <= REPOD_GOAL_BYTES and 0 < worst_ogcast <= OGCAST_GOAL_BYTES
     return Outcome(
         rows=rows,
         material=f"raw images; the sparse ones hold {DATA_BYTES // MIB} MiB of data",
         ok=all("failed" not in row.note for row in rows),
         summary={
-            "repod serve, highest MiB": worst_repod / MIB,
+            "repod, highest MiB": worst_repod / MIB,
             "ogcast, highest MiB": worst_ogcast / MIB,
-            "goal reached": "yes" if worst_repod <= REPOD_GOAL_BYTES and worst_ogcast <= OGCAST_GOAL_BYTES else "no",
+            "goal reached": "yes" if reached else "no",
         },
     )
 

@@ -67,4 +67,6 @@ def test_an_incomplete_peer_says_so() -> None:
     run = PeerRun(seconds=0, each_s={}, sender_cpu_s=0, receivers_cpu_s=0, complete=False, wrong=())
     row = peer_row("udpcast", run, image_bytes=100, limit_s=1.0)
     assert "NOT complete" in row.note
+    run = PeerRun(seconds=1, each_s={}, sender_cpu_s=0, receivers_cpu_s=0, complete=True, wrong=("c3", "c4"))
+    assert "wrong content at c3, c4" in peer_row("udpcast", run, image_bytes=100, limit_s=1.0).note
     assert row.figures["Mbit/s of image"] is None
