@@ -40,7 +40,7 @@ def needs_of(manifest: Manifest) -> Needs:
 
 
 class Restore:
-    """One restore. Owns the target from now on: it is closed when `perform` returns or raises."""
+    """One restore. The target is the caller's, and closed when `perform` returns or raises."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Restore:
         finally:
             self._journal.close()
             if self._target.begun:
-                self._sink.close()
+                self._open.close()
             else:
                 self._open.abandon()
             if self._remote is not None:
