@@ -76,9 +76,10 @@ class Lane:
         self._news.set()
 
     def leave(self) -> None:
-        """Close it; `on_change` is called when that is done."""
-        self._left = True
-        self._task.cancel()
+        """Close it; `on_change` is called when that is done. A second cancellation would cut its closing short."""
+        if not self._left:
+            self._left = True
+            self._task.cancel()
 
     async def close(self) -> None:
         """Close it now, whatever is being judged."""

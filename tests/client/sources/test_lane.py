@@ -102,6 +102,40 @@ async def test_leaving_closes_the_transport_at_any_time(late: bool) -> None:
     assert scene.puppet.closed == late  # before its first step there is nothing to close
 
 
+async def test_closing_one_that_leaves_does_not_cut_its_leaving_short() -> None:
+    leaving, may_end, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def fetch() -> AsyncIterator[Incoming]:
+        async with Puppet("p", share, quota).fetch() as incoming:
+            try:
+                yield incoming
+            finally:
+                leaving.set()
+                await may_end.wait()  # says goodbye, gives memory back
+                left.set()
+
+    share, quota, opened = WantMap(8), Quota(Arena(slot_bytes=16, slots=4), 4), asyncio.Event()
+    lane = Lane(
+        "p",
+        share=share,
+        quota=quota,
+        fetch=fetch,
+        on_delivery=lambda lane, delivery: None,
+        on_change=opened.set,
+        stands_by=False,
+    )
+    async with asyncio.timeout(10):
+        await opened.wait()
+        lane.leave()
+        await leaving.wait()
+        closing = asyncio.ensure_future(lane.close())
+        await asyncio.sleep(0)
+        may_end.set()
+        await closing
+    assert left.is_set()
+
+
 @pytest.mark.parametrize("closes", [False, True])
 async def test_a_transport_that_swallows_the_cancellation_while_it_connects_ends_all_the_same(closes: bool) -> None:
     connecting, closed = asyncio.Event(), asyncio.Event()
