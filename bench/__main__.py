@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine_facts
+from bench.page import page
 from bench.plots import can_plot, make_plots
-from bench.results import Result, columns, load_results, page, save, text_of, to_result
+from bench.results import Result, columns, load_results, save, text_of, to_result
 from bench.scenario import Options, Scenario, choose_scenarios, scenarios
 from core.errors import OgcastError
 
