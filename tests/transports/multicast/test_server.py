@@ -276,3 +276,20 @@ async def test_who_says_much_is_heard_later_but_heard(monkeypatch: pytest.Monkey
         assert server.counters()["limit_messages"] >= 1
         await lane.close()
     store.close()
+
+
+async def test_a_fault_in_the_clock_is_told_and_keeps_no_cast_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended()
+    manifest, store, _ = sample_image()
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    monkeypatch.setattr(MulticastServer, "_share_out", lambda self: {}["a fault"])
+    async with running(ended.hear, linger_s=0.1) as server:
+        server.open_session(_session(manifest, store, "s1"))
+        async with asyncio.timeout(20):
+            while server.counters().get("ticks_failed", 0) < 2:  # noqa: ASYNC110 - counted by the clock
+                await asyncio.sleep(0.01)
+        server.close_session(SessionId("s1"), "done")
+        await asyncio.wait_for(ended.wait(), 20)
+    assert [repr(each) for each in told] == ["KeyError('a fault')"]
+    store.close()
