@@ -87,7 +87,8 @@ class Sessions:
         )
         self.table.handle_open(session)
         try:
-            self._rooms.handle_open(session_id, image=session.image, subnet=subnet_of(address))
+            if session.want:  # who lacks nothing gives what it has, and takes no part in what the others choose
+                self._rooms.handle_open(session_id, image=session.image, subnet=subnet_of(address))
             offers, refusals = self._lanes.open_session(served, first=first)
         except BaseException:
             self._forget(session_id, "not opened")
