@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -51,32 +52,37 @@ class Update:
         self._seconds = 0.0
         self.on_fetched: Callable[[], None] = lambda: None
         """Called when the CACHE lacks nothing, before all of it is on stable storage and the image can be seen."""
-        self._ticker = Ticker(run, self.figures, total_bytes=0, chunks=manifest.chunk_count, remote=remote)
+        self._ticker: Ticker | None = None
 
     async def perform(self) -> None:
         """Return when the CACHE holds the whole image. CacheFullError, CacheTransferError."""
-        async with self._ticker.ending():
-            try:
-                await self._perform()
-            except (TransferError, RepositoryFullError) as error:
-                full = isinstance(error, RepositoryFullError)
-                kind = CacheFullError if full else CacheTransferError
-                hint = "`ogcast cache rm NAME` and `ogcast cache gc` make room" if full else error.hint
-                raise kind(str(error), hint=hint) from error
-            finally:
-                self._seconds = self._run.seconds
+        last = None
+        try:
+            await self._perform()
+            last = self._ticker.report("done") if self._ticker is not None else None
+        except (TransferError, RepositoryFullError) as error:
+            kind = CacheFullError if isinstance(error, RepositoryFullError) else CacheTransferError
+            hint = "`ogcast cache rm NAME` and `ogcast cache gc` make room" if kind is CacheFullError else error.hint
+            raise kind(str(error), hint=hint) from error
+        finally:
+            self._seconds = self._run.seconds
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._remote.close(last)
 
     async def _perform(self) -> None:
         manifest = self._manifest
         with self._store.writer(purpose=f"update-cache {manifest.ref}") as writer:  # holds off gc from here on
             want = await in_thread(lambda _: self._missing())
-            self._ticker.expect(sum(manifest.raw_length(chunk) for chunk in want))
+            total = sum(manifest.raw_length(chunk) for chunk in want)
+            self._ticker = Ticker(
+                self._run, self.figures, total_bytes=total, chunks=manifest.chunk_count, remote=self._remote
+            )
             self.figures.chunks_done = manifest.chunk_count - len(want)
             if len(want):
                 self._run.resume_hint = "interrupted; the CACHE keeps what arrived: run the same command again to go on"
                 target = CacheTarget(writer, manifest)
                 try:
-                    await self._fetch(want, target)
+                    await self._fetch(want, target, self._ticker)
                 except BaseException:
                     # what arrived stays good, whatever ended the transfer
                     with contextlib.suppress(OgcastError):
@@ -86,7 +92,7 @@ class Update:
             await in_thread(lambda _: writer.flush())
             await in_thread(lambda _: self._store.adopt(manifest.encode()))
 
-    async def _fetch(self, want: WantMap, target: CacheTarget) -> None:
+    async def _fetch(self, want: WantMap, target: CacheTarget, ticker: Ticker) -> None:
         session = Session(
             self._manifest,
             want=want,
@@ -96,12 +102,16 @@ class Update:
             on_event=self._run.event,
             on_verified=self._remote.verified,
         )
-        async with self._ticker.running(session.brake):
-            try:
-                await session.run()
-            finally:
-                self._brake = session.brake.shares(time.monotonic())
-        self._ticker.progress()
+        ticker.watch(session.brake)
+        ticking = asyncio.ensure_future(ticker.run())
+        try:
+            await session.run()
+        finally:
+            self._brake = session.brake.shares(time.monotonic())
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+        ticker.progress()
 
     def _missing(self) -> WantMap:
         """Chunks to fetch, each digest once; damaged ones are forgotten first. Checks the room. Blocks."""

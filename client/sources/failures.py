@@ -14,7 +14,6 @@ from core.errors import (
     OgcastError,
     PathError,
     ProtocolError,
-    SessionOverError,
     TransferError,
 )
 
@@ -91,8 +90,7 @@ class Failures:
                 self._refusals += 1
                 if self._refusals > REFUSALS_MAX:
                     self._give_up(name, error)
-                kind = SessionOverError if self._refusals == 1 else ConnectionFailedError
-                return kind(str(error), hint=error.hint)
+                return ConnectionFailedError(str(error), hint=error.hint)
             case ConnectionFailedError():
                 if alone:
                     self.failed = name

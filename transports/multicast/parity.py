@@ -1,54 +1,89 @@
-"""Parity for trains of repairs, made for several trains in one go.
+"""Parity for trains of repairs, made for a whole frame in one go and kept for those who ask later.
 
-A train holds a few symbols of each block of its chunk, and the next train a few more of the same blocks. To make them
-means to read the whole block whether one row is wanted or ten, so what is due later is made with what is due now.
+A train holds a few symbols of each block of its chunk, and a later one a few more of the same blocks. To make them
+means to read the whole block whether one row is wanted or ten, so what is due later is made with what is due now. What
+is kept is a fraction of its frame, which then is not needed for repairs any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
+from transports.multicast.proto.layout import Layout
 
-__all__ = ["ParityAhead"]
+__all__ = ["CHUNKS_MAX", "FRAME_ROWS_MAX", "Parity"]
+
+CHUNKS_MAX = 32
+"""Chunks whose parity is kept: more than are sent until the last who lack something of the first have said so."""
+FRAME_ROWS_MAX = 24
+"""Parities of each block that are made for whole frames, and kept; whoever needs more is served block by block."""
 
 
-class ParityAhead:
-    """Parity rows of one chunk after another. Use from one thread.
+class Parity:
+    """Parity of the chunks sent last. Use from one thread.
 
-    Holds what was made of one chunk, at most the rows between its blocks' k and 256: less than a frame where blocks are
-    as long as they should be.
+    Holds at most CHUNKS_MAX times FRAME_ROWS_MAX rows for each block: 18 MiB where chunks have 4 MiB.
     """
 
     def __init__(self, code: ErasureCode) -> None:
         self._code = code
-        self._chunk: int | None = None
-        self._made: dict[int, tuple[int, NDArray[np.uint8]]] = {}
-        """By block: the first symbol, and the rows from that one on."""
-        self.encodings = 0
-        """Blocks that were read to make parity."""
+        self._made: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        """By chunk: parity k, k + 1 … of every block."""
+        self.readings = 0
+        """Frames, or single blocks, that were read to make parity."""
+
+    def __contains__(self, chunk: object) -> bool:
+        """Whether there is parity of the chunk, so that a repair hardly needs its frame."""
+        return chunk in self._made
 
     def rows(
-        self, chunk: int, block: int, symbols: Sequence[int], *, of: NDArray[np.uint8], ahead: int
+        self,
+        chunk: int,
+        layout: Layout,
+        blocks: NDArray[np.uint8],
+        symbols: NDArray[np.uint8],
+        *,
+        frame: Callable[[], NDArray[np.uint8]],
+        ahead: int,
     ) -> NDArray[np.uint8]:
-        """The parity `symbols` (rising, each once) of a block whose originals are the rows of `of`.
+        """The parity `symbols` of `blocks`, one row each; any may come twice.
 
-        `ahead` is how many symbols after the last of them will be asked for soon. What comes back is only read.
+        `frame` gives the chunk's symbols, and is called if they are needed. `ahead` is how many parities of a block
+        will be asked for soon after these. What comes back is only read.
         """
-        if chunk != self._chunk:
-            self._chunk = chunk
-            self._made.clear()
-        first, made = self._made.get(block, (0, None))
-        if made is None or symbols[0] < first or symbols[-1] >= first + len(made):
-            after = range(symbols[-1] + 1, min(SYMBOLS_MAX, symbols[-1] + 1 + ahead))
-            rows = self._code.encode(of, [*symbols, *after])
-            self.encodings += 1
-            if symbols[-1] - symbols[0] >= len(symbols):  # not one after the other
-                self._made[block] = symbols[-1] + 1, rows[len(symbols) :]
-                return rows[: len(symbols)]
-            first, made = self._made[block] = symbols[0], rows
-        wanted: NDArray[np.uint8] = made[np.asarray(symbols) - first]
-        return wanted
+        numbers = symbols.astype(np.int64) - layout.block_symbols()[blocks]
+        last = int(numbers.max())
+        made = self._made.get(chunk)
+        have = 0 if made is None else len(made)
+        if last >= have:
+            room = min(FRAME_ROWS_MAX, SYMBOLS_MAX - -(-layout.symbols // layout.blocks))
+            many = 2 * len(np.unique(blocks[numbers >= have])) >= layout.blocks
+            if last >= room or not many:
+                return self._some(layout, blocks, symbols, frame())
+            more = self._code.encode_frame(frame(), layout.blocks, have, min(room, last + 1 + ahead) - have)
+            self.readings += 1
+            made = more if made is None else np.concatenate([made, more])
+            self._made[chunk] = made
+            if len(self._made) > CHUNKS_MAX:
+                self._made.popitem(last=False)
+        assert made is not None
+        rows: NDArray[np.uint8] = made[numbers, blocks]
+        return rows
+
+    def _some(
+        self, layout: Layout, blocks: NDArray[np.uint8], symbols: NDArray[np.uint8], frame: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Of few blocks, or far apart."""
+        rows = np.empty((len(blocks), frame.shape[1]), dtype=np.uint8)
+        for block in np.unique(blocks).tolist():
+            mine = np.flatnonzero(blocks == block)
+            # round and round: where the parity ends, the same one may come twice in a train
+            parity, back = np.unique(symbols[mine], return_inverse=True)
+            rows[mine] = self._code.encode(frame[block :: layout.blocks], parity.tolist())[back]
+            self.readings += 1
+        return rows

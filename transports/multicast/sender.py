@@ -214,11 +214,13 @@ class CastSender:
     def _send_burst(self, burst: Burst) -> None:
         if burst.chunk != self._ahead_of:
             self._ahead_of = burst.chunk
-            self._frames.read_ahead([burst.chunk, *self._cast.upcoming(AHEAD_MAX - 1)])
+            kept = self._trains.parity
+            first = [] if burst.first_row is None and burst.chunk in kept else [burst.chunk]
+            self._frames.read_ahead([*first, *self._cast.upcoming(AHEAD_MAX - len(first), kept=kept)])
         if burst.first_row == 0:  # sent anew: somebody waits for it who was not told
             self._unreadable.discard(burst.chunk)
         try:
-            frame = self._frames.get(burst.chunk)
+            packets = self._trains.build(burst, lambda: self._frames.get(burst.chunk))
         except (RepositoryTroubleError, OSError) as error:
             self._note_trouble(burst.chunk, str(error))
             return
@@ -226,7 +228,7 @@ class CastSender:
             self._note_unreadable(burst.chunk, str(error))
             return
         self._read_failures = 0
-        self._send(self._trains.build(burst, frame), self._trains.packet_bytes)
+        self._send(packets, self._trains.packet_bytes)
 
     def _send(self, data: memoryview, packet_bytes: int) -> None:
         try:
@@ -253,7 +255,6 @@ class CastSender:
         """The disk cannot give a chunk now. Its members lose a train and ask again."""
         self._read_failures += 1
         if self._read_failures >= READ_ATTEMPTS:
-            self._read_failures = 0  # the next chunk has its own
             self._note_unreadable(chunk, reason)
             return
         self.counters.read_errors += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.fec.code import ErasureCode
-from transports.multicast.parity import ParityAhead
+from transports.multicast.parity import Parity
 from transports.multicast.proto.burst import Burst, Control
 from transports.multicast.proto.limits import BURST_PACKETS, HEADER_BYTES, TAG_BYTES
 from transports.multicast.proto.packets import packet_bytes, write_headers
@@ -24,13 +26,17 @@ class TrainBuilder:
         self._cast_id = cast_id
         self._symbol_bytes = symbol_bytes
         self._authenticator = authenticator
-        self._parity = ParityAhead(code)
+        self.parity = Parity(code)
+        """Read only."""
         self.packet_bytes = packet_bytes(symbol_bytes)
         self._packets = np.zeros((BURST_PACKETS, self.packet_bytes), dtype=np.uint8)
         self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
 
-    def build(self, burst: Burst, frame: NDArray[np.uint8]) -> memoryview:
-        """The packets of `burst`, side by side; `frame`: the symbols of its chunk. Valid until the next call."""
+    def build(self, burst: Burst, frame: Callable[[], NDArray[np.uint8]]) -> memoryview:
+        """The packets of `burst`, side by side, valid until the next call.
+
+        `frame` gives the symbols of its chunk; it is called if they are needed, and may raise.
+        """
         count = len(burst)
         packets = self._packets[:count]
         write_headers(
@@ -45,7 +51,7 @@ class TrainBuilder:
         )
         payload = packets[:, HEADER_BYTES : HEADER_BYTES + self._symbol_bytes]
         if burst.first_row is not None:
-            payload[:] = frame[burst.first_row : burst.first_row + count]
+            payload[:] = frame()[burst.first_row : burst.first_row + count]
         else:
             self._fill_repair(burst, frame, payload)
         self._authenticator.seal(packets, self._steps[:count] + np.uint64(burst.first_sequence))
@@ -58,18 +64,13 @@ class TrainBuilder:
         self._authenticator.seal(packet, np.array([control.sequence], dtype=np.uint64))
         return packet.tobytes()
 
-    def _fill_repair(self, burst: Burst, frame: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
-        """Originals from their rows, parity of all symbols of a block in one go, and what is due of it later."""
-        blocks = burst.layout.blocks
-        for block in np.unique(burst.blocks).tolist():
-            rows = frame[block::blocks]
-            mine = np.flatnonzero(burst.blocks == block)
-            symbols = burst.symbols[mine].astype(np.int64)
-            original = symbols < len(rows)
-            payload[mine[original]] = rows[symbols[original]]
-            if not original.all():
-                # round and round: where the parity ends, the same one may come twice in a train
-                parity, back = np.unique(symbols[~original], return_inverse=True)
-                ahead = 0 if burst.ahead is None else int(burst.ahead[block])
-                made = self._parity.rows(burst.chunk, block, parity.tolist(), of=rows, ahead=ahead)
-                payload[mine[~original]] = made[back]
+    def _fill_repair(self, burst: Burst, frame: Callable[[], NDArray[np.uint8]], payload: NDArray[np.uint8]) -> None:
+        """Originals from their rows, and parity."""
+        layout, blocks, symbols = burst.layout, burst.blocks, burst.symbols
+        original = symbols < layout.block_symbols()[blocks]
+        if original.any():
+            payload[original] = frame()[symbols[original].astype(np.int64) * layout.blocks + blocks[original]]
+        if not original.all():
+            ahead = 0 if burst.ahead is None else int(burst.ahead.max())
+            rest = ~original
+            payload[rest] = self.parity.rows(burst.chunk, layout, blocks[rest], symbols[rest], frame=frame, ahead=ahead)

@@ -50,7 +50,9 @@ def rows_of(train: memoryview) -> NDArray[np.uint8]:
 def test_originals_are_rows_of_the_frame_in_order(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
     rows = np.arange(10, 20)
     train = rows_of(
-        trains.build(burst((rows % LAYOUT.blocks).tolist(), (rows // LAYOUT.blocks).tolist(), first_row=10), frame)
+        trains.build(
+            burst((rows % LAYOUT.blocks).tolist(), (rows // LAYOUT.blocks).tolist(), first_row=10), lambda: frame
+        )
     )
     headers = parse_headers(train)
     assert headers.chunk.tolist() == [5] * 10
@@ -61,7 +63,7 @@ def test_originals_are_rows_of_the_frame_in_order(trains: TrainBuilder, frame: N
 
 
 def test_tags_hold_under_the_whole_number_across_its_wrap(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
-    train = rows_of(trains.build(burst([0, 1, 2, 0], [0, 0, 0, 1], first_row=0), frame))
+    train = rows_of(trains.build(burst([0, 1, 2, 0], [0, 0, 0, 1], first_row=0), lambda: frame))
     numbers = np.arange(2**32 - 2, 2**32 + 2, dtype=np.uint64)
     assert CarterWegman(KEY).check(train, numbers).all()
     assert not CarterWegman(KEY).check(train, numbers % 2**32)[2:].any()
@@ -69,7 +71,7 @@ def test_tags_hold_under_the_whole_number_across_its_wrap(trains: TrainBuilder, 
 
 def test_repairs_are_parity_and_originals_again(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
     blocks, symbols = [0, 1, 2, 0, 2, 1], [134, 255, 133, 3, 200, 0]
-    train = rows_of(trains.build(burst(blocks, symbols, first_row=None), frame))
+    train = rows_of(trains.build(burst(blocks, symbols, first_row=None), lambda: frame))
     for row, block, symbol in zip(train, blocks, symbols, strict=True):
         own = frame[block :: LAYOUT.blocks]
         expected = own[symbol] if symbol < len(own) else CauchyCode().encode(own, [symbol])[0]
@@ -77,9 +79,23 @@ def test_repairs_are_parity_and_originals_again(trains: TrainBuilder, frame: NDA
 
 
 def test_a_train_may_hold_a_parity_twice(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
-    train = rows_of(trains.build(burst([1, 1, 1], [255, 140, 255], first_row=None), frame))
+    train = rows_of(trains.build(burst([1, 1, 1], [255, 140, 255], first_row=None), lambda: frame))
     payloads = [row[HEADER_BYTES:-TAG_BYTES].tobytes() for row in train]
     assert payloads[0] == payloads[2] == CauchyCode().encode(frame[1 :: LAYOUT.blocks], [255])[0].tobytes()
+
+
+def test_repairs_whose_parity_is_kept_need_no_frame(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
+    every = [*range(LAYOUT.blocks)] * 2
+    k = LAYOUT.block_symbols()
+    symbols = [int(k[block]) + number // LAYOUT.blocks for number, block in enumerate(every)]
+    first = bytes(trains.build(burst(every, symbols, first_row=None), lambda: frame))
+
+    def gone() -> NDArray[np.uint8]:
+        raise OSError("it was read already")
+
+    assert bytes(trains.build(burst(every, symbols, first_row=None), gone)) == first
+    with pytest.raises(OSError, match="read already"):
+        trains.build(burst(every, [symbol + 2 for symbol in symbols], first_row=None), gone)
 
 
 def test_control_packets_carry_their_tag(trains: TrainBuilder) -> None:
@@ -92,10 +108,11 @@ def test_control_packets_carry_their_tag(trains: TrainBuilder) -> None:
 
 
 def test_parity_that_is_due_later_is_made_with_what_is_due_now(trains: TrainBuilder, frame: NDArray[np.uint8]) -> None:
-    one = burst([0, 0], [134, 135], first_row=None)
-    first = rows_of(trains.build(replace(one, ahead=np.array([2, 0, 0], dtype=np.int32)), frame)).copy()
-    later = rows_of(trains.build(burst([0, 0], [136, 137], first_row=None), frame)).copy()
-    assert trains._parity.encodings == 1
-    made = CauchyCode().encode(np.ascontiguousarray(frame[0 :: LAYOUT.blocks]), [134, 135, 136, 137])
+    every, k = list(range(LAYOUT.blocks)), LAYOUT.block_symbols()
+    one = burst(every, k.tolist(), first_row=None)
+    first = rows_of(trains.build(replace(one, ahead=np.full(LAYOUT.blocks, 1, dtype=np.int32)), lambda: frame)).copy()
+    later = rows_of(trains.build(burst(every, (k + 1).tolist(), first_row=None), lambda: frame)).copy()
+    assert trains.parity.readings == 1
+    made = CauchyCode().encode_frame(frame, LAYOUT.blocks, 0, 2).reshape(-1, LAYOUT.symbol_bytes)
     sent = np.concatenate([first, later])[:, HEADER_BYTES:-TAG_BYTES]
     assert np.array_equal(sent, made)

@@ -60,6 +60,14 @@ class CauchyCode:
             _encode_row(words, index, row)
         return rows.view(np.uint8)
 
+    def encode_frame(self, frame: _Symbols, blocks: int, first: int, count: int) -> _Symbols:
+        """As ErasureCode.encode_frame."""
+        made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
+        for number in range(blocks):
+            block = frame[number::blocks]
+            made[:, number] = self.encode(block, range(len(block) + first, len(block) + first + count))
+        return made
+
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode. Prefers the parity of low indices, because row k is the cheapest."""
         check_symbols(block)

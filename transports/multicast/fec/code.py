@@ -38,6 +38,13 @@ class ErasureCode(Protocol):
     def encode(self, block: NDArray[np.uint8], parity: Sequence[int]) -> NDArray[np.uint8]:
         """One new row for each index of `parity`, in that order. ValueError for an index outside k to 255."""
 
+    def encode_frame(self, frame: NDArray[np.uint8], blocks: int, first: int, count: int) -> NDArray[np.uint8]:
+        """Parity k + `first` … k + `first` + `count` - 1 of every block of a frame, by parity and block.
+
+        The rows of `frame` are dealt round robin to `blocks` blocks, so that k differs by one at most. ValueError for
+        parity that the longest of them does not have.
+        """
+
     def decode(
         self,
         block: NDArray[np.uint8],

@@ -32,6 +32,9 @@ LIBRARY = "libisal.so.2"
 _TABLE_BYTES = 32
 """What ISA-L wants to know of each factor."""
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
+_STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
+_ROWS_AT_A_TIME = 32
+"""So many rows side by side are read as fast as one: a processor foresees no more."""
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
 _GATHER_BYTES_MAX = 1 << 20
@@ -56,6 +59,7 @@ class IsalCode:
         self._encode.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3]
         self._encode.restype = None
         self._scratch = threading.local()
+        self._steps = lru_cache(maxsize=_STEPS_REMEMBERED_MAX)(self._steps_of)
         self._row = lru_cache(maxsize=_ROWS_REMEMBERED_MAX)(self._row_of)
 
     def encode(self, block: _Symbols, parity: Sequence[int]) -> _Symbols:
@@ -68,6 +72,52 @@ class IsalCode:
         elif len(parity):
             self._combine(np.concatenate([self._row(len(block), index) for index in parity]), block, rows)
         return rows
+
+    def encode_frame(self, frame: _Symbols, blocks: int, first: int, count: int) -> _Symbols:
+        """As ErasureCode.encode_frame. Originals with one number lie side by side in all blocks of one k: they are one
+        long row. Few rows are read at a time, which a processor foresees, and nothing is copied together."""
+        check_symbols(frame[::blocks])
+        least, longer = divmod(len(frame), blocks)
+        most = least + (longer > 0)
+        check_indices(most, range(most + first, most + first + count))
+        made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
+        for begin, end, k in ((0, longer, least + 1), (longer, blocks, least)):
+            for at in range(0, count if end > begin else 0, _AT_ONCE_MAX // 2):
+                some = made[at : at + _AT_ONCE_MAX // 2, begin:end]
+                self._encode_long(frame, blocks, begin, k, first + at, some)
+        return made
+
+    def _encode_long(self, frame: _Symbols, blocks: int, begin: int, k: int, first: int, made: _Symbols) -> None:
+        """Parity from k + `first` on of the blocks from `begin` on, as many blocks and parities as `made` has."""
+        count, width, symbol = made.shape
+        # what was added up so far is one of the rows that are added up next, so it cannot lie where these go
+        scratch = np.empty_like(made, order="C")
+        steps = self._steps(k, first, count)
+        here, there = (made, scratch) if len(steps) % 2 else (scratch, made)
+        rows = _places(frame[begin::blocks][:k])
+        so_far = rows[:0]
+        for start, tables in steps:
+            sources = np.concatenate([rows[start : start + _ROWS_AT_A_TIME], so_far])
+            so_far = _places(here)
+            self._encode(
+                width * symbol, len(sources), count, tables.ctypes.data, sources.ctypes.data, so_far.ctypes.data
+            )
+            here, there = there, here
+
+    def _steps_of(self, k: int, first: int, count: int) -> list[tuple[int, NDArray[np.uint8]]]:
+        """For each few originals of a block, the first and ISA-L's form of their factors in `count` parities, and, but
+        for the first few, of 1 for each parity's sum so far."""
+        matrix = np.stack([factors(k, k + first + number) for number in range(count)])
+        so_far = np.eye(count, dtype=np.uint8)
+        return [
+            (
+                start,
+                self._tables(
+                    np.hstack([matrix[:, start : start + _ROWS_AT_A_TIME], so_far if start else so_far[:, :0]])
+                ),
+            )
+            for start in range(0, k, _ROWS_AT_A_TIME)
+        ]
 
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode."""

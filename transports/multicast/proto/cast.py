@@ -13,7 +13,7 @@ not done, and is silent after that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from transports.multicast.proto.announcer import Announcer
 from transports.multicast.proto.burst import Burst, Control, Totals
 from transports.multicast.proto.demand import Demand
 from transports.multicast.proto.demotion import Demotion, Verdict
+from transports.multicast.proto.foresight import symbols_ahead
 from transports.multicast.proto.heads import Heads
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import (
@@ -128,11 +129,11 @@ class Cast:
         """Chunks somebody lacks, the one in progress not counted."""
         return self._demand.chunks_wanted
 
-    def upcoming(self, limit: int) -> list[int]:
-        """Chunks likely needed next, the most urgent first: what to read ahead."""
-        now = [] if self._current is None else [self._current.chunk]
-        found = dict.fromkeys([*now, *self._repairs.chunks_due(limit), *self._schedule.peek(limit)])
-        return list(found)[:limit]
+    def upcoming(self, limit: int, *, kept: Container[int] = ()) -> list[int]:
+        """Chunks likely needed next, the most urgent first: what to read ahead. Repairs of `kept` need no reading."""
+        found = [] if self._current is None else [self._current.chunk]
+        due = (chunk for chunk in self._repairs.chunks_due(limit) if chunk not in kept)
+        return list(dict.fromkeys([*found, *due, *self._schedule.peek(limit)]))[:limit]
 
     # ------------------------------------------------------------------ members
 
@@ -283,8 +284,7 @@ class Cast:
 
     def _next_burst(self, limit: int, now: float) -> Burst | None:
         waiting = self._repairs.oldest(late=False)
-        gathered = waiting is not None and now >= waiting[1] + GATHER * self.report_interval_s
-        if waiting is not None and gathered:
+        if waiting is not None and now >= waiting[1] + GATHER * self.report_interval_s:
             return self._repair_burst(waiting[0], limit, late=False)
         late = self._repairs.oldest(late=True)
         yields = late is not None and self._schedule.yields() and self._demand.nearly_done() is None
@@ -334,9 +334,11 @@ class Cast:
             return
         self._current = None
         self._repairs.finish(burst.chunk, self._sequence - 1)
-        if self._demand.chunks_wanted == 0 and (unasked := round(self._typical)):
-            # The end of the pass: the wire would rest for a round trip, so what will be asked for is sent at once.
-            self._repairs.add_all(burst.chunk, unasked, now)
+        disks, whole = self._rate.limited_by == "disk", self._stop_row == burst.layout.symbols
+        unasked = symbols_ahead(burst.layout, self._members, unused=self._pace.unused, disks=disks) if whole else 0
+        # at the end of the pass the wire would rest for a round trip
+        if unasked := max(unasked, 0 if self._demand.chunks_wanted else round(self._typical)):
+            self._repairs.add_all(burst.chunk, unasked, now - GATHER * self.report_interval_s)
             self.totals.unasked += unasked * burst.layout.blocks
 
     def _repair_burst(self, chunk: int, limit: int, *, late: bool) -> Burst:
@@ -390,9 +392,9 @@ class Cast:
         control = Control(sequence=self._sequence, data=data)
         self._sequence += 1
         self.totals.control += 1
-        self._spend(len(data) + TAG_BYTES + self._overhead, now)
+        self._spend(len(data) + TAG_BYTES + self._overhead, now, work=self._has_work())
         return control
 
-    def _spend(self, wire_bytes: int, now: float) -> None:
+    def _spend(self, wire_bytes: int, now: float, *, work: bool = True) -> None:
         self.totals.wire_bytes += wire_bytes
-        self._pace.spend(wire_bytes, now)
+        self._pace.spend(wire_bytes, now, work=work)

@@ -19,6 +19,8 @@ SLACK_S = 0.05
 """What may be caught up after the sender was late: on a machine with much to do that happens, and a link that lies idle
 meanwhile has lost its time for good. Spread out, it would take more of the sleeps that are late."""
 
+UNUSED_LOOK_S = 0.5
+
 EVERY_S = 0.25
 QUANTILE = 0.75
 """Of what members say, the next below: in a room of two the better one counts, of three the middle one."""
@@ -70,6 +72,10 @@ class Pace:
         self.rate_bytes_per_s = rate_bytes_per_s
         """May be set at any time."""
         self._free_at = now
+        self._used_s = self._unused_s = 0.0
+        self.unused = 0.0
+        """Share of the rate that was not used though there was work, when it was last looked at: a sender that is too
+        slow for it."""
 
     def ready_at(self) -> float:
         """When the next train may go."""
@@ -87,9 +93,15 @@ class Pace:
         """There was nothing to send until now."""
         self._free_at = max(self._free_at, now)
 
-    def spend(self, wire_bytes: int, now: float) -> None:
-        """This much goes out now."""
-        self._free_at = max(self._free_at, now - SLACK_S) + wire_bytes / self.rate_bytes_per_s
+    def spend(self, wire_bytes: int, now: float, *, work: bool = True) -> None:
+        """This much goes out now; without `work` nobody waited for it."""
+        takes_s = wire_bytes / self.rate_bytes_per_s
+        self._unused_s += max(0.0, now - SLACK_S - self._free_at) if work else 0.0
+        self._used_s += takes_s
+        self._free_at = max(self._free_at, now - SLACK_S) + takes_s
+        if (all_s := self._used_s + self._unused_s) >= UNUSED_LOOK_S:
+            self.unused = self._unused_s / all_s
+            self._used_s = self._unused_s = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,16 @@ def test_every_square_of_small_blocks_is_regular() -> None:
                 assert broken.tobytes() == block.tobytes()
 
 
+def test_the_parity_of_a_frame_is_that_of_its_blocks() -> None:
+    frame = random_block(4, 50, 24)
+    made = CauchyCode().encode_frame(frame, 3, 2, 4)
+    assert made.shape == (4, 3, 24)
+    for number in range(3):
+        block = frame[number::3]
+        expected = CauchyCode().encode(block, range(len(block) + 2, len(block) + 6))
+        assert made[:, number].tobytes() == expected.tobytes()
+
+
 def test_rows_may_lie_apart_as_in_an_interleaved_chunk() -> None:
     chunk = random_block(4, 21, 40)
     view = chunk[1::4]

@@ -40,6 +40,35 @@ def test_it_is_the_same_code(data: st.DataObject, k: int, size: int, apart: int)
 
 @installed
 @settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 700),
+    blocks=st.integers(1, 16),
+    size=st.sampled_from([8, 40, 72, 1448]),
+    first=st.integers(0, 9),
+    count=st.integers(1, 20),
+)
+def test_the_parity_of_a_whole_frame_is_that_of_its_blocks(
+    rows: int, blocks: int, size: int, first: int, count: int
+) -> None:
+    blocks = max(min(blocks, rows), -(-rows // 188))
+    frame = np.random.default_rng(rows).integers(0, 256, (rows, size), dtype=np.uint8)
+    whole = frame.copy()
+    made = CODE.encode_frame(frame, blocks, first, count)
+    assert made.tobytes() == OURS.encode_frame(frame, blocks, first, count).tobytes()
+    assert frame.tobytes() == whole.tobytes()
+
+
+@installed
+def test_a_whole_frame_has_no_parity_that_its_longest_block_has_not() -> None:
+    frame = np.zeros((401, 8), dtype=np.uint8)
+    for code in (CODE, OURS):
+        assert code.encode_frame(frame, 3, 0, 256 - 134).shape == (122, 3, 8)
+        with pytest.raises(ValueError, match="parity"):
+            code.encode_frame(frame, 3, 1, 256 - 134)
+
+
+@installed
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), k=st.integers(1, 200), blocks=st.integers(1, 5), size=st.sampled_from([8, 72, 1448]))
 def test_blocks_with_parity_in_their_rows_are_rebuilt_together(
     data: st.DataObject, k: int, blocks: int, size: int

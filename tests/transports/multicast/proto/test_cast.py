@@ -177,6 +177,31 @@ def test_a_repair_is_sent_before_the_next_chunk_once_reports_were_gathered() -> 
     assert cast.totals.repairs - cast.totals.unasked == 3
 
 
+@pytest.mark.parametrize(("every_s", "unasked"), [(0.0, 0), (0.02, 1)], ids=["the wire is the limit", "the sender is"])
+def test_a_sender_too_slow_for_its_rate_sends_parity_with_each_chunk(every_s: float, unasked: int) -> None:
+    cast = make_cast(40)
+    cast.add_member(1, key=KEY, wanted=wants(count=40), now=0.0, probe=False)
+    now, bursts = 0.0, []
+    while cast.totals.packets < 30 * ROWS:
+        if (burst := cast.poll_burst(now)) is not None:
+            bursts.append(burst)
+            if len(bursts) == 1:
+                told = Report(cast_id=7, member=1, number=1, as_of=1, span=1, received=1, overflow=0)
+                cast.handle_report(told.encode(KEY), now)
+                cast.members.get(1).loss = 0.01  # type: ignore[union-attr]  # what many reports come to
+        while cast.poll_control(now) is not None:
+            pass
+        now = max(now + every_s, cast.poll_timer())
+    later = [burst for burst in bursts if burst.chunk >= 20]
+    parity = [burst for burst in later if burst.first_row is None]
+    assert bool(parity) == bool(unasked)
+    assert cast.totals.unasked == cast.totals.repairs
+    for burst in parity:  # right behind the last original of its chunk
+        before = bursts[bursts.index(burst) - 1]
+        assert (before.chunk, int(before.symbols[-1])) == (burst.chunk, ROWS - 1)
+        assert burst.symbols.tolist() == [*range(ROWS, ROWS + len(burst))]
+
+
 def test_the_end_is_repaired_at_once() -> None:
     cast = make_cast(1)
     cast.add_member(1, key=KEY, wanted=wants(count=1), now=0.0)

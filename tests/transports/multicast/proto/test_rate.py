@@ -64,6 +64,31 @@ def test_little_lateness_is_caught_up_much_is_not() -> None:
     assert trains == pytest.approx(200 + 1000 * SLACK_S, abs=1)
 
 
+def test_a_sender_too_slow_for_its_rate_shows_how_much_of_it_is_unused() -> None:
+    pace, now = Pace(1e6, 0.0), 0.0
+    for _ in range(200):
+        now = max(now, pace.ready_at())
+        pace.spend(10_000, now)
+    assert pace.unused == 0.0
+    for _ in range(200):
+        now += 0.02
+        pace.spend(10_000, now)
+    assert pace.unused == pytest.approx(0.5, abs=0.01)
+    for _ in range(400):
+        now = max(now, pace.ready_at())
+        pace.spend(10_000, now)
+    assert pace.unused == 0.0
+
+
+def test_what_is_said_while_there_is_no_work_does_not_make_a_sender_slow() -> None:
+    pace = Pace(1e6, 0.0)
+    for now in range(1, 100):
+        pace.spend(10_000, now, work=False)
+    pace.rest(100.0)
+    pace.spend(1_000_000, 100.0)
+    assert pace.unused == 0.0
+
+
 def test_time_in_which_there_was_nothing_to_send_is_not_caught_up() -> None:
     pace = Pace(1e6, 0.0)
     pace.spend(1000, 0.0)
