@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine_facts
+from bench.page import page
 from bench.plots import can_plot, make_plots
-from bench.results import Result, columns, load_results, page, save, text_of, to_result
+from bench.results import Result, columns, load_results, save, text_of, to_result
 from bench.scenario import Options, Scenario, choose_scenarios, scenarios
 from core.errors import OgcastError
 
@@ -118,7 +119,7 @@ def _run(
         shutil.rmtree(work, ignore_errors=True)
     command = f"python -m bench {scenario.name} --runs {runs} --size {size // MIB}"
     command += f" --clients {clients}" if clients else ""
-    command += f" --loss {loss:g}" if loss else ""
+    command += f" --loss {loss:g}" if loss is not None else ""
     return to_result(scenario, outcome, command=command, runs=runs, size=size, machine=machine_facts())
 
 

@@ -1,4 +1,4 @@
-"""Results as files: one JSON per scenario with the machine's facts, and the page of figures made from them."""
+"""Results as files: one JSON per scenario, with the facts of the machine and the command that made it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from bench.scenario import Outcome, Scenario
 
-__all__ = ["RESULTS", "Result", "ResultRow", "columns", "load_results", "page", "save", "text_of", "to_result"]
+__all__ = ["RESULTS", "Result", "ResultRow", "columns", "load_results", "save", "text_of", "to_result"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -82,47 +82,3 @@ def text_of(value: float | str | None) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def page(results: Sequence[Result], *, plots: Mapping[str, str] | None = None, others: Sequence[Scenario] = ()) -> str:
-    """docs/benchmarks.md: every figure with the command that made it.
-
-    `plots` are paths of pictures, relative to the page, by scenario. `others` are scenarios that may have no result;
-    those are named with their command, so that nobody takes a missing figure for a hidden one.
-    """
-    lines = [
-        "# Benchmarks",
-        "",
-        "Made by `python -m bench report` from `bench/results/`; do not edit. Medians of the runs named, ratios from",
-        "one run on one machine. A peer that was not installed is named as such. Other machines give other figures:",
-        "run the command to have yours.",
-    ]
-    for result in results:
-        lines += ["", f"## {result.scenario}", "", result.question, ""]
-        if result.goal:
-            lines += [f"Goal: {result.goal}", ""]
-        if result.scenario in (plots or {}):
-            lines += [f"![{result.question}]({(plots or {})[result.scenario]})", ""]
-        titles = columns(result.rows)
-        lines += ["| | " + " | ".join([*titles, "note"]) + " |", "|---|" + "---|" * (len(titles) + 1)]
-        for row in result.rows:
-            cells = [text_of(row.figures.get(title)) for title in titles]
-            label, note = (text.replace("|", "\\|") for text in (row.label, row.note))
-            lines.append(f"| {label} | " + " | ".join([*cells, note]) + " |")
-        lines += [""]
-        lines += [f"- {name}: **{text_of(value)}**" for name, value in result.summary.items()]
-        machine = result.machine
-        lines += [
-            f"- Command: `{result.command}`; {result.runs} runs; material: {result.material}",
-            f"- Machine: {machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
-            f"Linux {machine.get('kernel')}, Python {machine.get('python')}, commit {machine.get('commit')}, "
-            f"{machine.get('date')}",
-        ]
-        if not result.ok:
-            lines += ["- **Something was not proven in this run; the figures do not count.**"]
-    measured = {result.scenario for result in results}
-    missing = [scenario for scenario in others if scenario.name not in measured]
-    if missing:
-        lines += ["", "## Not measured yet", ""]
-        lines += [f"- {one.question} (`python -m bench {one.name} --save`)" for one in missing]
-    return "\n".join(lines) + "\n"

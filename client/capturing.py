@@ -33,7 +33,12 @@ from transports import registry
 from transports.base import CaptureClient, CaptureLane, ClientContext, Offer
 from transports.control import CaptureCommitted, CaptureOpened, CaptureRequest
 
-__all__ = ["Capture"]
+__all__ = ["REREADS_MAX", "Capture"]
+
+REREADS_MAX = 3
+"""Times a source is read again because the repository lost what it had taken: one that loses it each time is broken."""
+ABANDON_S = 5.0
+"""For giving the lock back; without it the lock goes with the capture, when that expires."""
 
 
 class Capture:
@@ -57,7 +62,7 @@ class Capture:
             return await self._perform(opened)
         except BaseException:
             with contextlib.suppress(OgcastError, TimeoutError):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(ABANDON_S):
                     await self._control.abandon_capture(self._opened.capture)
             raise
 
@@ -68,6 +73,7 @@ class Capture:
             "run the same command again to go on from there"
         )
         sent = {"chunks_sent": 0, "bytes_sent": 0, "reconnects": 0}
+        passes = 0
         committed: CaptureCommitted | None = None
         while committed is None:
             async with Uplink(self._open_lane, on_event=self._run.event) as uplink:
@@ -76,7 +82,8 @@ class Capture:
             sent["chunks_sent"] += writer.chunks_sent
             sent["bytes_sent"] += writer.bytes_sent
             sent["reconnects"] += uplink.reconnects
-            committed = await self._commit(data, broken=uplink.reconnects > 0)
+            passes += 1
+            committed = await self._commit(data, again=uplink.reconnects > 0 and passes <= REREADS_MAX)
         seconds = self._run.seconds
         progress = self._progress
         read = progress.bytes_done if progress is not None else 0
@@ -99,10 +106,10 @@ class Capture:
             ),
         }
 
-    async def _commit(self, data: bytes, *, broken: bool) -> CaptureCommitted | None:
+    async def _commit(self, data: bytes, *, again: bool) -> CaptureCommitted | None:
         """Publish; None if the source must be read again because a repository that crashed lost what it had taken.
 
-        What a lane acknowledged is not on the disk yet, so this happens after a broken lane only.
+        What a lane acknowledged is not on the disk yet, so this happens after a broken lane only (`again`).
         """
         self._run.stage("commit", f"publishing {self._name}")
         assert self._opened is not None
@@ -114,7 +121,7 @@ class Capture:
                 hint="`repod ls` says whether it took the new version; if not, run the same command again",
             ) from error
         except CaptureError as error:
-            if broken and _can_be_read_again(self._source):
+            if again and _can_be_read_again(self._source):
                 self._run.notice(f"{error}: the repository lost them when it went away; reading the source again")
                 return None
             raise CaptureError(

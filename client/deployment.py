@@ -13,8 +13,9 @@ from typing import Any
 from client.background import Heritage, go_on_giving
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
-from client.direct import chosen_method, perform_direct, remote_of, restore_of
+from client.direct import chosen_method, perform_direct, remote_of, restore_of, seeds_of
 from client.manifests import checked_manifest
+from client.order import Order
 from client.preflight import OpenTarget, open_target
 from client.proven import ProvenChunks
 from client.restoring import needs_of
@@ -33,36 +34,14 @@ from transports.methods import Method, Target
 __all__ = ["deploy", "restore_from_cache", "update_cache"]
 
 
-async def restore_from_cache(
-    run: Run,
-    ref: ImageRef,
-    target: str,
-    *,
-    method: str | None,
-    options: str,
-    cache: Path | None,
-    discard: bool,
-    verify: str,
-    fallback: bool = True,
-) -> Mapping[str, Any]:
+async def restore_from_cache(run: Run, ref: ImageRef, order: Order) -> Mapping[str, Any]:
     """Restore what the CACHE holds. No repository is needed unless a chunk there turns out to be damaged."""
-    chosen = chosen_method(method, Target.CACHE)
-    directory = find_cache(cache, run.settings.cache)
+    chosen = chosen_method(order.method, Target.CACHE)
+    directory = _directory(run, order)
     with open_cache(directory, create=False) as store, _pinned(store, ref, directory) as pinned:
         manifest = checked_manifest(pinned.data, public_key=run.settings.public_key, asked=ref)
-        opened = open_target(target, needs_of(manifest))
-        return await _from_cache(
-            run,
-            store,
-            manifest,
-            opened,
-            chosen,
-            options,
-            command="restore",
-            discard=discard,
-            verify=verify,
-            fallback=fallback,
-        )
+        with open_target(order.target, needs_of(manifest)) as opened:
+            return await _from_cache(run, store, manifest, opened, chosen, order, command="restore")
 
 
 async def update_cache(
@@ -87,88 +66,46 @@ async def update_cache(
     return update.result("update-cache", method=str(chosen))
 
 
-async def deploy(
-    run: Run,
-    control: ControlClient,
-    info: ImageInfo,
-    target: str,
-    *,
-    method: str | None,
-    options: str,
-    cache: Path | None,
-    discard: bool,
-    verify: str,
-    fallback: bool = True,
-    seed: bool = True,
-) -> Mapping[str, Any]:
+async def deploy(run: Run, control: ControlClient, info: ImageInfo, order: Order) -> Mapping[str, Any]:
     """Update the CACHE, then restore from it. The target is checked, and held, before the CACHE is filled.
 
-    Unless `seed` is false, others are given the image from the moment the CACHE has it.
+    Unless the order says not to seed, others are given the image from the moment the CACHE has it.
     """
-    chosen = chosen_method(method, Target.CACHE)
+    chosen = chosen_method(order.method, Target.CACHE)
+    instead = _without_cache(run) if chosen.target is Target.CACHE else None
     manifest = await _manifest(run, control, info)
-    opened = open_target(target, needs_of(manifest))
-    if chosen.target is Target.DIRECT:
-        restore = await perform_direct(
-            run,
-            control,
-            manifest,
-            opened,
-            chosen,
-            options,
-            discard=discard,
-            verify=verify,
-            fallback=fallback,
-            seed=seed,
-        )
-        return restore.result("deploy", method=str(chosen))
-    direct = _without_cache(run)
-    try:
-        directory = find_cache(cache, run.settings.cache)
-        store = open_cache(directory, create=True)
-    except NoCacheError as error:
-        opened.abandon()
-        if direct is None:
-            raise
-        run.warning(f"{error}; taking {direct}, as restore_protocol_not_cache says")
-        return await deploy(
-            run,
-            control,
-            info,
-            target,
-            method=str(direct),
-            options=options,
-            cache=None,
-            discard=discard,
-            verify=verify,
-            fallback=fallback,
-            seed=seed,
-        )
-    except BaseException:
-        opened.abandon()
-        raise
-    with store:
-        try:
-            update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback, seed)
-            run.stage("cache-ok", f"{manifest.ref} is in the CACHE")
-            pinned = store.pin(manifest.ref)
-        except BaseException:
-            opened.abandon()
-            raise
-        with pinned:
-            done = await _from_cache(
-                run,
-                store,
-                manifest,
-                opened,
-                chosen,
-                options,
-                command="deploy",
-                discard=discard,
-                verify=verify,
-                fallback=fallback,
+    with open_target(order.target, needs_of(manifest)) as opened:
+        cache = None if chosen.target is Target.DIRECT else _cache_of(run, order, instead)
+        if cache is None:
+            direct = chosen if instead is None else instead
+            restore = await perform_direct(run, control, manifest, opened, direct, order)
+            return restore.result("deploy", method=str(direct))
+        directory, store = cache
+        with store:
+            seeds = seeds_of(run, order)
+            update = await _update(
+                run, control, store, directory, manifest, info, chosen, order.options, order.fallback, seeds
             )
+            run.stage("cache-ok", f"{manifest.ref} is in the CACHE")
+            with store.pin(manifest.ref):
+                done = await _from_cache(run, store, manifest, opened, chosen, order, command="deploy")
     return {**done, "update": update.result("update-cache", method=str(chosen))}
+
+
+def _directory(run: Run, order: Order) -> Path:
+    return find_cache(None if order.cache is None else Path(order.cache), run.settings.cache)
+
+
+def _cache_of(run: Run, order: Order, instead: Method | None) -> tuple[Path, Repository] | None:
+    """The CACHE, and its directory; None where there is none and `instead` is to be taken."""
+    try:
+        directory = _directory(run, order)
+        return directory, open_cache(directory, create=True)
+    except NoCacheError as error:
+        if instead is None:
+            raise
+        run.warning(f"{error}; taking {instead}, as restore_protocol_not_cache says")
+        return None
 
 
 def _without_cache(run: Run) -> Method | None:
@@ -224,24 +161,15 @@ def _pinned(store: Repository, ref: ImageRef, directory: Path) -> PinnedManifest
 
 
 async def _from_cache(
-    run: Run,
-    store: Repository,
-    manifest: Manifest,
-    opened: OpenTarget,
-    method: Method,
-    options: str,
-    *,
-    command: str,
-    discard: bool,
-    verify: str,
-    fallback: bool,
+    run: Run, store: Repository, manifest: Manifest, opened: OpenTarget, method: Method, order: Order, *, command: str
 ) -> Mapping[str, Any]:
     """Restore from the CACHE. A chunk that is damaged there comes from the repository, and the CACHE forgets it."""
     run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
     local = LocalSource(store)
     async with ControlClient(run.settings) as control:
-        remote = remote_of(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
-        restore = restore_of(run, manifest, opened, [local, remote], remote, discard=discard, verify=verify)
+        proven = ProvenChunks(store, manifest)
+        remote = remote_of(run, control, method, order.options, order.fallback, cache=proven)
+        restore = restore_of(run, manifest, opened, [local, remote], remote, order)
         try:
             await restore.perform()
         finally:

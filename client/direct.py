@@ -5,12 +5,14 @@ Imported after the first request is out.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client import early
 from client.control import ControlClient
 from client.manifests import checked_manifest
+from client.order import Order
 from client.preflight import OpenTarget, open_target
 from client.proto.plan import RestorePlan
 from client.readback import VerifyMode
@@ -21,7 +23,6 @@ from client.sources.base import Source
 from client.sources.remote import RemoteSource
 from client.target_reader import TargetReader, is_solid_state
 from client.written import FileFrames
-from core.errors import OgcastError
 from core.ids import ImageRef
 from images.manifest import Manifest
 from images.stores import ChunkReader
@@ -29,34 +30,26 @@ from transports import registry
 from transports.methods import AUTO, Method, Target, parse_method
 from transports.written import WrittenFrames
 
-__all__ = ["chosen_method", "perform_direct", "remote_of", "restore_direct", "restore_of"]
+__all__ = ["chosen_method", "perform_direct", "remote_of", "restore_direct", "restore_of", "seeds_of"]
 
 
 async def restore_direct(
-    run: Run,
-    control: ControlClient,
-    ref: ImageRef,
-    data: bytes,
-    target: str,
-    *,
-    method: str | None,
-    options: str,
-    discard: bool,
-    verify: str,
-    fallback: bool = True,
-    seed: bool = True,
+    run: Run, control: ControlClient, ref: ImageRef, data: bytes, order: Order
 ) -> Mapping[str, Any]:
     """Restore from the repository; `data` is the manifest it gave for `ref`.
 
-    Unless `seed` is false, a process in the background goes on giving what a transport shared.
+    Unless the order says not to seed, a process in the background goes on giving what a transport shared.
     """
-    chosen = chosen_method(method, Target.DIRECT)
+    chosen = chosen_method(order.method, Target.DIRECT)
     manifest = checked_manifest(data, public_key=run.settings.public_key, asked=ref)
-    opened = open_target(target, needs_of(manifest))
-    restore = await perform_direct(
-        run, control, manifest, opened, chosen, options, discard=discard, verify=verify, fallback=fallback, seed=seed
-    )
+    with open_target(order.target, needs_of(manifest)) as opened:
+        restore = await perform_direct(run, control, manifest, opened, chosen, order)
     return restore.result("restore", method=str(chosen))
+
+
+def seeds_of(run: Run, order: Order) -> bool:
+    """Whether to go on giving afterwards: as the order says, else as the settings do."""
+    return run.settings.seed if order.seed is None else order.seed
 
 
 def chosen_method(text: str | None, default: Target) -> Method:
@@ -77,41 +70,28 @@ def chosen_method(text: str | None, default: Target) -> Method:
 
 
 async def perform_direct(
-    run: Run,
-    control: ControlClient,
-    manifest: Manifest,
-    opened: OpenTarget,
-    method: Method,
-    options: str,
-    *,
-    discard: bool,
-    verify: str,
-    fallback: bool,
-    seed: bool,
+    run: Run, control: ControlClient, manifest: Manifest, opened: OpenTarget, method: Method, order: Order
 ) -> Restore:
-    """Restore from the repository, performed."""
+    """Restore from the repository, performed. The target stays the caller's."""
     run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
-    target = _given_from(run, opened)
-    reader = None if target is None else TargetReader(target, manifest, whole=False)
-    frames = None
-    if reader is None and isinstance(opened.sink, FileSink):
-        frames = FileFrames(opened.sink, RestorePlan(manifest))
-    remote = remote_of(run, control, method, options, fallback, cache=reader, written=frames)
-    restore = restore_of(run, manifest, opened, [remote], remote, discard=discard, verify=verify)
-    if reader is not None:
-        restore.on_written = reader.add
-    elif frames is not None:
-        restore.on_written = frames.add
-    if seed:
-        kept = target if frames is None else opened.sink.name  # what lies on a file was not kept in memory as well
-        restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, kept)
-    try:
-        await restore.perform()
-    finally:
+    with contextlib.ExitStack() as stack:
+        target = _given_from(run, opened)
+        reader = None
+        frames = None
+        if target is not None:
+            reader = stack.enter_context(contextlib.closing(TargetReader(target, manifest, whole=False)))
+        elif isinstance(opened.sink, FileSink):
+            frames = stack.enter_context(contextlib.closing(FileFrames(opened.sink, RestorePlan(manifest))))
+        remote = remote_of(run, control, method, order.options, order.fallback, cache=reader, written=frames)
+        restore = restore_of(run, manifest, opened, [remote], remote, order)
         if reader is not None:
-            reader.close()
-        if frames is not None:
-            frames.close()
+            restore.on_written = reader.add
+        elif frames is not None:
+            restore.on_written = frames.add
+        if seeds_of(run, order):
+            kept = target if frames is None else opened.sink.name  # what lies on a file was not kept in memory as well
+            restore.on_fetched = lambda: _give_from_memory(run, manifest, remote, kept)
+        await restore.perform()
     return restore
 
 
@@ -140,17 +120,11 @@ def restore_of(
     opened: OpenTarget,
     sources: Sequence[Source],
     remote: RemoteSource,
-    *,
-    discard: bool,
-    verify: str,
+    order: Order,
 ) -> Restore:
-    try:
-        return Restore(
-            run, manifest, opened, sources=sources, remote=remote, discard=discard, verify=VerifyMode(verify)
-        )
-    except OgcastError:
-        opened.abandon()
-        raise
+    """A restore as it is ordered, not yet begun."""
+    verify = VerifyMode(order.verify)
+    return Restore(run, manifest, opened, sources=sources, remote=remote, discard=order.discard, verify=verify)
 
 
 def remote_of(
@@ -163,6 +137,10 @@ def remote_of(
     cache: ChunkReader | None = None,
     written: WrittenFrames | None = None,
 ) -> RemoteSource:
+    """The repository as a source. It may be given a session that was opened early, which the first caller gets.
+
+    `cache` and `written` are what peers may be given from; they are the caller's.
+    """
     settings = run.settings
     return RemoteSource(
         control,

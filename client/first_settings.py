@@ -89,7 +89,8 @@ def _address(url: str) -> tuple[str, int] | None:
         return None
     if not colon:
         return host.lower(), DEFAULT_PORT
-    return (host.lower(), int(port)) if port.isascii() and port.isdigit() and 0 < int(port) < 65536 else None
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    return (host.lower(), number) if 0 < number < 65536 else None
 
 
 def _is_ipv6(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a `restore` is asked to do, and the command lines from which that is read without typer.
+"""What a `restore` or `deploy` is asked to do, and the command lines from which that is read without typer.
 
 Typer and the declarations of all commands take a tenth of a restore's start. Lines that are written as people and
 scripts write them are read here; every other, whatever is wrong with it, is left to typer, which has the words for it.
@@ -33,7 +33,7 @@ _FLAGS = {
 
 
 class Order:
-    """The arguments of `restore`, as its command line has them. No dataclass: see Wish."""
+    """The arguments of `restore` or `deploy`, as the command line has them. No dataclass: see Wish."""
 
     def __init__(
         self,

@@ -41,19 +41,32 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenTarget(msgspec.Struct, kw_only=True):
-    """A target that passed every check; owns its sink."""
+    """A target that passed every check; owns its sink. A context manager: what no restore has closed is abandoned."""
 
     sink: Sink
     created: Path | None
     """The file that preflight made, removed by `abandon`."""
     notices: list[str]
     """What the operator should know, though it is no reason to refuse."""
+    closed: bool = False
+
+    def __enter__(self) -> OpenTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
+
+    def close(self) -> None:
+        """Close what a restore has changed; what is there stays. Repeatable."""
+        self.closed = True
+        self.sink.close()
 
     def abandon(self) -> None:
-        """Close without a restore having begun, leaving no trace."""
-        self.sink.close()
-        if self.created is not None:
-            self.created.unlink(missing_ok=True)
+        """Close without a restore having begun, leaving no trace; nothing where it was closed before."""
+        if not self.closed:
+            self.close()
+            if self.created is not None:
+                self.created.unlink(missing_ok=True)
 
 
 def open_target(target: str, needs: Needs) -> OpenTarget:

@@ -1,4 +1,4 @@
-"""A relay: the images a subnet needs, fetched once by unicast into a store of its own, and served there.
+"""A relay: the images a subnet needs, fetched once into a store of its own, and served there.
 
 The store is a repository like any other, so serving it is `repod serve`, run as a child: casts, lanes, sessions and
 metrics are the same as at the main repository. Images stay signed by the main repository.
@@ -148,12 +148,11 @@ class Relay:
             )
         finally:
             log.close()
-        assert child.stdout is not None
         try:
-            async with asyncio.timeout(READY_S):
-                line = (await child.stdout.readline()).decode(errors="replace").strip()
-        except TimeoutError:
-            line = ""
+            line = await _first_line(child)
+        except BaseException:
+            await _end(child)
+            raise
         if not line.startswith(READY):
             await _end(child)
             raise LocalError("repod of the relay did not start", hint=f"its log: {self.store / 'relay.log'}")
@@ -199,6 +198,16 @@ def _environment() -> dict[str, str]:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     inherited = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     return {**inherited, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+async def _first_line(child: asyncio.subprocess.Process) -> str:
+    """What it says first; empty if that takes longer than READY_S."""
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(READY_S):
+            return (await child.stdout.readline()).decode(errors="replace").strip()
+    except TimeoutError:
+        return ""
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -42,17 +42,7 @@ def restore(given: Options, order: Order) -> None:
             return await _restore_direct(run, ref, order)
         from client.deployment import restore_from_cache
 
-        return await restore_from_cache(
-            run,
-            ref,
-            order.target,
-            method=order.method,
-            options=order.options,
-            cache=None if order.cache is None else Path(order.cache),
-            discard=order.discard,
-            verify=order.verify,
-            fallback=order.fallback,
-        )
+        return await restore_from_cache(run, ref, order)
 
     execute(given, main)
 
@@ -68,16 +58,4 @@ async def _restore_direct(run: Run, ref: ImageRef, order: Order) -> Mapping[str,
         data = await asyncio.to_thread(early.manifest, ref) or await control.manifest(ref)
         from client.direct import restore_direct
 
-        return await restore_direct(
-            run,
-            control,
-            ref,
-            data,
-            order.target,
-            method=order.method,
-            options=order.options,
-            discard=order.discard,
-            verify=order.verify,
-            fallback=order.fallback,
-            seed=run.settings.seed if order.seed is None else order.seed,
-        )
+        return await restore_direct(run, control, ref, data, order)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
 import threading
 import time
@@ -22,7 +20,7 @@ from client.sources.base import Source
 from client.sources.remote import RemoteSource
 from client.targets import PartitionTarget
 from client.ticker import Ticker
-from core.errors import OgcastError, TransferError
+from core.errors import TransferError
 from core.ids import ChunkIndex
 from images.manifest import Manifest
 
@@ -40,7 +38,7 @@ def needs_of(manifest: Manifest) -> Needs:
 
 
 class Restore:
-    """One restore. Owns the target from now on: it is closed when `perform` returns or raises."""
+    """One restore. The target is the caller's, and closed when `perform` returns or raises."""
 
     def __init__(
         self,
@@ -80,25 +78,15 @@ class Restore:
 
     async def perform(self) -> None:
         """Return when the target holds the image on stable storage, read back as asked."""
-        last = None
-        try:
-            await self._perform()
-            last = self._ticker.report("done")
-        except OgcastError as error:
-            last = self._ticker.report("failed", str(error))
-            raise
-        except asyncio.CancelledError:
-            last = self._ticker.report("failed", "interrupted")
-            raise
-        finally:
-            self._journal.close()
-            if self._target.begun:
-                self._sink.close()
-            else:
-                self._open.abandon()
-            if self._remote is not None:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._remote.close(last)
+        async with self._ticker.ending():
+            try:
+                await self._perform()
+            finally:
+                self._journal.close()
+                if self._target.begun:
+                    self._open.close()
+                else:
+                    self._open.abandon()
 
     async def _perform(self) -> None:
         for notice in self._open.notices:
@@ -121,15 +109,11 @@ class Restore:
             on_event=self._run.event,
             on_verified=self._remote.verified if self._remote is not None else None,
         )
-        self._ticker.watch(session.brake)
-        ticking = asyncio.ensure_future(self._ticker.run())
-        try:
-            await session.run()
-        finally:
-            self.brake = session.brake.shares(time.monotonic())
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+        async with self._ticker.running(session.brake):
+            try:
+                await session.run()
+            finally:
+                self.brake = session.brake.shares(time.monotonic())
         self._ticker.progress()
         self.on_fetched()
         await in_thread(lambda _: self._target.begin())

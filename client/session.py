@@ -26,7 +26,7 @@ from client.targets import Target
 from client.writer import Verified, Writer
 from core.arena import Arena, Slot
 from core.ending import first_error
-from core.errors import ChunkError, ConnectionFailedError, RemoteError, TransferError
+from core.errors import ChunkError, ConnectionFailedError, RemoteError, SessionOverError, TransferError
 from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
 from images import codec
@@ -43,7 +43,8 @@ NO_PROGRESS_LIMIT_S = 120.0
 LENT_SHARE = 4
 """One in so many frame slots, at most, waits for the disk as content: the lane has the others, whatever it does."""
 RETRY_FIRST_S = 0.2
-RETRY_LONGEST_S = 10.0
+RETRY_LONGEST_S = 4.0
+"""So long, at most, a repository is back and not noticed; of a thousand clients three hundred a second look."""
 
 
 class Session:
@@ -133,6 +134,8 @@ class Session:
 
     async def _pause(self, source: Source, failure: ConnectionFailedError) -> None:
         assert self._retry is not None
+        if isinstance(failure, SessionOverError):
+            self._retry.handle_answer()
         delay = self._retry.poll_delay(time.monotonic())
         if delay is None:
             raise TransferError(

@@ -1,10 +1,11 @@
-"""The ticker of a running session: progress events for people and programs, reports for the repository."""
+"""The ticker of a transfer: progress events for people and programs, reports for the repository, the last one too."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from client.figures import Figures
 from client.proto.brake import BrakeMeter
@@ -19,7 +20,7 @@ PROGRESS_EVERY_S = 0.5
 
 
 class Ticker:
-    """Tells progress while something runs: `async with asyncio.TaskGroup(): ticker.run()`, cancelled at the end."""
+    """One transfer's: `ending` is around all of it, `running` around the part in which chunks move."""
 
     def __init__(
         self, run: Run, figures: Figures, *, total_bytes: int, chunks: int, remote: RemoteSource | None
@@ -34,8 +35,41 @@ class Ticker:
         self._estimate = Estimate(now=time.monotonic(), total=total_bytes, done=figures.raw_bytes_before)
         self.state = "transferring"
 
-    def watch(self, brake: BrakeMeter) -> None:
-        """The transfer begins: show the limit this meter finds, and a rate that counts nothing of before."""
+    @contextlib.asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """Whatever ends the block, the repository hears it as the last report, which ends the session there."""
+        last = None
+        try:
+            yield
+            last = self.report("done")
+        except BaseException as error:
+            interrupted = isinstance(error, asyncio.CancelledError)
+            last = self.report("failed", "interrupted" if interrupted else str(error) or type(error).__name__)
+            raise
+        finally:
+            if self._remote is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._remote.close(last)
+
+    @contextlib.asynccontextmanager
+    async def running(self, brake: BrakeMeter) -> AsyncIterator[None]:
+        """Show the limit this meter finds, and a rate that counts nothing of before, while the block runs."""
+        self._watch(brake)
+        ticking = asyncio.ensure_future(self.run())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            # gather: a cancellation of ours that comes while we wait is not taken for that of the task
+            (ended,) = await asyncio.gather(ticking, return_exceptions=True)
+            if isinstance(ended, Exception):
+                raise ended
+
+    def expect(self, total_bytes: int) -> None:
+        """So much is to be transferred, now that it is known."""
+        self._total = self._estimate.total = total_bytes
+
+    def _watch(self, brake: BrakeMeter) -> None:
         self._brake = brake
         done = self._figures.raw_bytes_before + self._figures.raw_bytes
         self._estimate = Estimate(now=time.monotonic(), total=self._total, done=done)

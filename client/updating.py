@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
@@ -52,37 +51,32 @@ class Update:
         self._seconds = 0.0
         self.on_fetched: Callable[[], None] = lambda: None
         """Called when the CACHE lacks nothing, before all of it is on stable storage and the image can be seen."""
-        self._ticker: Ticker | None = None
+        self._ticker = Ticker(run, self.figures, total_bytes=0, chunks=manifest.chunk_count, remote=remote)
 
     async def perform(self) -> None:
         """Return when the CACHE holds the whole image. CacheFullError, CacheTransferError."""
-        last = None
-        try:
-            await self._perform()
-            last = self._ticker.report("done") if self._ticker is not None else None
-        except (TransferError, RepositoryFullError) as error:
-            kind = CacheFullError if isinstance(error, RepositoryFullError) else CacheTransferError
-            hint = "`ogcast cache rm NAME` and `ogcast cache gc` make room" if kind is CacheFullError else error.hint
-            raise kind(str(error), hint=hint) from error
-        finally:
-            self._seconds = self._run.seconds
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._remote.close(last)
+        async with self._ticker.ending():
+            try:
+                await self._perform()
+            except (TransferError, RepositoryFullError) as error:
+                full = isinstance(error, RepositoryFullError)
+                kind = CacheFullError if full else CacheTransferError
+                hint = "`ogcast cache rm NAME` and `ogcast cache gc` make room" if full else error.hint
+                raise kind(str(error), hint=hint) from error
+            finally:
+                self._seconds = self._run.seconds
 
     async def _perform(self) -> None:
         manifest = self._manifest
         with self._store.writer(purpose=f"update-cache {manifest.ref}") as writer:  # holds off gc from here on
             want = await in_thread(lambda _: self._missing())
-            total = sum(manifest.raw_length(chunk) for chunk in want)
-            self._ticker = Ticker(
-                self._run, self.figures, total_bytes=total, chunks=manifest.chunk_count, remote=self._remote
-            )
+            self._ticker.expect(sum(manifest.raw_length(chunk) for chunk in want))
             self.figures.chunks_done = manifest.chunk_count - len(want)
             if len(want):
                 self._run.resume_hint = "interrupted; the CACHE keeps what arrived: run the same command again to go on"
                 target = CacheTarget(writer, manifest)
                 try:
-                    await self._fetch(want, target, self._ticker)
+                    await self._fetch(want, target)
                 except BaseException:
                     # what arrived stays good, whatever ended the transfer
                     with contextlib.suppress(OgcastError):
@@ -92,7 +86,7 @@ class Update:
             await in_thread(lambda _: writer.flush())
             await in_thread(lambda _: self._store.adopt(manifest.encode()))
 
-    async def _fetch(self, want: WantMap, target: CacheTarget, ticker: Ticker) -> None:
+    async def _fetch(self, want: WantMap, target: CacheTarget) -> None:
         session = Session(
             self._manifest,
             want=want,
@@ -102,16 +96,12 @@ class Update:
             on_event=self._run.event,
             on_verified=self._remote.verified,
         )
-        ticker.watch(session.brake)
-        ticking = asyncio.ensure_future(ticker.run())
-        try:
-            await session.run()
-        finally:
-            self._brake = session.brake.shares(time.monotonic())
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
-        ticker.progress()
+        async with self._ticker.running(session.brake):
+            try:
+                await session.run()
+            finally:
+                self._brake = session.brake.shares(time.monotonic())
+        self._ticker.progress()
 
     def _missing(self) -> WantMap:
         """Chunks to fetch, each digest once; damaged ones are forgotten first. Checks the room. Blocks."""

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -152,14 +152,22 @@ class RemoteWriter:
         self._changed = threading.Condition()
         self._in_flight: dict[Digest, int] = {}
         self._failed: BaseException | None = None
+        self._asking: Future[list[bool]] | None = None
         self.bytes_sent = 0
         """Stored bytes acknowledged."""
         self.chunks_sent = 0
 
     def contains(self, digests: Sequence[Digest]) -> list[bool]:
         """What the repository holds, and what is on its way there."""
-        self._raise_failure()
-        answer = asyncio.run_coroutine_threadsafe(self._uplink.contains(list(digests)), self._loop).result()
+        with self._changed:
+            self._raise_failure()
+            asking = asyncio.run_coroutine_threadsafe(self._uplink.contains(list(digests)), self._loop)
+            self._asking = asking
+        try:
+            answer = asking.result()
+        except CancelledError:
+            self._raise_failure()
+            raise
         with self._changed:
             return [held or digest in self._in_flight for digest, held in zip(digests, answer, strict=True)]
 
@@ -186,10 +194,12 @@ class RemoteWriter:
             self._raise_failure()
 
     def give_up(self, error: BaseException) -> None:
-        """Have the worker thread stop with `error` at its next call."""
+        """Have the worker thread stop with `error`, in the call it waits in or at its next one."""
         with self._changed:
             self._failed = self._failed or error
             self._changed.notify_all()
+            if self._asking is not None:
+                self._asking.cancel()
 
     def _is_full(self, length: int) -> bool:
         flying = self._in_flight

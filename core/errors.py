@@ -17,6 +17,7 @@
     │   └── ImageFileError          33  a source file is truncated, damaged or of no known format
     └── RemoteError                     the other side: a repository, a peer, what they sent
         ├── ConnectionFailedError   23  cannot reach the repository
+        │   └── SessionOverError    23  it answers, and does not know this session any more
         ├── BusyError               23  the repository is at a limit or stopping; worth trying again later
         ├── AuthenticationError     23  wrong certificate, wrong or expired token
         ├── ImageError               5  manifest or chunk that is not what its signature or digest says
@@ -63,6 +64,7 @@ __all__ = [
     "RemoteError",
     "RepositoryError",
     "RepositoryFullError",
+    "SessionOverError",
     "TargetTooSmallError",
     "TransferError",
     "UsageError",
@@ -176,6 +178,10 @@ class ConnectionFailedError(RemoteError):
     """The repository does not answer."""
 
     exit_code = 23
+
+
+class SessionOverError(ConnectionFailedError):
+    """The repository answers and has ended this session, most likely by a restart: another can be opened at once."""
 
 
 class BusyError(RemoteError):

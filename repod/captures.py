@@ -81,11 +81,10 @@ class Captures:
             if upload is None:
                 raise LockedError("this capture is just being opened", hint="try again in a moment")
             return upload.opened
-        writer: GuardedWriter | None = None
+        purpose = f"capture of {request.name}"
+        opening = asyncio.create_task(asyncio.to_thread(GuardedWriter, self._catalogue.repository, purpose=purpose))
         try:
-            writer = await asyncio.to_thread(
-                GuardedWriter, self._catalogue.repository, purpose=f"capture of {request.name}"
-            )
+            writer = await _uninterrupted(opening)
             self.table.get(capture_id)  # it may have expired while the store was busy
             key = secrets.token_bytes(KEY_BYTES)
             # Not the size asked for: a large image is cut into larger chunks than the settings say.
@@ -99,8 +98,8 @@ class Captures:
             )
         except BaseException:
             self.table.handle_release(capture_id)
-            if writer is not None:
-                await _uninterrupted(asyncio.create_task(asyncio.to_thread(writer.close)))
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                await _uninterrupted(asyncio.create_task(asyncio.to_thread(opening.result().close)))
             raise
         self._uploads[capture_id] = _Upload(opened=opened, writer=writer)
         self._telling.tell("capture_opened", capture=capture_id, name=request.name, host=str(owner))
@@ -137,8 +136,9 @@ class Captures:
 
     async def expire(self) -> None:
         """Release the captures nobody has been heard of."""
-        for capture_id in self.table.poll_expired(now=self._clock()):
-            await self.release(capture_id, "expired")
+        # Asked anew each time: while one is closed the next may be taken up again, or published.
+        while expired := self.table.poll_expired(now=self._clock()):
+            await self.release(expired[0], "expired")
         gone = self._results.keys() - {capture.id for capture in self.table}
         for capture_id in gone:
             del self._results[capture_id]

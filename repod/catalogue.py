@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from pathlib import Path
 
 from core.errors import ImageError, NotFoundError
 from core.ids import ImageRef
@@ -86,7 +85,7 @@ class Catalogue:
             for entry in sorted(entries, key=lambda entry: (entry.name, entry.version)):
                 try:
                     found.append(await self._info(entry))
-                except (NotFoundError, FileNotFoundError):
+                except NotFoundError:
                     continue  # removed since it was listed
                 except ImageError as error:
                     get_logger("repod.catalogue").error("damaged manifest", image=str(entry.ref), message=str(error))
@@ -104,7 +103,7 @@ class Catalogue:
         """Hold an image's manifest. The newest version is chosen now and does not change. NotFoundError."""
         async with self._opening:
             entry = await asyncio.to_thread(self.repository.find, ref)
-            key = await asyncio.to_thread(_key, entry.path)
+            key = await asyncio.to_thread(_key, entry)
             shared = self._shared.get(key)
             if shared is None:
                 pinned = await asyncio.to_thread(self.repository.pin, entry.ref)
@@ -134,7 +133,7 @@ class Catalogue:
         return info
 
     async def _info(self, entry: ImageEntry) -> ImageInfo:
-        info = self._infos.get(await asyncio.to_thread(_key, entry.path))
+        info = self._infos.get(await asyncio.to_thread(_key, entry))
         if info is None:
             pin = await self.pin(entry.ref)
             try:
@@ -161,7 +160,13 @@ def image_info(repository: Repository, manifest: Manifest) -> ImageInfo:
     )
 
 
-def _key(path: Path) -> _Key:
-    """Identity of a manifest file: in a CACHE, or by hand, another may take the place of one that was removed."""
-    status = path.stat()
-    return str(path), status.st_ino, status.st_mtime_ns
+def _key(entry: ImageEntry) -> _Key:
+    """Identity of a manifest file: in a CACHE, or by hand, another may take the place of one that was removed.
+
+    NotFoundError if it was removed since it was listed.
+    """
+    try:
+        status = entry.path.stat()
+    except FileNotFoundError:
+        raise NotFoundError(f"{entry.ref} was removed", hint="`repod ls` shows what is there") from None
+    return str(entry.path), status.st_ino, status.st_mtime_ns

@@ -83,7 +83,7 @@ def _check_free(root: Path) -> None:
 
 
 def _fill(draft: Path, *, names: Sequence[str], url: str, port: int, now: datetime.datetime) -> None:
-    Repository.create(draft)
+    Repository.create(draft).close()
     layout = Layout(draft)
     key = SigningKey.generate()
     certificate = make_certificate(names, now=now)

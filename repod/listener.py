@@ -9,23 +9,26 @@ import functools
 import logging
 import socket
 import ssl
+from collections.abc import AsyncIterator
 
 from aiohttp import http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from core.callers import Callers
 from core.connecting import retransmit_soon
-from core.errors import LockedError, UsageError
+from core.errors import LockedError, OgcastError, UsageError
 from core.logs import get_logger
+from repod.api.routes import STRANGERS
 from repod.daemon import Daemon
 
-__all__ = ["Listener", "bind", "http_log"]
+__all__ = ["Listener", "answering", "bind"]
 
 BACKLOG = 1024
 """A whole room starts at the same moment."""
 TLS_HANDSHAKE_S = 15.0
 _GONE_KEPT_MAX = 64
 """Strangers that are gone are looked for when there are more of them in the books than this."""
+KEEPALIVE_S = 75.0
 ACCEPT_PAUSE_S = 1.0
 """Out of descriptors: try again after this long."""
 
@@ -167,8 +170,40 @@ class _PeerFaults(logging.Filter):
 _PEER_FAULTS = _PeerFaults()
 
 
-def http_log() -> logging.Logger:
+def _http_log() -> logging.Logger:
     """Where the HTTP server tells its own faults."""
     log = logging.getLogger("aiohttp.server")
     log.addFilter(_PEER_FAULTS)
     return log
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    application: web.Application,
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    daemon: Daemon,
+    *,
+    shutdown_s: float,
+) -> AsyncIterator[None]:
+    """Answer what comes to a bound socket while the block runs; requests under way then get `shutdown_s` to end."""
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        logger=_http_log(),
+        handle_signals=False,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=shutdown_s,
+    )
+    await runner.setup()
+    try:
+        if runner.server is None:
+            raise OgcastError("the HTTP server did not start")
+        listener = Listener(sock, runner.server, tls, daemon, application[STRANGERS])
+        listener.start()
+        try:
+            yield
+        finally:
+            await listener.close()
+    finally:
+        await runner.cleanup()

@@ -8,19 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
-from core.errors import OgcastError
 from core.logs import get_logger
 from core.service import notify, supervised
 from images.repository import Repository
 from repod.addresses import ALL_OF, ip_version, listen_host, public_url, told_url
 from repod.api.application import make_application
-from repod.api.routes import STRANGERS
 from repod.certificate import server_context, validity_trouble
 from repod.daemon import build_daemon
 from repod.layout import Layout
-from repod.listener import Listener, bind, http_log
+from repod.listener import answering, bind
 from repod.settings import DEFAULT_PORT, Settings
 from repod.torrents.plain_http import plain_http
 
@@ -28,7 +24,6 @@ __all__ = ["Serving", "serve"]
 
 SHUTDOWN_S = 2.0
 """Time requests get to end once sessions have ended."""
-KEEPALIVE_S = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,32 +81,17 @@ async def serve(
             port = int(sock.getsockname()[1])
             await daemon.lanes.start(settings, host=host, advertise=settings.advertise or None, control_port=port)
             try:
-                application = make_application(daemon)
-                runner = web.AppRunner(
-                    application,
-                    access_log=None,
-                    logger=http_log(),
-                    handle_signals=False,
-                    keepalive_timeout=KEEPALIVE_S,
-                    shutdown_timeout=SHUTDOWN_S,
-                )
-                await runner.setup()
-                if runner.server is None:
-                    raise OgcastError("the HTTP server did not start")
-                listener = Listener(sock, runner.server, tls, daemon, application[STRANGERS])
-                listener.start()
-                try:
-                    async with plain_http(daemon, host) as torrent_port:
-                        ports = daemon.lanes.ports()
-                        url = public_url(layout, settings, "https", host, port)
-                        on_ready(Serving(url=url, ports=ports, torrent_port=torrent_port, host=host))
-                        notify("READY=1")
-                        await supervised(stop, daemon.watch())
-                        notify("STOPPING=1")
-                finally:
-                    await daemon.wind_down()
-                    await listener.close()
-                    await runner.cleanup()
-                    daemon.torrents.close()
+                async with answering(make_application(daemon), sock, tls, daemon, shutdown_s=SHUTDOWN_S):
+                    try:
+                        async with plain_http(daemon, host) as torrent_port:
+                            ports = daemon.lanes.ports()
+                            url = public_url(layout, settings, "https", host, port)
+                            on_ready(Serving(url=url, ports=ports, torrent_port=torrent_port, host=host))
+                            notify("READY=1")
+                            await supervised(stop, daemon.watch())
+                            notify("STOPPING=1")
+                    finally:
+                        await daemon.wind_down()
             finally:
+                daemon.torrents.close()
                 await daemon.lanes.stop()

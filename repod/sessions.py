@@ -14,7 +14,7 @@ from repod.proto.rooms import Rooms
 from repod.proto.session_table import SessionState, SessionTable
 from repod.telling import Telling
 from transports.base import ServedSession
-from transports.control import SessionAdvice, SessionOpened, SessionReport, SessionRequest
+from transports.control import ImageInfo, SessionAdvice, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
 from transports.p2p.proto.subnets import subnet_of
 from transports.registry import by_protocol
@@ -47,75 +47,64 @@ class Sessions:
 
     async def open(self, request: SessionRequest, *, address: str) -> SessionOpened:
         """Pin the image and offer it. Raises UsageError, NotFoundError, BusyError."""
-        ref = ImageRef.parse(request.image)
-        method = parse_method(request.method)
-        first = None if method.chooses else by_protocol(method.protocol).name
-        if first is None and request.options:
-            raise UsageError(
-                "an option string belongs to a protocol, and AUTO names none",
-                hint="name the protocol: MULTICAST, TORRENT or UNICAST",
-            )
+        ref, first = ImageRef.parse(request.image), _first_transport(request)
         if self.stopping:
             raise BusyError("the repository is stopping", hint="try again when it is back")
         self.table.check_room(address)
         pin = await self._catalogue.pin(ref)
-        opened = False
-        session_id = SessionId(secrets.token_hex(16))
         try:
-            info = await self._catalogue.facts(pin)
-            key = secrets.token_bytes(KEY_BYTES)
-            served = ServedSession(
-                id=session_id,
-                key=key,
-                manifest=pin.manifest,
-                chunks=self._catalogue.repository,
-                options=request.options,
-                host=request.host or address,
-                listening=request.listening,
-                stored_bytes=info.stored_bytes,
-            )
-            want = pin.manifest.chunk_count if request.listening else request.want
-            now = self._clock()
-            self.table.handle_open(
-                SessionState(
-                    id=session_id,
-                    image=str(pin.manifest.ref),
-                    method=request.method,
-                    host=request.host,
-                    address=address,
-                    opened=now,
-                    heard=now,
-                    want=want,
-                )
-            )
-            opened = True
-            self._rooms.handle_open(session_id, image=str(pin.manifest.ref), subnet=subnet_of(address))
+            return self._offer(request, pin, await self._catalogue.facts(pin), first=first, address=address)
+        except BaseException:
+            pin.release()
+            raise
+
+    def _offer(
+        self, request: SessionRequest, pin: Pin, info: ImageInfo, *, first: str | None, address: str
+    ) -> SessionOpened:
+        """Have the transports offer the pinned image to a session, which owns the pin then; if they do not, nothing of
+        it is left."""
+        session_id, key = SessionId(secrets.token_hex(16)), secrets.token_bytes(KEY_BYTES)
+        manifest, now = pin.manifest, self._clock()
+        served = ServedSession(
+            id=session_id,
+            key=key,
+            manifest=manifest,
+            chunks=self._catalogue.repository,
+            options=request.options,
+            host=request.host or address,
+            listening=request.listening,
+            stored_bytes=info.stored_bytes,
+        )
+        session = SessionState(
+            id=session_id,
+            image=str(manifest.ref),
+            method=request.method,
+            host=request.host,
+            address=address,
+            opened=now,
+            heard=now,
+            want=manifest.chunk_count if request.listening else request.want,
+        )
+        self.table.handle_open(session)
+        try:
+            if session.want:  # who lacks nothing gives what it has, and takes no part in what the others choose
+                self._rooms.handle_open(session_id, image=session.image, subnet=subnet_of(address))
             offers, refusals = self._lanes.open_session(served, first=first)
         except BaseException:
-            if opened:
-                self.table.handle_close(session_id)
-                self._rooms.handle_close(session_id)
-                self._lanes.close(session_id, "not opened")
-            pin.release()
+            self._forget(session_id, "not opened")
             raise
         self._pins[session_id] = pin
         self._telling.tell(
             "session_opened",
             session=session_id,
-            image=str(pin.manifest.ref),
-            method=request.method,
-            host=request.host,
+            image=session.image,
+            method=session.method,
+            host=session.host,
             address=address,
-            want=want,
+            want=session.want,
         )
-        return SessionOpened(
-            session=session_id,
-            key=key,
-            image=info,
-            offers=offers,
-            refusals=refusals,
-            room=self._rooms.room(session_id),
-        )
+        room = self._rooms.room(session_id)
+        return SessionOpened(session=session_id, key=key, image=info, offers=offers, refusals=refusals, room=room)
 
     def report(self, session_id: SessionId, report: SessionReport) -> SessionAdvice:
         """Note where a client stands; its last report ends the session. NotFoundError if the session is gone.
@@ -151,11 +140,9 @@ class Sessions:
 
     def close(self, session_id: SessionId, reason: str) -> None:
         """End a session; harmless when it is gone."""
-        session = self.table.handle_close(session_id)
+        session = self._forget(session_id, reason)
         if session is None:
             return
-        self._rooms.handle_close(session_id)
-        self._lanes.close(session_id, reason)
         self._pins.pop(session_id).release()
         self._telling.tell(
             "session_expired" if reason == "expired" else "session_closed",
@@ -165,6 +152,14 @@ class Sessions:
             reason=reason,
             seconds=round(self._clock() - session.opened, 3),
         )
+
+    def _forget(self, session_id: SessionId, reason: str) -> SessionState | None:
+        """Take it out of every book; None if it was gone."""
+        session = self.table.handle_close(session_id)
+        if session is not None:
+            self._rooms.handle_close(session_id)
+            self._lanes.close(session_id, reason)
+        return session
 
     def close_all(self, reason: str) -> None:
         """End every session."""
@@ -199,3 +194,16 @@ class Sessions:
             }
             for session in self.table
         ]
+
+
+def _first_transport(request: SessionRequest) -> str | None:
+    """The transport of the method; None where the client chooses. UsageError for what makes no sense."""
+    method = parse_method(request.method)
+    if not method.chooses:
+        return by_protocol(method.protocol).name
+    if request.options:
+        raise UsageError(
+            "an option string belongs to a protocol, and AUTO names none",
+            hint="name the protocol: MULTICAST, TORRENT or UNICAST",
+        )
+    return None

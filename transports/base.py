@@ -220,7 +220,7 @@ class Early(Protocol):
         """Whether anything came."""
 
     def loss(self) -> float:
-        """Share of what was sent that did not come. What came is gone then: close it next."""
+        """Share of what was sent that did not come; what came goes on waiting."""
 
     def close(self) -> None:
         """Listen no more; harmless when repeated."""

@@ -23,9 +23,10 @@ from bench.site import ROOT, Daemon, Site
 from core.config import toml_value
 from core.errors import OgcastError
 from core.ids import ImageRef
+from images.extents import Extents
 from images.repository import Repository
 
-__all__ = ["METHOD", "NAME", "Classroom", "ClientRun", "Lesson", "Transfer", "random_image", "scratch"]
+__all__ = ["METHOD", "NAME", "Classroom", "ClientRun", "Lesson", "Transfer", "difference", "random_image", "scratch"]
 
 NAME = "bench"
 """Name of the image in the repository."""
@@ -53,6 +54,15 @@ def random_image(path: Path, size: int) -> Path:
         for start in range(0, size, PIECE_BYTES):
             file.write(os.urandom(min(PIECE_BYTES, size - start)))
     return path
+
+
+def difference(source: Path, target: Path, extents: Extents) -> str:
+    """Why a target, file or device, is not the image in `source`; empty if it is."""
+    size = source.stat().st_size
+    if target.is_file() and target.stat().st_size != size:
+        return f"the target has {target.stat().st_size} bytes"
+    where = first_difference(source, target, extents)
+    return "" if where is None else f"the target differs at byte {where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +195,6 @@ class Lesson:
     """The client.toml that clients use, if not the repository's own (that of a relay)."""
     race: Race = field(default_factory=Race)
     _targets: dict[str, Path | None] = field(default_factory=dict)
-    _pids: dict[str, int] = field(default_factory=dict)
     _on_start: Callable[[str, int], None] | None = None
     _modules: Mapping[str, str] = field(default_factory=dict)
 
@@ -215,7 +224,7 @@ class Lesson:
         if keep:
             late = [host.name for host in self.rig.topology.hosts if plans and host.name.startswith("c")]
             self._lay_out([*hosts, *late], targets or {})
-        self.race, self._targets, self._pids = Race(), {}, {}
+        self.race, self._targets = Race(), {}
         for at_s, action in plans:
             self.race.at(at_s, action)
         try:
@@ -239,15 +248,14 @@ class Lesson:
         words[config] = str(self._config(host, self.settings or Path(words[config])))
         with self._events(host).open("wb") as out, self._messages(host).open("wb") as err:
             process = self.rig.start(host, words, cwd=ROOT, stdout=out, stderr=err)
-        self._pids[host] = process.pid
         self.race.add(host, process)
         if self._on_start is not None:
             self._on_start(host, process.pid)
         return process.pid
 
-    def pid(self, host: str) -> int:
-        """Process id of the client in `host`; 0 before it is started."""
-        return self._pids.get(host, 0)
+    def kill(self, host: str) -> None:
+        """SIGKILL for the client in `host` (during `fetch`: from a plan). OgcastError if it does not run."""
+        self.race.kill(host)
 
     def _target(self, host: str) -> Path:
         return self.room.folder / f"target-{host}.img"
@@ -286,12 +294,8 @@ class Lesson:
         if finish.code:
             said = self._messages(host).read_text(errors="replace")[-STDERR_TAIL_BYTES:].strip()
             complaint = f"ended with {finish.code}: {said}"
-        elif target is not None and target.is_file():
-            size = self.room.source.stat().st_size
-            if target.stat().st_size != size:
-                complaint = f"the target has {target.stat().st_size} bytes"
-            elif (where := first_difference(self.room.source, target, self.room.extents)) is not None:
-                complaint = f"the target differs at byte {where}"
+        elif target is not None:
+            complaint = difference(self.room.source, target, self.room.extents)
         if target is not None and target.is_file():
             target.unlink()
         told_s = self._events(host).stat().st_mtime - self.race.began_at

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from core.errors import OgcastError
 
 __all__ = ["Finish", "Race", "end"]
 
@@ -62,6 +65,16 @@ class Race:
         """Do something at a time of the race; the race does not end before."""
         self._plans.append((seconds, action))
         self._plans.sort(key=lambda plan: plan[0])
+
+    def kill(self, name: str) -> None:
+        """SIGKILL for a process that still runs. Whose number it is meanwhile does not matter: nobody else collects it.
+
+        OgcastError if it has ended before, or was never added: what was to be seen is not seen then.
+        """
+        process = next((process for one, process, _ in self._running.values() if one == name), None)
+        if process is None:
+            raise OgcastError(f"{name} was to be killed while it ran, and does not run", hint="a larger --size")
+        os.kill(process.pid, signal.SIGKILL)
 
     def wait(self, *, timeout_s: float, sample: Callable[[float], None] | None = None) -> dict[str, Finish]:
         """Wait until every process has ended; after `timeout_s` those that have not are killed (their code says so).

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.goals import at_most
 from bench.lab.aria2 import aria2_installed, run_aria2, with_torrents
 from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch
 from bench.lab.rig import Rig
 from bench.lab.topology import Topology, room
-from bench.lab.verdict import at_most, complaints, outcome, peer_row, transfer_row
+from bench.lab.verdict import complaints, outcome, peer_row, transfer_row
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row
 from bench.stats import summarise

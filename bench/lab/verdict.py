@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.goals import at_most, reached_of
 from bench.lab.classroom import Transfer
 from bench.lab.peers import PeerRun
 from bench.scenario import Outcome, Row
 from bench.stats import summarise
 
-__all__ = ["NOT_INSTALLED", "at_least", "at_most", "complaints", "outcome", "peer_row", "transfer_row"]
+__all__ = ["NOT_INSTALLED", "complaints", "outcome", "peer_row", "transfer_row"]
 
-REACHED = "reached"
 NOT_INSTALLED = "not installed (apt install udpcast uftp)"
 MBIT = 1e6
 NOTE_CHARS = 300
-
-
-def at_most(value: float | None, goal: float, *, unit: str = "", counts: bool = True) -> dict[str, float | str | None]:
-    """Columns that say what is to be reached at most, and whether `value` does.
-
-    None was not measured. A transfer that does not count (`counts`) reaches nothing, however fast it was.
-    """
-    return {"to reach": f"≤ {goal:g}{unit}", REACHED: _word(counts and value is not None and value <= goal)}
-
-
-def at_least(value: float | None, goal: float, *, unit: str = "", counts: bool = True) -> dict[str, float | str | None]:
-    """The same for a figure that must not be smaller."""
-    return {"to reach": f"≥ {goal:g}{unit}", REACHED: _word(counts and value is not None and value >= goal)}
 
 
 def complaints(transfers: Sequence[Transfer]) -> str:
@@ -81,8 +68,16 @@ def peer_row(label: str, run: PeerRun, *, image_bytes: int, limit_s: float, wire
             "server CPU s": run.sender_cpu_s,
             "clients CPU s": run.receivers_cpu_s,
         },
-        note="" if run.complete else "NOT complete: not every receiver got the file",
+        note="; ".join(filter(None, [_incomplete(run), _wrong(run)])),
     )
+
+
+def _incomplete(run: PeerRun) -> str:
+    return "" if run.complete else "NOT complete: not every receiver got the file"
+
+
+def _wrong(run: PeerRun) -> str:
+    return f"wrong content at {', '.join(run.wrong)}, told to nobody" if run.wrong else ""
 
 
 def outcome(
@@ -93,11 +88,6 @@ def outcome(
     summary: Mapping[str, float | str] | None = None,
 ) -> Outcome:
     """Everything together; it counts only if every client of ours has the image."""
-    judged = [row.figures[REACHED] for row in rows if REACHED in row.figures]
     ok = all(not transfer.complaints for transfer in transfers)
-    reached = {"reached": f"{judged.count('yes')} of {len(judged)}"} if judged else {}
+    reached = reached_of(row.figures for row in rows)
     return Outcome(rows=rows, material=material, ok=ok, summary={**reached, **(summary or {})})
-
-
-def _word(good: bool) -> str:
-    return "yes" if good else "NO"

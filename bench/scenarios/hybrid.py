@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from bench.goals import at_most
 from bench.lab import shell
 from bench.lab.classroom import METHOD as MULTICAST
 from bench.lab.classroom import Classroom, ClientRun, Transfer, random_image, scratch
 from bench.lab.rig import Rig
 from bench.lab.topology import Link, Topology, room
-from bench.lab.verdict import at_most, complaints, outcome
+from bench.lab.verdict import complaints, outcome
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.stats import summarise

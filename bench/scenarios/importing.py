@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from bench.filesystems import find_program
+from bench.goals import gain_row, reached_of
 from bench.loops import loop_device
 from bench.material import LARGE, SLIGHT, make_material
 from bench.measure import Cost, run_pipeline
@@ -20,13 +21,15 @@ MIB = 1 << 20
 NAME = "bench"
 FILE_SYSTEMS = ("ext4", "ntfs")
 UPDATES = {"a slight update": SLIGHT, "a large update": LARGE}
+GOALS = {"zstd -T2": 1.0, "a slight update": 3.0}
+"""Times as fast as that pipe, and times as fast as the first version."""
 COMPRESSORS = {"zstd -T2": ["zstd", "-q", "-T2", "-c"], "lzop": ["lzop", "-c"]}
 
 
 def run(options: Options) -> Outcome:
     """Each run: a fresh repository takes the first version, then each update; each pipe writes the first to a file."""
     rows: list[Row] = []
-    summary: dict[str, float | str] = {}
+    gains: dict[str, tuple[float, float | None]] = {}
     materials = []
     for fs in FILE_SYSTEMS:
         folder = options.folder / fs
@@ -64,11 +67,14 @@ def run(options: Options) -> Outcome:
         rows.append(_row(f"{fs}: repod import, first version", first, stored["first"]))
         for update, costs in updates.items():
             rows.append(_row(f"{fs}: repod import after {update}", costs, stored[update]))
-            summary[f"{fs}: after {update}, times faster than the first"] = ratio(_seconds(costs), _seconds(first))
+            label = f"{fs}: after {update}, times faster than the first"
+            gains[label] = ratio(_seconds(costs), _seconds(first)), GOALS.get(update)
         for name, costs in pipes.items():
             rows.append(_row(f"{fs}: partclone | {name}", costs, stored[name]))
-            summary[f"{fs}: times faster than {name}"] = ratio(_seconds(first), _seconds(costs))
-    return Outcome(rows=rows, material="; ".join(materials), summary=summary)
+            gains[f"{fs}: times faster than {name}"] = ratio(_seconds(first), _seconds(costs)), GOALS.get(name)
+    rows += [gain_row(label, gain, goal) for label, (gain, goal) in gains.items() if goal]
+    summary: dict[str, float | str] = {label: gain for label, (gain, goal) in gains.items() if not goal}
+    return Outcome(rows=rows, material="; ".join(materials), summary=summary | reached_of(row.figures for row in rows))
 
 
 def _pipe(fs: str, device: Path, compressor: list[str], folder: Path) -> tuple[Cost, int]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+from bench.goals import at_most, reached_of
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.site import ROOT, Daemon, Site
 from bench.stats import summarise
@@ -29,14 +30,19 @@ def run(options: Options) -> Outcome:
     rows.append(
         Row(
             label="ogcast restore",
-            figures={"s to first request": facts.median, "lowest s": facts.low, "highest s": facts.high},
+            figures={
+                "s to first request": facts.median,
+                "lowest s": facts.low,
+                "highest s": facts.high,
+                **at_most(facts.median, GOAL_S, unit=" s"),
+            },
             note="the first bytes of the TLS greeting",
         )
     )
     return Outcome(
         rows=rows,
         material="none",
-        summary={"goal reached": "yes" if facts.median <= GOAL_S else f"no: {facts.median:.2f} s"},
+        summary=reached_of(row.figures for row in rows),
     )
 
 

@@ -19,6 +19,7 @@ from client.commands.options import (
     Verify,
     VerifyOption,
 )
+from client.order import Order
 from client.run import Options, Run, execute
 from core.ids import ImageRef
 
@@ -48,26 +49,26 @@ def command(
     """Deploy; see HELP."""
     given: Options = context.obj
 
+    order = Order(
+        name=name,
+        target=target,
+        method=method,
+        options=options,
+        fallback=fallback,
+        seed=seed,
+        cache=None if cache is None else str(cache),
+        verify=verify,
+        discard=discard,
+    )
+
     async def main(run: Run) -> Mapping[str, Any]:
         from client.control import ControlClient
 
-        ref = ImageRef.parse(name)
+        ref = ImageRef.parse(order.name)
         async with ControlClient(run.settings) as control:
             info = await control.image(ref)
             from client.deployment import deploy
 
-            return await deploy(
-                run,
-                control,
-                info,
-                target,
-                method=method,
-                options=options,
-                cache=cache,
-                discard=discard,
-                verify=verify,
-                fallback=fallback,
-                seed=run.settings.seed if seed is None else seed,
-            )
+            return await deploy(run, control, info, order)
 
     execute(given, main)

@@ -38,6 +38,10 @@ class RetryPolicy:
         self._row = 0
         self._since = now
 
+    def handle_answer(self) -> None:
+        """The other side is there again, if with nothing useful yet: the next wait is short, the time goes on."""
+        self._row = 0
+
     def poll_delay(self, now: float) -> float | None:
         """After a failure: seconds to wait before trying again, or None to give up."""
         self.total += 1

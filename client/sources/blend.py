@@ -116,11 +116,15 @@ class Blend:
     # ------------------------------------------------------------------ lanes
 
     async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self._tend()
-            if self._failed is None:
-                self._steer()
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                self._tend()
+                if self._failed is None:
+                    self._steer()
+                self._news.set()
+        except Exception as error:  # a fault of ours: without the clock the session would wait for ever
+            self._failed = self._failed or error
             self._news.set()
 
     def _tend(self) -> None:

@@ -14,6 +14,7 @@ from core.errors import (
     OgcastError,
     PathError,
     ProtocolError,
+    SessionOverError,
     TransferError,
 )
 
@@ -90,7 +91,8 @@ class Failures:
                 self._refusals += 1
                 if self._refusals > REFUSALS_MAX:
                     self._give_up(name, error)
-                return ConnectionFailedError(str(error), hint=error.hint)
+                kind = SessionOverError if self._refusals == 1 else ConnectionFailedError
+                return kind(str(error), hint=error.hint)
             case ConnectionFailedError():
                 if alone:
                     self.failed = name

@@ -44,6 +44,7 @@ class Lane:
         self._stands_by = stands_by
         self._incoming: Incoming | None = None
         self._judging = 0
+        self._left = False
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
         self._task.add_done_callback(self._handle_end)  # a task that is cancelled early never runs
@@ -75,14 +76,16 @@ class Lane:
         self._news.set()
 
     def leave(self) -> None:
-        """Close it; `on_change` is called when that is done."""
-        self._task.cancel()
+        """Close it; `on_change` is called when that is done. A second cancellation would cut its closing short."""
+        if not self._left:
+            self._left = True
+            self._task.cancel()
 
     async def close(self) -> None:
         """Close it now, whatever is being judged."""
         self._judging = 0
         self._news.set()
-        self._task.cancel()
+        self.leave()
         await asyncio.gather(self._task, return_exceptions=True)
 
     # ------------------------------------------------------------------ inside
@@ -100,6 +103,8 @@ class Lane:
 
     async def _deliver(self) -> None:
         async with self._fetch() as incoming:
+            if self._left:  # what races connections may swallow a cancellation while it tidies up
+                return
             self._incoming, self.opened = incoming, True
             self._on_change()
             try:

@@ -249,7 +249,9 @@ class RemoteSource:
     # ------------------------------------------------------------------ inside
 
     async def _opened(self, manifest: Manifest, want: WantMap) -> SessionOpened:
-        if self._session is None and self._early is not None:
+        if self._session is not None:
+            return self._session
+        if self._early is not None:
             early, self._early = self._early, None
             self._session = await asyncio.to_thread(
                 early.take,
@@ -280,7 +282,7 @@ class RemoteSource:
                     f"the repository now serves another {manifest.ref} than the one that was checked",
                     hint="the repository was replaced meanwhile; run the command again",
                 )
-        self._room = self._session.room
+        self._room = self._session.room  # of one that goes on, reports have told since
         return self._session
 
     def _leave_jammed(self, jammed: Mapping[str, float]) -> None:

@@ -44,6 +44,7 @@ async def announce(request: web.Request) -> web.StreamResponse:
     # The path as it came: info hashes are bytes, which aiohttp's own query would take for text.
     query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
     body = daemon_of(request).torrents.announce(_secret(request), query, request.remote or "")
+    request.app[STRANGERS].handle_known(request.protocol)
     return web.Response(body=body, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 

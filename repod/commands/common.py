@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from images.repository import Repository
 
-__all__ = ["DirArgument", "JsonOption", "emit_json", "human_bytes", "open_repository"]
+__all__ = ["DirArgument", "JsonOption", "emit_json", "emit_table", "human_bytes", "open_repository"]
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The repository.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -21,6 +22,13 @@ def emit_json(value: Any) -> None:
     import msgspec
 
     typer.echo(msgspec.json.encode(value).decode())
+
+
+def emit_table(rows: Sequence[Sequence[str]]) -> None:
+    """Lines of cells on standard output, columns aligned; the first row has the headings."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def human_bytes(count: float) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
 from repod.commands.progress import progress_of
+
+if TYPE_CHECKING:
+    from images.build_progress import BuildProgress
+    from images.manifest import Manifest
 
 __all__ = ["import_image"]
 
@@ -70,7 +75,6 @@ def import_image(
       ssh pc17 'partclone.ext4 -c -s /dev/sda2' | repod import /srv/images - --name pc17
     """
     from core.ids import check_image_name
-    from images.build_progress import BuildProgress
     from images.builder import build_image
     from images.defaults import CHUNK_SIZE_BY_IMAGE
     from images.importers import FileSystemUse, ImportOptions, SourceFormat, open_source
@@ -109,9 +113,12 @@ def import_image(
             progress=on_progress,
         )
         manifest = repository.publish(unsigned, sign=key, writer=writer)
-    stored = last.bytes_stored if last else 0
-    known = last.bytes_known if last else 0
-    seconds = last.seconds if last else 0.0
+    _tell(manifest, last, opened.notices, as_json=as_json)
+
+
+def _tell(manifest: Manifest, last: BuildProgress | None, notices: Sequence[str], *, as_json: bool) -> None:
+    """What was imported; `last` is None for an image without data."""
+    stored, known, seconds = (last.bytes_stored, last.bytes_known, last.seconds) if last else (0, 0, 0.0)
     if as_json:
         emit_json(
             {
@@ -125,7 +132,7 @@ def import_image(
                 "bytes_known": known,
                 "bytes_stored": stored,
                 "seconds": round(seconds, 3),
-                "notices": opened.notices,
+                "notices": notices,
             }
         )
         return

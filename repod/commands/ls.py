@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
+from repod.commands.common import DirArgument, JsonOption, emit_json, emit_table, human_bytes, open_repository
 
 __all__ = ["ls"]
 
@@ -55,6 +55,4 @@ def ls(
         )
         for info in infos
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    emit_table(rows)

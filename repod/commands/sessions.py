@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, JsonOption, emit_json
+from repod.commands.common import DirArgument, JsonOption, emit_json, emit_table
 
 __all__ = ["sessions"]
 
@@ -41,6 +41,4 @@ def sessions(
     if len(rows) == 1:
         typer.echo("no sessions")
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    emit_table(rows)

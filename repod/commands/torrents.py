@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes
+from repod.commands.common import DirArgument, JsonOption, emit_json, emit_table, human_bytes
 
 __all__ = ["torrents"]
 
@@ -62,6 +62,4 @@ def torrents(
     if len(rows) == 1:
         typer.echo("no torrents")
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    emit_table(rows)

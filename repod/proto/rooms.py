@@ -34,7 +34,7 @@ class Rooms:
         return len(self._all)
 
     def handle_open(self, session: SessionId, *, image: str, subnet: str) -> None:
-        """A client begins to take `image`."""
+        """A client begins to take `image`. Who only gives it is not told of here."""
         self._clients[session] = _Client(image=image, subnet=subnet)
         self._all[image] += 1
         self._near[image, subnet] += 1

@@ -1,4 +1,4 @@
-"""A result is kept with the machine's facts and the command that made it, and the page shows both."""
+"""A result is kept with the machine's facts and the command that made it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.results import RESULTS, columns, load_results, page, save, text_of, to_result
+from bench.results import RESULTS, columns, load_results, save, text_of, to_result
 from bench.scenario import Outcome, Row, Scenario
 
 
@@ -22,20 +22,12 @@ OUTCOME = Outcome(
 )
 
 
-def test_what_is_saved_is_what_is_loaded_and_shown(tmp_path: Path) -> None:
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     result = to_result(
         SCENARIO, OUTCOME, command="python -m bench example", runs=3, size=1, machine={"cpu": "one", "kernel": "6"}
     )
     save(result, tmp_path)
     assert load_results(tmp_path) == [result]
-    text = page([result])
-    for expected in ("python -m bench example", "| ours | 1.5 | - |", "not installed", "How fast?", "Linux 6"):
-        assert expected in text
-
-
-def test_an_unproven_run_says_so() -> None:
-    outcome = Outcome(rows=[], material="", ok=False)
-    assert "not proven" in page([to_result(SCENARIO, outcome, command="", runs=1, size=1, machine={})])
 
 
 @pytest.mark.parametrize(
@@ -52,12 +44,3 @@ def test_columns_keep_their_order() -> None:
 
 def test_every_kept_result_can_be_read() -> None:
     assert load_results(RESULTS)
-
-
-def test_the_page_shows_pictures_and_names_what_was_not_measured() -> None:
-    result = to_result(SCENARIO, OUTCOME, command="", runs=1, size=1, machine={})
-    other = Scenario(name="other", question="And this?", run=_nothing, size=1)
-    text = page([result], plots={"example": "img/example.svg"}, others=[SCENARIO, other])
-    assert "![How fast?](img/example.svg)" in text
-    assert "And this? (`python -m bench other --save`)" in text
-    assert "bench example --save" not in text

@@ -73,6 +73,7 @@ def test_every_value_is_the_loaders(
         "https://h:0",
         "https://h:70000",
         "https://h:x",
+        "https://h:" + 5000 * "1",
         "h",
         "https://h/p",
     ],

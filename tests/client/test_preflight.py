@@ -180,3 +180,13 @@ def test_a_file_below_a_loop_device_is_busy_by_any_of_its_names(loop: Callable[.
     os.link(backing, other)
     with pytest.raises(LockedError, match=device.name):
         open_target(str(other), NEEDS)
+
+
+def test_what_a_restore_has_changed_stays_and_what_none_has_begun_with_leaves_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    with pytest.raises(RuntimeError), open_target(str(path), NEEDS):
+        raise RuntimeError("something before the restore")
+    assert not path.exists()
+    with open_target(str(path), NEEDS) as opened:
+        opened.close()
+    assert path.exists()

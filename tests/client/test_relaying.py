@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,20 @@ async def test_a_taken_port_is_an_error_with_the_place_of_the_log(room: Room, tm
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LocalError) as caught:
         await _relay(room, tmp_path / "relay", Told(), "room1", port=taken.getsockname()[1]).perform()
     assert "relay.log" in str(caught.value.hint)
+
+
+async def test_one_that_is_stopped_while_its_child_starts_leaves_no_child(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "pid"
+    program = f"import os, pathlib, time; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    monkeypatch.setattr("client.relaying._repod_words", lambda *words: [sys.executable, "-c", program])
+    serving = asyncio.ensure_future(_relay(room, tmp_path, Told(), "room1")._serve())
+    async with asyncio.timeout(30):
+        while not (told.exists() and told.read_text()):  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.02)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)

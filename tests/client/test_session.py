@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from client.figures import Figures
 from client.journal import Journal, JournalIdentity, read_journal
 from client.proto.plan import RestorePlan
 from client.readback import matching_chunks
-from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, Session
+from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, RETRY_FIRST_S, Session
 from client.sources.local import LocalSource
 from client.targets import CacheTarget, PartitionTarget
 from client.writer import Verified
 from core.arena import Arena
-from core.errors import ChunkError, ConnectionFailedError, PartitionError, TransferError
+from core.errors import ChunkError, ConnectionFailedError, PartitionError, SessionOverError, TransferError
 from core.ids import ChunkIndex
 from core.wantmap import WantMap
 from images.extents import Extents
@@ -43,9 +43,17 @@ class FlakySource:
     label = "repository"
 
     def __init__(
-        self, store: MemoryStore, *, breaks_after: Sequence[int] = (), damaged: Mapping[int, int] | None = None
+        self,
+        store: MemoryStore,
+        *,
+        breaks_after: Sequence[int] = (),
+        breaks_with: Mapping[int, Exception] | None = None,
+        damaged: Mapping[int, int] | None = None,
     ):
+        """`breaks_with`: what it breaks with the n-th time, from 0, where it is not a cut."""
         self._store = store
+        self._errors = dict(breaks_with or {})
+        self._opened = 0
         self._breaks = list(breaks_after)
         self._damaged = dict(damaged or {})
         self.rejected: list[int] = []
@@ -53,13 +61,18 @@ class FlakySource:
     @asynccontextmanager
     async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
         async with LocalSource(self._store).fetch(manifest=manifest, want=want, arena=arena) as inner:
-            yield _Flaky(inner, self._breaks.pop(0) if self._breaks else None, self._damaged, self.rejected)
+            error = self._errors.get(self._opened, ConnectionFailedError("the cable was pulled"))
+            self._opened += 1
+            yield _Flaky(inner, self._breaks.pop(0) if self._breaks else None, error, self._damaged, self.rejected)
 
 
 class _Flaky:
-    def __init__(self, inner: Incoming, left: int | None, damaged: dict[int, int], rejected: list[int]) -> None:
+    def __init__(
+        self, inner: Incoming, left: int | None, error: Exception, damaged: dict[int, int], rejected: list[int]
+    ) -> None:
         self._inner = inner
         self._left = left
+        self._error = error
         self._damaged = damaged
         self._rejected = rejected
 
@@ -68,7 +81,7 @@ class _Flaky:
 
     async def __anext__(self) -> Delivery:
         if self._left == 0:
-            raise ConnectionFailedError("the cable was pulled")
+            raise self._error
         if self._left is not None:
             self._left -= 1
         delivery = await anext(self._inner)
@@ -202,7 +215,13 @@ def _ignore(name: str, fields: Mapping[str, Any]) -> None:
 
 
 def _session(
-    manifest: Manifest, source: Any, target: Any, *, want: WantMap | None = None, limit_s: float = 20.0
+    manifest: Manifest,
+    source: Any,
+    target: Any,
+    *,
+    want: WantMap | None = None,
+    limit_s: float = 20.0,
+    on_event: Callable[[str, Mapping[str, Any]], None] = _ignore,
 ) -> tuple[Session, Figures]:
     figures = Figures()
     session = Session(
@@ -211,7 +230,7 @@ def _session(
         sources=[source] if not isinstance(source, list) else source,
         target=target,
         figures=figures,
-        on_event=_ignore,
+        on_event=on_event,
         rng=random.Random(1),
         no_progress_limit_s=limit_s,
     )
@@ -305,6 +324,21 @@ async def test_without_progress_for_the_limit_the_session_gives_up(store: Memory
     with pytest.raises(TransferError, match="the cable was pulled") as caught:
         await session.run()
     assert caught.value.exit_code == 53
+
+
+async def test_a_session_that_the_repository_forgot_is_opened_again_at_once(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    delays: list[float] = []
+
+    def note(name: str, fields: Mapping[str, Any]) -> None:
+        if name == "retry":
+            delays.append(fields["delay_s"])
+
+    source = FlakySource(store, breaks_after=[5, 0, 0, 0], breaks_with={3: SessionOverError("who are you?")})
+    session, _ = _session(manifest, source, Collected(), on_event=note)
+    await session.run()
+    assert delays[2] > 2 * RETRY_FIRST_S  # the longer it is away, the longer the next wait
+    assert delays[3] <= RETRY_FIRST_S
 
 
 async def test_a_machine_that_stood_still_beyond_the_limit_goes_on(store: MemoryStore) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from client.proto.brake import BrakeMeter
 from client.run import Run
 from client.sources.remote import RemoteSource
 from client.ticker import Ticker
+from core.errors import TransferError
 from tests.client.test_config import GOOD
 from transports.control import SessionReport
 
@@ -34,6 +36,10 @@ class Kept:
         pass
 
 
+def _brake() -> BrakeMeter:
+    return BrakeMeter(now=time.monotonic(), workers=1, write_backlog=1)
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> tuple[Run, Kept]:
     path = tmp_path / "client.toml"
@@ -46,10 +52,10 @@ async def test_progress_counts_what_was_there_before(kept: tuple[Run, Kept]) -> 
     run, reporter = kept
     figures = Figures(raw_bytes_before=100)
     ticker = Ticker(run, figures, total_bytes=1000, chunks=10, remote=None)
-    ticker.watch(BrakeMeter(now=time.monotonic(), workers=1, write_backlog=1))
-    figures.raw_bytes = 400
-    figures.chunks_done = 5
-    ticker.progress()
+    async with ticker.running(_brake()):
+        figures.raw_bytes = 400
+        figures.chunks_done = 5
+        ticker.progress()
     ((name, fields),) = reporter.events
     assert name == "progress"
     assert fields["done_bytes"] == 500
@@ -65,8 +71,8 @@ async def test_what_an_earlier_run_wrote_is_no_rate_of_this_one(kept: tuple[Run,
     figures = Figures()
     ticker = Ticker(run, figures, total_bytes=10**12, chunks=10, remote=None)
     figures.raw_bytes_before = 9 * 10**11  # found out after the ticker was made
-    ticker.watch(BrakeMeter(now=time.monotonic(), workers=1, write_backlog=1))
-    ticker.progress()
+    async with ticker.running(_brake()):
+        ticker.progress()
     ((_, fields),) = reporter.events
     assert fields["done_bytes"] == 9 * 10**11
     assert fields["rate_bytes_per_s"] == 0
@@ -74,15 +80,77 @@ async def test_what_an_earlier_run_wrote_is_no_rate_of_this_one(kept: tuple[Run,
     assert ticker.report("transferring").rate == 0
 
 
-async def test_it_tells_until_it_is_cancelled(kept: tuple[Run, Kept]) -> None:
+async def test_it_tells_while_chunks_move_and_no_more(kept: tuple[Run, Kept], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticker_module, "PROGRESS_EVERY_S", 0.01)
     run, reporter = kept
     ticker = Ticker(run, Figures(), total_bytes=0, chunks=0, remote=None)
-    ticking = asyncio.ensure_future(ticker.run())
-    await asyncio.sleep(0.6)
-    ticking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await ticking
-    assert len(reporter.events) == 1
+    async with asyncio.timeout(20), ticker.running(_brake()):
+        while len(reporter.events) < 3:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+    told = len(reporter.events)
+    await asyncio.sleep(0.05)
+    assert len(reporter.events) == told
+
+
+async def test_an_interruption_is_not_taken_for_the_end_of_the_ticking(
+    kept: tuple[Run, Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticker = Ticker(kept[0], Figures(), total_bytes=0, chunks=0, remote=None)
+    ending = asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.sleep(3600)
+
+    monkeypatch.setattr(ticker, "run", endless)
+
+    async def transfer() -> None:
+        async with ticker.running(_brake()):
+            await asyncio.sleep(0)
+
+    transferring = asyncio.ensure_future(transfer())
+    async with asyncio.timeout(20):
+        await ending.wait()
+        transferring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await transferring
+
+
+async def test_a_fault_of_the_ticking_is_no_secret(kept: tuple[Run, Kept], monkeypatch: pytest.MonkeyPatch) -> None:
+    ticker = Ticker(kept[0], Figures(), total_bytes=0, chunks=0, remote=None)
+
+    async def faulty() -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(ticker, "run", faulty)
+    with pytest.raises(KeyError, match="a fault"):
+        async with ticker.running(_brake()):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "message"),
+    [
+        (None, "done", ""),
+        (TransferError("nobody has it"), "failed", "nobody has it"),
+        (asyncio.CancelledError(), "failed", "interrupted"),
+        (KeyError(), "failed", "KeyError"),
+    ],
+)
+async def test_the_repository_hears_how_it_ended_whatever_ended_it(
+    kept: tuple[Run, Kept], error: BaseException | None, state: str, message: str
+) -> None:
+    remote = Remote()
+    ticker = Ticker(kept[0], Figures(), total_bytes=10, chunks=1, remote=cast(RemoteSource, remote))
+    with contextlib.suppress(BaseException):
+        async with ticker.ending():
+            if error is not None:
+                raise error
+    assert remote.last is not None
+    assert (remote.last.state, remote.last.message) == (state, message)
 
 
 async def test_counts_of_another_thread_are_thinned_out_but_the_last_is_told(kept: tuple[Run, Kept]) -> None:
@@ -107,6 +175,10 @@ class Remote:
         self.path = "cast"
         self.picked = ""
         self.heard: list[str] = []
+        self.last: SessionReport | None = None
+
+    async def close(self, report: SessionReport | None) -> None:
+        self.last = report
 
     async def report(self, report: SessionReport) -> float:
         self.heard.append(report.transport)

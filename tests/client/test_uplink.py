@@ -144,3 +144,21 @@ async def test_an_interrupted_writer_stops_its_thread() -> None:
         writer.give_up(CaptureError("interrupted"))
         with pytest.raises(CaptureError):
             await asyncio.to_thread(_send, writer, 1)
+
+
+async def test_an_interrupted_writer_does_not_wait_for_a_repository_that_is_away() -> None:
+    asked = asyncio.Event()
+
+    async def away(_: object) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), _uplink(away) as uplink:
+        writer = RemoteWriter(uplink, asyncio.get_running_loop())
+        asking = asyncio.ensure_future(asyncio.to_thread(writer.contains, [_digest(1)]))
+        await asked.wait()
+        while writer._asking is None:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+        writer.give_up(CaptureError("interrupted"))
+        with pytest.raises(CaptureError, match="interrupted"):
+            await asking

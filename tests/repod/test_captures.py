@@ -15,6 +15,7 @@ from images.codec import encode
 from images.digest import digest_of
 from images.repository import Repository
 from repod.daemon import build_daemon
+from repod.guarded_writer import GuardedWriter
 from repod.lanes import Lanes
 from repod.proto.capture_table import CaptureOwner
 from repod.settings import load_settings
@@ -168,3 +169,69 @@ async def test_a_commit_is_noted_even_if_its_request_is_cancelled(layout, unsign
         again = await captures.commit(SessionId(opened.capture), unsigned("win", CONTENT))
         assert again.image.version == 1
         assert [entry.version for entry in repository.images()] == [1]
+
+
+async def test_a_capture_that_begins_to_be_published_while_another_expires_does_not_end_the_daemon(
+    layout, unsigned, upload, monkeypatch
+) -> None:
+    closing, publishing, go_on = threading.Event(), threading.Event(), threading.Event()
+    close, publish = GuardedWriter.close, Repository.publish
+
+    def slow_close(self: GuardedWriter) -> None:
+        closing.set()
+        assert publishing.wait(20)
+        close(self)
+
+    def slow_publish(self: Repository, *args: Any, **options: Any) -> Any:
+        publishing.set()
+        assert go_on.wait(20)
+        return publish(self, *args, **options)
+
+    monkeypatch.setattr(Lanes, "open_capture", lambda self, grant: [])
+    monkeypatch.setattr(GuardedWriter, "close", slow_close)
+    monkeypatch.setattr(Repository, "publish", slow_publish)
+    with Repository.open(layout.root) as repository:
+        captures = build_daemon(layout, repository, load_settings(layout).value).captures
+        now = 1000.0
+        monkeypatch.setattr(captures, "_clock", lambda: now)
+        owner = CaptureOwner(host="pc1", address="127.0.0.1", token="t")
+        await captures.open(CaptureRequest(name="one", host="pc1"), owner=owner)
+        two = await captures.open(CaptureRequest(name="two", host="pc1"), owner=owner)
+        upload(CONTENT)
+        now += 3600
+        expiring = asyncio.ensure_future(captures.expire())
+        assert await asyncio.to_thread(closing.wait, 20)
+        committing = asyncio.ensure_future(captures.commit(SessionId(two.capture), unsigned("two", CONTENT)))
+        await expiring
+        assert [capture.name for capture in captures.table] == ["two"]
+        go_on.set()
+        assert (await committing).image.name == "two"
+
+
+async def test_a_request_that_ends_while_the_store_is_opened_leaves_nothing_open(layout, monkeypatch) -> None:
+    entered, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    writer, close = Repository.writer, GuardedWriter.close
+
+    def slow(self: Repository, *, purpose: str) -> Any:
+        entered.set()
+        assert go_on.wait(20)
+        return writer(self, purpose=purpose)
+
+    def note(self: GuardedWriter) -> None:
+        close(self)
+        closed.set()
+
+    monkeypatch.setattr(Repository, "writer", slow)
+    monkeypatch.setattr(GuardedWriter, "close", note)
+    with Repository.open(layout.root) as repository:
+        captures = build_daemon(layout, repository, load_settings(layout).value).captures
+        owner = CaptureOwner(host="pc1", address="127.0.0.1", token="t")
+        request = asyncio.ensure_future(captures.open(CaptureRequest(name="win", host="pc1"), owner=owner))
+        assert await asyncio.to_thread(entered.wait, 20)
+        request.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert closed.is_set()
+        assert len(captures.table) == 0

@@ -54,3 +54,20 @@ async def test_a_lost_chunk_does_not_keep_an_image_off_the_list(layout: Layout, 
         whole = image_info(repository, pinned.manifest).stored_bytes
         repository.forget([pinned.manifest.digest(0)])
         assert 0 <= image_info(repository, pinned.manifest).stored_bytes < whole
+
+
+async def test_an_image_that_is_removed_between_two_looks_is_not_found(
+    layout: Layout, publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("win", b"x" * 100_000)
+    with Repository.open(layout.root) as repository:
+        catalogue = Catalogue(repository)
+        entry = repository.find(ImageRef("win"))
+        repository.remove(entry.ref)
+        monkeypatch.setattr(repository, "find", lambda ref: entry)
+        monkeypatch.setattr(repository, "images", lambda: [entry])
+        with pytest.raises(NotFoundError):
+            await catalogue.info(ImageRef("win"))
+        with pytest.raises(NotFoundError):
+            await catalogue.pin(ImageRef("win"))
+        assert await catalogue.images() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,31 @@ async def test_a_lane_is_seen_and_a_removed_image_goes_on_being_served(daemon, p
         await api.ask("DELETE", f"/v1/sessions/{opened['session']}")
         _, text, _ = await api.ask("GET", "/metrics", role=None)
         assert b"ogcast_manifests_pinned 0.0" in text
+
+
+async def test_who_only_gives_is_nobody_who_takes_the_image(daemon, publish) -> None:
+    publish("win", b"x" * 1000)
+
+    async with daemon() as api:
+
+        async def opened(want: int) -> dict[str, Any]:
+            _, answer, _ = await api.ask(
+                "POST", "/v1/sessions", json={"image": "win", "method": "torrent", "want": want}
+            )
+            return answer
+
+        async def reported(session: dict[str, Any], **report: Any) -> dict[str, Any]:
+            path = f"/v1/sessions/{session['session']}/reports"
+            status, answer, _ = await api.ask("POST", path, json={"transport": "p2p", "have": 0, **report})
+            assert status == 200, answer
+            return answer["room"]
+
+        giver, taker = await opened(0), await opened(1)
+        assert (taker["room"]["sessions"], taker["room"]["near"]) == (1, 1)
+        await reported(giver, state="giving")
+        assert await reported(taker, state="transferring") == {"sessions": 1, "near": 1, "others": {}}
+        other = await opened(1)
+        assert (other["room"]["sessions"], other["room"]["others"]) == (2, {"p2p": 1})
 
 
 async def test_a_session_that_cannot_be_offered_holds_nothing(layout: Layout, publish) -> None:

@@ -154,13 +154,6 @@ class Casting:
         seat.way = "waiting"
         await self.tick()
 
-    async def want(self, seat: Seat, wanted: NDArray[np.bool_]) -> None:
-        """A member lacks these chunks now, whatever it said before."""
-        if self.begun:
-            await self._admit(seat, wanted, probe=False)
-        else:
-            seat.wanted = wanted
-
     def without(self, seat: Seat, chunks: NDArray[np.bool_]) -> None:
         """A member gets these another way."""
         if seat.wanted is not None:
@@ -178,11 +171,6 @@ class Casting:
         """A member has everything."""
         seat.way, seat.wanted = "done", None
         self._call(lambda cast, now: cast.handle_done(seat.member))
-
-    def moved(self, seat: Seat, reason: str) -> None:
-        """A member goes on by other means."""
-        seat.way, seat.reason, seat.wanted = "unicast", reason, None
-        self._call(lambda cast, now: cast.handle_moved(seat.member))
 
     def left(self, seat: Seat, lane: MemberLane, reason: str) -> None:
         """A lane ended; nothing of a newer one is touched."""
@@ -299,6 +287,7 @@ class Casting:
             "chunks_unreadable": sender.counters.read_errors,
             "limit_send_buffer": sender.packets_lost,
             "limit_repairs_tracked": totals.repairs_forgotten,
+            "limit_report_entries": totals.reports_cut,
             "limit_calls": sender.calls_refused,
         }
 

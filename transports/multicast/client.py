@@ -5,7 +5,6 @@ The lane (TCP) and all decisions are on the session's loop; packets are taken on
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import time
@@ -14,13 +13,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from core.arena import Arena
-from core.connecting import connect, give_up_unheard
-from core.errors import ConnectionFailedError, LocalError, PathError
+from core.errors import LocalError, PathError
 from core.ids import SessionId
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from transports.base import ClientContext, Offer
-from transports.member.handshake import enter
+from transports.member.calling import call
 from transports.multicast.authenticator import make_authenticator
 from transports.multicast.early import EarlyReceiver
 from transports.multicast.evidence import interface_towards, multicast_packets
@@ -38,9 +36,6 @@ __all__ = ["MulticastClient"]
 
 CONNECT_S = 2.0
 """Long enough for one lost packet, short enough for data to flow by other means within 3 s."""
-UNHEARD_S = 10.0
-"""What was said on the lane, every two seconds, is acknowledged within this time, or the repository is taken for dead:
-while a cast waits for its start nothing else would tell."""
 REPORT_INTERVAL_S = 0.1
 """Until the sender says how often it wants to hear."""
 
@@ -86,26 +81,7 @@ class MulticastClient:
 
     async def _connect(self, offer: CastOffer, session_id: SessionId, key: bytes) -> MemberLane:
         host = offer.host or self._context.repository_host
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                sock = await connect(host, offer.port)
-                give_up_unheard(sock, UNHEARD_S)
-                reader, writer = await asyncio.open_connection(sock=sock)
-        except TimeoutError as error:
-            raise ConnectionFailedError(
-                f"no answer from {host} port {offer.port} within {CONNECT_S:g} s", hint="is a firewall in between?"
-            ) from error
-        except OSError as error:
-            raise ConnectionFailedError(
-                f"cannot connect to {host} port {offer.port}: {error.strerror or error}", hint="is repod running there?"
-            ) from error
-        lane = MemberLane(reader, writer)
-        try:
-            await enter(reader, writer, session_id=session_id, key=key)
-        except BaseException:
-            await lane.close()
-            raise
-        return lane
+        return MemberLane(*await call(host, offer.port, session_id=session_id, key=key, within_s=CONNECT_S))
 
     def _join(self, offer: CastOffer, lane: MemberLane, key: bytes, want: WantMap, arena: Arena) -> MulticastIncoming:
         """Socket and machine of one membership. Raises LocalError."""

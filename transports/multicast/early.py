@@ -30,8 +30,11 @@ BUFFER_BYTES = 128 * 1024 * 1024
 JAMMED_SHARE = 0.6
 """Of what is sent: a link on which less comes is too narrow for the cast, or very bad. A packet takes more room in the
 buffer than on the wire, so that this is less of the packets."""
-LOOK_PACKETS = 1 << 15
-"""By which it is seen how many were lost: more than wait before a link is known to be jammed."""
+JAMMED_LOSS = 0.2
+"""Of what waits: where less of it is missing, less comes because less is sent, by a machine that is not fast enough or
+has something else to send."""
+LOOK_TRAINS = 512
+"""By which it is seen how many are missing: a megabyte of single packets, JAMMED_FROM_BYTES are fewer."""
 JAMMED_FROM_BYTES = 1024 * 1024
 """Less than this says nothing: the cast may wait, or rest."""
 
@@ -67,10 +70,11 @@ class EarlyReceiver:
 
     @property
     def jams(self) -> bool:
-        """See Early. A cast that sends less than it may, to more than one image say, looks like a narrow link."""
+        """See Early. Little comes, and of what was sent much is missing."""
         queued = queued_bytes(self.sock)
         sent = self._rate * (time.monotonic() - self._since)
-        return JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, buffer_of(self.sock))
+        little = JAMMED_FROM_BYTES < queued < JAMMED_SHARE * min(sent, buffer_of(self.sock))
+        return little and self.loss() >= JAMMED_LOSS
 
     @property
     def hears(self) -> bool:
@@ -91,17 +95,17 @@ class EarlyReceiver:
         self.close()
 
     def loss(self) -> float:
-        """See Early; of what lies between the first and the last packet that wait here. Nothing of it is proven: who
-        forges it keeps a client away from the group, which filling its link would do as well."""
+        """See Early; of what lies between the first and last packet that wait here, and go on waiting. Nothing of it is
+        proven: who forges it keeps a client away from the group, which filling its link would do as well."""
         # needed by nobody whose link is wide enough
         from transports.multicast.proto.limits import HEADER_BYTES
         from transports.multicast.proto.packets import sequence_of
-        from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, receive_train
+        from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, look_at_trains
 
         buffer = memoryview(bytearray(TRAIN_MAX_BYTES))
         came = 0
         numbers: list[int] = []
-        while came < LOOK_PACKETS and (train := receive_train(self.sock, buffer)[0]) is not None:
+        for train in look_at_trains(self.sock, buffer, LOOK_TRAINS):
             size = max(1, train.packet_bytes)
             starts = range(0, train.length, size)
             came += len(starts)

@@ -255,6 +255,7 @@ class CastSender:
         """The disk cannot give a chunk now. Its members lose a train and ask again."""
         self._read_failures += 1
         if self._read_failures >= READ_ATTEMPTS:
+            self._read_failures = 0  # the next chunk has its own
             self._note_unreadable(chunk, reason)
             return
         self.counters.read_errors += 1

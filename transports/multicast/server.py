@@ -18,6 +18,7 @@ from typing import Any
 from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, ServedSession, ServerContext
+from transports.member.clock import Clock
 from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.listening import listen_for_lanes
@@ -28,7 +29,7 @@ from transports.multicast.lane import MemberLane
 from transports.multicast.making import CastMaker
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.groups import GroupRange
-from transports.multicast.proto.lane import Done, Health, Join, Leave, Moved, Probed, Want, Without
+from transports.multicast.proto.lane import Done, Health, Join, Leave, Probed, Without
 from transports.multicast.proto.options import CastOptions, parse_options
 from transports.multicast.proto.rate import share_budget
 from transports.multicast.settings import MulticastSettings
@@ -61,10 +62,10 @@ class MulticastServer:
         self._seats: dict[str, tuple[Casting, Seat]] = {}
         """By session."""
         self._listener: asyncio.Server | None = None
-        self._ticker: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
+        self._clock = Clock(self._tick, interval_s=TICK_S, counts=self._counts)
         self._door = Door(limit=2 * self._settings.max_members, counts=self._counts)
         self._closing: list[Casting] = []
         """Casts that are not done with saying goodbye."""
@@ -88,7 +89,7 @@ class MulticastServer:
             self._handle_connection, host=self._context.host, port=self._settings.port, transport="multicast"
         )
         self._port = int(self._listener.sockets[0].getsockname()[1])
-        self._ticker = asyncio.create_task(self._tick_for_ever())
+        self._clock.start()
 
     async def stop(self, *, grace_s: float) -> None:
         """See ServerTransport."""
@@ -96,16 +97,15 @@ class MulticastServer:
         if listener is None:
             return
         listener.close()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
+        await self._clock.stop()
         casts, self._casts = list(self._casts.values()), {}
         self._closing += casts
         self._seats.clear()
-        await asyncio.gather(*(self._end(casting, "the repository stops", retry=True) for casting in casts))
-        await asyncio.gather(*self._ending)
-        await self._door.close()
+        try:
+            await asyncio.gather(*(self._end(casting, "the repository stops", retry=True) for casting in casts))
+            await asyncio.gather(*self._ending)
+        finally:
+            await self._door.close()
 
     def open_session(self, session: ServedSession) -> Offer:
         """See ServerTransport."""
@@ -234,31 +234,22 @@ class MulticastServer:
 
     # ------------------------------------------------------------------ time
 
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            for root, casting in list(self._casts.items()):
-                await self._guarded_tick(root, casting)
-            self._share_out()
+    async def _tick(self) -> None:
+        for root, casting in list(self._casts.items()):
+            if self._casts.get(root) is casting:  # it may be retired while others have their turn
+                with self._clock.guarded(), contextlib.suppress(BusyError):  # a thread that has just ended
+                    await self._look_after(root, casting)
+        self._share_out()
 
-    async def _guarded_tick(self, root: bytes, casting: Casting) -> None:
-        """What goes wrong with one cast, such as no descriptor left to look at interfaces with, ends neither the others
-        nor the clock: the next tick looks again."""
-        if self._casts.get(root) is not casting:
-            return  # it was retired while others had their turn
-        try:
-            if not casting.seats and time.monotonic() - casting.empty_since >= self._settings.linger_s:
-                self._retire(root, "nobody needs it any more")
-            elif not casting.sender.running or casting.cast.exhausted:
-                self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
-            elif self._stranded(casting):
-                self._retire(root, STRANDED)
-            else:
-                await casting.tick()
-        except BusyError:
-            pass  # the thread has just ended: the next tick retires it
-        except (OgcastError, OSError):
-            self._counts["ticks_failed"] += 1
+    async def _look_after(self, root: bytes, casting: Casting) -> None:
+        if not casting.seats and time.monotonic() - casting.empty_since >= self._settings.linger_s:
+            self._retire(root, "nobody needs it any more")
+        elif not casting.sender.running or casting.cast.exhausted:
+            self._retire(root, "its numbers are used up" if casting.cast.exhausted else "its thread ended")
+        elif self._stranded(casting):
+            self._retire(root, STRANDED)
+        else:
+            await casting.tick()
 
     def _stranded(self, casting: Casting) -> bool:
         """Whether a cast cannot be sent through the interface it was made on, and another one could be made now.
@@ -349,7 +340,7 @@ class MulticastServer:
                 if isinstance(message, Leave):
                     reason = message.reason
                     return
-                maps = isinstance(message, Join | Want | Without)
+                maps = isinstance(message, Join | Without)
                 cost = 1 + (seat.session.manifest.chunk_count / CHUNKS_A_MESSAGE if maps else 0)
                 if (wait_s := allowance.spend(cost, time.monotonic())) > 0:
                     self._counts["limit_messages"] += 1
@@ -366,16 +357,12 @@ class MulticastServer:
         match message:
             case Join():
                 await casting.join(seat, lane, unpack_wants(message.wanted, chunks), listened=message.listened)
-            case Want():
-                await casting.want(seat, unpack_wants(message.wanted, chunks))
             case Without():
                 casting.without(seat, unpack_wants(message.chunks, chunks))
             case Probed():
                 casting.probed(seat, message)
             case Health():
                 seat.health = message
-            case Moved():
-                casting.moved(seat, message.reason)
             case Done():
                 casting.done(seat)
             case _:

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.connecting import connect, give_up_unheard
+from core.connecting import give_up_unheard
 from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import SessionId
-from transports.member.handshake import enter
+from transports.member.calling import UNHEARD_S, call
 from transports.member.lane import MemberLane
 from transports.member.proto.maps import pack_wants
 from transports.p2p.proto.limits import HAVE_AT_ONCE, HAVE_INTERVAL_S, HEALTH_EVERY_S, MAX_LIST_CHUNKS
@@ -23,8 +23,6 @@ from transports.p2p.proto.messages import DECODER, Announce, Closing, Have, Heal
 __all__ = ["MemberHost", "Membership"]
 
 CONNECT_S = 5.0
-UNHEARD_S = 10.0
-"""What was said, and that is often, is acknowledged within this time, or the connection is taken for dead."""
 REJOIN_FIRST_S = 0.5
 REJOIN_LONGEST_S = 8.0
 
@@ -102,24 +100,10 @@ class Membership:
     async def connect(self) -> None:
         """Enter. Raises ConnectionFailedError, AuthenticationError, ProtocolError."""
         host, port = self._address
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                sock = await connect(host, port)
-                give_up_unheard(sock, UNHEARD_S)
-                here = str(sock.getsockname()[0])
-                reader, writer = await asyncio.open_connection(sock=sock)
-        except TimeoutError as error:
-            raise ConnectionFailedError(
-                f"no answer from {host} port {port} within {CONNECT_S:g} s", hint="is a firewall in between?"
-            ) from error
-        except OSError as error:
-            raise ConnectionFailedError(
-                f"cannot connect to {host} port {port}: {error.strerror or error}", hint="is repod running there?"
-            ) from error
+        reader, writer = await call(host, port, session_id=self._session_id, key=self._key, within_s=CONNECT_S)
         lane = MemberLane(reader, writer, DECODER)
         try:
-            await enter(reader, writer, session_id=self._session_id, key=self._key)
-            listening = self._listen(here)
+            listening = self._listen(str(writer.get_extra_info("sockname")[0]))
         except BaseException:
             await lane.close()
             raise

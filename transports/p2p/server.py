@@ -6,7 +6,6 @@ Member lanes and all decisions live on repod's loop; chunks leave through lanes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import random
@@ -18,6 +17,7 @@ from typing import Any
 from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
 from transports.base import CaptureGrant, Offer, Sample, ServedSession, ServerContext
+from transports.member.clock import Clock
 from transports.member.door import Door
 from transports.member.handshake import admit
 from transports.member.lane import MemberLane
@@ -74,8 +74,8 @@ class SwarmServer:
         """By session."""
         self._listener: asyncio.Server | None = None
         self._origin = Origin(context, self._settings)
-        self._ticker: asyncio.Task[None] | None = None
         self._counts: Counter[str] = Counter()
+        self._clock = Clock(self._tick, interval_s=TICK_S, counts=self._counts)
         self._door = Door(limit=2 * self._settings.max_members, counts=self._counts)
         self._ended: Counter[str] = Counter()
         self._port = 0
@@ -103,7 +103,7 @@ class SwarmServer:
         except LocalError:
             self._listener.close()
             raise
-        self._ticker = asyncio.create_task(self._tick_for_ever())
+        self._clock.start()
 
     async def stop(self, *, grace_s: float) -> None:
         """See ServerTransport."""
@@ -111,10 +111,7 @@ class SwarmServer:
         if listener is None:
             return
         listener.close()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
+        await self._clock.stop()
         for seat in list(self._seats.values()):
             seat.swarm.dismiss(seat, "the repository stops", retry=True)
         self._seats.clear()
@@ -205,18 +202,14 @@ class SwarmServer:
             stored_bytes=session.stored_bytes,
         )
 
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            now = time.monotonic()
-            for root, swarm in list(self._swarms.items()):
+    async def _tick(self) -> None:
+        now = time.monotonic()
+        for root, swarm in list(self._swarms.items()):
+            with self._clock.guarded():
                 if not swarm.seats and now - swarm.empty_since >= self._settings.linger_s:
                     self._ended.update(totals_of(self._swarms.pop(root)))
-                    continue
-                try:
+                else:
                     swarm.tick()
-                except (OgcastError, OSError):  # a disk that stumbles: the next tick looks again
-                    self._counts["ticks_failed"] += 1
 
     # ------------------------------------------------------------------ member lanes
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from functools import partial
 
+from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch
 from bench.lab.flow import FlowMeter
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.rig import Rig
 from bench.lab.topology import room
-from bench.lab.verdict import NOT_INSTALLED, at_most, complaints, outcome
+from bench.lab.verdict import NOT_INSTALLED, complaints, outcome
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row, Scenario
 
@@ -51,8 +52,7 @@ def run(options: Options) -> Outcome:
                     classroom.open(rig, multicast={"rate_mbit_per_s": RATE / 1e6}) as lesson,
                 ):
                     meter = FlowMeter(rig)
-                    strike = _strike(rig, unplug=what == "unplugged")
-                    plans = [(event_s, lambda lesson=lesson, strike=strike: strike({VICTIM: lesson.pid(VICTIM)}))]
+                    plans = [(event_s, partial(_strike, rig, lesson, unplug=what == "unplugged"))]
                     one = lesson.fetch(
                         hosts,
                         plans=plans,
@@ -87,7 +87,7 @@ def run(options: Options) -> Outcome:
                     source,
                     hosts,
                     folder=folder,
-                    plans=[(event_s, _strike(rig, unplug=False))],
+                    plans=[(event_s, lambda pids: os.kill(pids[VICTIM], signal.SIGKILL))],
                     sample=meter.sample,
                     on_start=meter.add,
                     timeout_s=timeout_s,
@@ -109,15 +109,11 @@ def run(options: Options) -> Outcome:
     return outcome(rows, material=material, transfers=transfers)
 
 
-def _strike(rig: Rig, *, unplug: bool) -> Callable[[Mapping[str, int]], None]:
+def _strike(rig: Rig, lesson: Lesson, *, unplug: bool) -> None:
     """What happens to the victim: its client is killed, and with `unplug` its cable is pulled before."""
-
-    def strike(pids: Mapping[str, int]) -> None:
-        if unplug:
-            rig.set_cable(VICTIM, up=False)
-        os.kill(pids[VICTIM], signal.SIGKILL)
-
-    return strike
+    if unplug:
+        rig.set_cable(VICTIM, up=False)
+    lesson.kill(VICTIM)
 
 
 def _stall_s(meter: FlowMeter, hosts: list[str], after_s: float, until_s: float) -> float:

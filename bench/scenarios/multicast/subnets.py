@@ -20,6 +20,7 @@ from bench.lab.verdict import outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.site import ROOT, Daemon
+from core.errors import OgcastError
 
 __all__ = ["SCENARIO"]
 
@@ -108,11 +109,18 @@ def _relay(rig: Rig, lesson: Lesson, store: Path) -> Iterator[Lesson]:
 
 
 def _wait_until_it_serves(process: subprocess.Popen[bytes]) -> None:
-    """Read events until the relay says that it serves; what it says afterwards is small and stays in the pipe."""
+    """Read events until the relay says that it serves; what it says afterwards is small and stays in the pipe.
+
+    OgcastError with its last words if it ends before.
+    """
+    said: object = "nothing"
     assert process.stdout is not None
     for line in process.stdout:
-        if msgspec.json.decode(line, type=dict[str, object]).get("event") == "relay":
+        event = msgspec.json.decode(line, type=dict[str, object])
+        if event.get("event") == "relay":
             return
+        said = event.get("message", said)
+    raise OgcastError(f"the relay ended before it served; it said last: {said}")
 
 
 SCENARIO = Scenario(

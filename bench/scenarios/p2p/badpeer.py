@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bench.goals import at_most
 from bench.lab import shell
 from bench.lab.classroom import Classroom, Transfer, random_image, scratch
 from bench.lab.rig import Rig
 from bench.lab.swarming import METHOD, survivors, with_offload
 from bench.lab.topology import room
-from bench.lab.verdict import at_most, complaints, outcome, transfer_row
+from bench.lab.verdict import complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.stats import summarise

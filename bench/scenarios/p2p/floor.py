@@ -28,7 +28,10 @@ Flows = Mapping[tuple[str, str], int]
 
 
 def run(options: Options) -> Outcome:
-    """Each room twice: its bytes in a chain, one receiver for each sender, and in a mesh, everybody to everybody."""
+    """Each room twice: its bytes in a chain, one receiver for each sender, and in a mesh, everybody to everybody.
+
+    The seconds include the start of a Python program in every host, which a room of clients has as well.
+    """
     rows, good = [], True
     for clients, rate, most in ROOMS:
         size = min(most, options.size)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 from bench.lab import shell
 from bench.lab.classroom import Classroom, Lesson, random_image, scratch
 from bench.lab.rig import Rig
@@ -46,7 +43,7 @@ def run(options: Options) -> Outcome:
 
 def _strike(lesson: Lesson) -> None:
     for host in VICTIMS:
-        os.kill(lesson.pid(host), signal.SIGKILL)
+        lesson.kill(host)
 
 
 SCENARIO = Scenario(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bench.goals import at_most
 from bench.lab import plan, shell
 from bench.lab.classroom import Classroom, random_image, scratch
 from bench.lab.plan import Step
 from bench.lab.rig import Rig
 from bench.lab.swarming import METHOD, with_offload
 from bench.lab.topology import ROUTER, Host, Link, Topology
-from bench.lab.verdict import at_most, complaints, outcome, transfer_row
+from bench.lab.verdict import complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row, Scenario
 from bench.stats import summarise

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from bench.lab import shell
-from bench.lab.classroom import Classroom, random_image, scratch
+from bench.lab.classroom import Classroom, difference, random_image, scratch
 from bench.lab.rig import Rig
 from bench.lab.topology import room
+from bench.loops import loop_device, loops_usable
+from images.extents import Extents
 
 MIB = 1 << 20
 
@@ -29,6 +29,21 @@ def test_an_image_has_the_chunks_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.skipif(not loops_usable(), reason="needs root and loop devices")
+def test_a_device_is_compared_as_a_file_is(tmp_path: Path) -> None:
+    source = random_image(tmp_path / "source.img", MIB)
+    copy = tmp_path / "copy.img"
+    copy.write_bytes(source.read_bytes())
+    with loop_device(copy) as device:
+        assert difference(source, device, Extents.all_data(MIB)) == ""
+        with device.open("r+b") as file:
+            file.write(b"no image begins so")
+        assert difference(source, device, Extents.all_data(MIB)) == "the target differs at byte 0"
+    copy.write_bytes(b"short")
+    assert difference(source, copy, Extents.all_data(MIB)) == "the target has 5 bytes"
+
+
+@pytest.mark.root
 @pytest.mark.skipif(bool(shell.missing()), reason=shell.missing() or "-")
 def test_a_lesson_judges_its_clients(tmp_path: Path) -> None:
     size = 4 * MIB
@@ -42,7 +57,7 @@ def test_a_lesson_judges_its_clients(tmp_path: Path) -> None:
         assert good.clients["c1"].bytes_by("repository") == size
         assert list(tmp_path.glob("target-*")) == []  # eight of them would fill the memory
 
-        plans = [(0.2, lambda: os.kill(lesson.pid("c2"), signal.SIGKILL))]
+        plans = [(0.2, lambda: lesson.kill("c2"))]
         bad = lesson.fetch(["c1", "c2"], method="UNICAST-DIRECT", keep=False, timeout_s=60, plans=plans)
         assert bad.clients["c1"].complaint == ""
         assert "ended with -9" in bad.complaints

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from bench.lab.race import Race, end
+from core.errors import OgcastError
 
 
 def _start(program: str) -> subprocess.Popen[bytes]:
@@ -36,6 +39,15 @@ def test_what_takes_too_long_is_killed() -> None:
     race.add("endless", _start("import time; time.sleep(1000)"))
     race.at(500, lambda: None)
     assert race.wait(timeout_s=0.3)["endless"].code == -9
+
+
+def test_one_is_killed_by_name_while_it_runs_and_not_afterwards() -> None:
+    race = Race()
+    race.add("endless", _start("import time; time.sleep(1000)"))
+    race.at(0.1, lambda: race.kill("endless"))
+    assert race.wait(timeout_s=30)["endless"].code == -9
+    with pytest.raises(OgcastError, match="endless"):
+        race.kill("endless")
 
 
 def test_samples_come_with_rising_time() -> None:

@@ -6,7 +6,7 @@ from bench.lab.classroom import ClientRun, Transfer
 from bench.lab.counters import path_counters
 from bench.lab.peers import PeerRun
 from bench.lab.race import Finish
-from bench.lab.verdict import at_least, at_most, complaints, outcome, peer_row, transfer_row
+from bench.lab.verdict import complaints, outcome, peer_row, transfer_row
 
 
 def _transfer(seconds: float, *, complaint: str = "") -> Transfer:
@@ -26,15 +26,6 @@ def _transfer(seconds: float, *, complaint: str = "") -> Transfer:
     )
     moved = path_counters("server", {}, (0, 0, 0), (110, 1, 0))
     return Transfer(clients={"c1": run}, server_cpu_s=1.0, moved={"server": moved})
-
-
-def test_goals_have_two_directions() -> None:
-    assert at_most(1.05, 1.08) == {"to reach": "≤ 1.08", "reached": "yes"}
-    assert at_most(1.09, 1.08)["reached"] == "NO"
-    assert at_most(None, 1.08)["reached"] == "NO"
-    assert at_most(1.0, 1.08, counts=False)["reached"] == "NO"
-    assert at_least(0.96, 0.95)["reached"] == "yes"
-    assert at_least(0.96, 0.95, counts=False)["reached"] == "NO"
 
 
 def test_a_row_of_ours_is_the_median_over_the_limit() -> None:
@@ -67,4 +58,6 @@ def test_an_incomplete_peer_says_so() -> None:
     run = PeerRun(seconds=0, each_s={}, sender_cpu_s=0, receivers_cpu_s=0, complete=False, wrong=())
     row = peer_row("udpcast", run, image_bytes=100, limit_s=1.0)
     assert "NOT complete" in row.note
+    run = PeerRun(seconds=1, each_s={}, sender_cpu_s=0, receivers_cpu_s=0, complete=True, wrong=("c3", "c4"))
+    assert "wrong content at c3, c4" in peer_row("udpcast", run, image_bytes=100, limit_s=1.0).note
     assert row.figures["Mbit/s of image"] is None

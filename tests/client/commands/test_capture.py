@@ -5,7 +5,17 @@ from __future__ import annotations
 import random
 import signal
 from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any, cast
 
+import pytest
+
+from client import capturing
+from client.capturing import REREADS_MAX, Capture
+from client.control import ControlClient
+from client.events import PlainReporter
+from client.run import Run
+from core.errors import CaptureError
 from core.ids import ImageRef
 from images.repository import Repository
 from tests.client.conftest import MIB, Room
@@ -128,3 +138,50 @@ def test_what_a_killed_repository_lost_is_sent_again(own_room: Room, tmp_path: P
     assert ended.last["reconnects"] >= 1
     assert own_room.ogcast("restore", "pc9", tmp_path / "back.img").code == 0
     assert (tmp_path / "back.img").read_bytes() == content
+
+
+class _Broken:
+    """An uplink whose lane broke."""
+
+    reconnects = 1
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    async def __aenter__(self) -> _Broken:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class _Forgetful:
+    """A repository that loses what it has taken, each time."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self.abandoned: list[str] = []
+
+    async def commit_capture(self, capture: str, manifest: bytes) -> None:
+        self.commits += 1
+        raise CaptureError("3 chunks of the image have not arrived")
+
+    async def abandon_capture(self, capture: str) -> None:
+        self.abandoned.append(capture)
+
+
+@pytest.mark.asyncio
+async def test_a_source_is_not_read_again_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def build(self: Capture, *_: object) -> bytes:
+        return b"manifest"
+
+    monkeypatch.setattr(capturing, "Uplink", _Broken)
+    monkeypatch.setattr(Capture, "_build", build)
+    (tmp_path / "source.img").write_bytes(b"x")
+    run = Run(settings=cast(Any, None), reporter=PlainReporter())
+    far = _Forgetful()
+    capture = Capture(run, cast(ControlClient, far), source=str(tmp_path / "source.img"), name="pc1")
+    with pytest.raises(CaptureError, match="have not arrived"):
+        await capture.perform(cast(Any, SimpleNamespace(capture="c1")))
+    assert far.commits == 1 + REREADS_MAX
+    assert far.abandoned == ["c1"]

@@ -34,3 +34,22 @@ def test_without_a_cache_the_method_is_not_changed(room: Room, tmp_path: Path) -
     ended = room.ogcast("deploy", "room1", tmp_path / "disk.img", "--cache", tmp_path / "no" / "such")
     assert ended.code == 15
     assert not (tmp_path / "disk.img").exists()
+
+
+def test_a_setting_that_names_no_protocol_is_told_before_the_target_is_made(room: Room, tmp_path: Path) -> None:
+    config = tmp_path / "client.toml"
+    config.write_text(room.config.read_text() + '\nrestore_protocol_not_cache = "PIGEON"\n')
+    ended = room.ogcast("deploy", "room1", tmp_path / "disk.img", "--cache", tmp_path / "cache", config=config)
+    assert ended.code == 1
+    assert "PIGEON" in ended.last["message"]
+    assert not (tmp_path / "disk.img").exists()
+
+
+def test_where_there_is_no_cache_the_protocol_of_the_settings_restores(room: Room, tmp_path: Path) -> None:
+    config = tmp_path / "client.toml"
+    config.write_text(room.config.read_text() + '\nrestore_protocol_not_cache = "UNICAST"\n')
+    target = tmp_path / "disk.img"
+    ended = room.ogcast("deploy", "room1", target, "--cache", tmp_path / "no" / "such", config=config)
+    assert (ended.code, ended.last["method"]) == (0, "UNICAST-DIRECT")
+    assert any("UNICAST-DIRECT" in event.get("message", "") for event in ended.events if event["event"] == "warning")
+    assert target.read_bytes() == room.image.content

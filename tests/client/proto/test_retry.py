@@ -26,6 +26,17 @@ def test_progress_starts_counting_anew() -> None:
     assert delay <= 1
 
 
+def test_an_answer_makes_the_next_wait_short_and_is_no_progress() -> None:
+    policy = _policy()
+    for _ in range(4):
+        policy.poll_delay(0)
+    policy.handle_answer()
+    delay = policy.poll_delay(1)
+    assert delay is not None
+    assert delay <= 1
+    assert policy.poll_delay(10) is None
+
+
 def test_without_progress_for_the_limit_it_gives_up() -> None:
     policy = _policy()
     delay = policy.poll_delay(9.9)

@@ -207,3 +207,17 @@ async def test_what_keeps_the_last_lane_from_going_on_is_the_sessions_to_hear() 
     with pytest.raises(ConnectionFailedError, match="cut"):
         await scene.take()
     await scene.blend.close()
+
+
+async def test_a_fault_of_the_clock_ends_the_session_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    await scene.blend.start()
+
+    def faulty(*_: object) -> list[object]:
+        raise KeyError("a fault of steering")
+
+    monkeypatch.setattr(scene.steering, "poll", faulty)
+    async with asyncio.timeout(20):
+        with pytest.raises(KeyError, match="a fault of steering"):
+            await scene.blend.__anext__()
+    await scene.blend.close()

@@ -14,6 +14,7 @@ from core.errors import (
     OgcastError,
     PathError,
     ProtocolError,
+    SessionOverError,
     TransferError,
 )
 
@@ -78,6 +79,14 @@ def test_a_session_that_is_over_is_opened_again_a_bounded_number_of_times(error:
         scene.judge(error)
     assert "group" in scene.paths.given_up
     assert scene.sessions_over == 2 * REFUSALS_MAX + 1
+
+
+def test_the_first_word_that_a_session_is_over_says_so_since_another_can_be_opened_at_once() -> None:
+    scene = Scene()
+    for _ in range(2):
+        assert isinstance(scene.judge(AuthenticationError("who?")), SessionOverError)
+        assert not isinstance(scene.judge(AuthenticationError("who?")), SessionOverError)
+        scene.failures.handle_progress()
 
 
 def test_a_cut_connection_is_the_sessions_only_if_no_lane_is_left() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -10,7 +12,7 @@ from core.errors import ConnectionFailedError
 from core.quota import Quota
 from core.wantmap import WantMap
 from tests.client.sources.lanes import Puppet
-from transports.base import Delivery
+from transports.base import Delivery, Incoming
 
 pytestmark = pytest.mark.asyncio
 
@@ -98,6 +100,77 @@ async def test_leaving_closes_the_transport_at_any_time(late: bool) -> None:
     await scene.until("ended")
     assert scene.lane.error is None
     assert scene.puppet.closed == late  # before its first step there is nothing to close
+
+
+async def test_closing_one_that_leaves_does_not_cut_its_leaving_short() -> None:
+    leaving, may_end, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def fetch() -> AsyncIterator[Incoming]:
+        async with Puppet("p", share, quota).fetch() as incoming:
+            try:
+                yield incoming
+            finally:
+                leaving.set()
+                await may_end.wait()  # says goodbye, gives memory back
+                left.set()
+
+    share, quota, opened = WantMap(8), Quota(Arena(slot_bytes=16, slots=4), 4), asyncio.Event()
+    lane = Lane(
+        "p",
+        share=share,
+        quota=quota,
+        fetch=fetch,
+        on_delivery=lambda lane, delivery: None,
+        on_change=opened.set,
+        stands_by=False,
+    )
+    async with asyncio.timeout(10):
+        await opened.wait()
+        lane.leave()
+        await leaving.wait()
+        closing = asyncio.ensure_future(lane.close())
+        await asyncio.sleep(0)
+        may_end.set()
+        await closing
+    assert left.is_set()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_transport_that_swallows_the_cancellation_while_it_connects_ends_all_the_same(closes: bool) -> None:
+    connecting, closed = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def fetch() -> AsyncIterator[Incoming]:
+        connecting.set()
+        with suppress(asyncio.CancelledError):  # as a race of connections does while it awaits the one that lost
+            await asyncio.Event().wait()
+        try:
+            async with Puppet("p", share, quota).fetch() as incoming:
+                yield incoming
+        finally:
+            closed.set()
+
+    share, quota = WantMap(8), Quota(Arena(slot_bytes=16, slots=4), 4)
+    ended = asyncio.Event()
+    lane = Lane(
+        "p",
+        share=share,
+        quota=quota,
+        fetch=fetch,
+        on_delivery=lambda lane, delivery: None,
+        on_change=ended.set,
+        stands_by=False,
+    )
+    async with asyncio.timeout(10):
+        await connecting.wait()
+        if closes:
+            await lane.close()
+        else:
+            lane.leave()
+            await ended.wait()
+    assert lane.ended
+    assert closed.is_set()
 
 
 async def test_a_transport_that_cannot_be_opened_is_the_lanes_error() -> None:

@@ -387,6 +387,15 @@ async def test_auto_says_what_it_picks_and_changes_with_the_room(make: Make, man
     assert "3 clients" in source.picked
 
 
+async def test_what_reports_told_of_the_room_holds_also_after_a_break(make: Make, manifest: Manifest) -> None:
+    source, control, _ = make(auto=True, group=None, plain=None)
+    assert await _fetch(source, manifest) == "plain"
+    control.room = RoomInfo(sessions=3, near=3)
+    await source.report(REPORT)
+    assert await _fetch(source, manifest) == "group"
+    assert len(control.opened) == 1
+
+
 async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event

@@ -12,6 +12,7 @@ import pytest
 import structlog
 import yarl
 
+from core.callers import Callers
 from core.ids import ImageRef
 from images.exporters.ranged import FileForm
 from images.extents import Extents, Kind
@@ -99,6 +100,16 @@ async def test_announces_are_read_as_bytes(daemon, published) -> None:
             async with api.http.get(url) as response:
                 answer = bencode2.bdecode(await response.read())
     assert answer[b"peers"] == bytes([127, 0, 0, 1]) + (1001).to_bytes(2, "big")
+
+
+async def test_who_announces_with_the_secret_is_no_stranger(daemon, published, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[object] = []
+    monkeypatch.setattr(Callers, "handle_known", lambda self, caller: known.append(caller))
+    sent = query(info_hash=published.publication.announced[0], port="1001", peer_id=bytes(20)).decode()
+    async with daemon() as api:
+        for secret, count in (("wrong", 0), (published.publication.secret, 1)):
+            async with api.http.get(yarl.URL(f"{api.url}/announce/{secret}?{sent}", encoded=True)):
+                assert len(known) == count
 
 
 async def test_the_operator_sees_the_swarm(daemon, published) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repod.commands.common import human_bytes
+from repod.commands.common import emit_table, human_bytes
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,8 @@ from repod.commands.common import human_bytes
 )
 def test_bytes_for_people(count: int, text: str) -> None:
     assert human_bytes(count) == text
+
+
+def test_columns_are_aligned_and_no_line_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_table([("NAME", "SIZE"), ("a-long-name", "1"), ("b", "")])
+    assert capsys.readouterr().out == "NAME         SIZE\na-long-name  1\nb\n"

@@ -174,7 +174,8 @@ async def test_a_probe_says_why_only_where_nothing_came_and_no_longer_than_that_
         assert casting.state(seat)["reason"] == ""
         casting.probed(seat, Probed(outcome="nothing", received=0, sent=16, loss=1.0, reason="a firewall"))
         assert casting.state(seat)["reason"] == "a firewall"
-        await casting.want(seat, np.ones(60, dtype=np.bool_))
+        assert seat.lane is not None
+        await casting.join(seat, seat.lane, np.ones(60, dtype=np.bool_))
         assert casting.state(seat)["reason"] == ""
 
 
@@ -258,17 +259,16 @@ async def test_who_leaves_while_it_is_let_in_is_gone() -> None:
         assert await _ask(casting, lambda cast: len(cast.members)) == 0
 
 
-@pytest.mark.parametrize("goes", ["done", "unicast"])
-async def test_who_went_another_way_before_a_cast_begins_is_not_sent_for_then(goes: str) -> None:
+async def test_who_has_everything_before_a_cast_begins_is_not_sent_for_then() -> None:
     async with Site(start_clients=2) as site:
         casting, seat, lane = _seated(site)
         await casting.join(seat, lane, ALL)
         assert seat.way == "waiting"
-        casting.done(seat) if goes == "done" else casting.moved(seat, "takes it alone")
+        casting.done(seat)
         casting.gate.open = True
         await casting.tick()
         assert casting.begun
-        assert casting.state(seat)["lane"] == goes
+        assert casting.state(seat)["lane"] == "done"
         assert await _ask(casting, lambda cast: cast.chunks_wanted) == 0
 
 

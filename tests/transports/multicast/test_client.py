@@ -15,7 +15,8 @@ from core.ids import SessionId
 from core.wantmap import WantMap
 from transports.base import ClientContext, Offer, ServedSession, ServerContext
 from transports.conformance.sample import sample_image
-from transports.multicast.client import UNHEARD_S, MulticastClient
+from transports.member.calling import UNHEARD_S
+from transports.multicast.client import MulticastClient
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.incoming import GroupReceiver
 

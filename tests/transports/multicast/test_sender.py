@@ -195,6 +195,30 @@ async def test_trouble_of_the_disk_condemns_a_chunk_only_where_it_stays(
             left[0] = 0
 
 
+async def test_trouble_that_outlasts_one_chunk_does_not_condemn_the_next_ones_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("transports.multicast.sender.TROUBLE_PAUSE_S", 0.0)
+    events = Events()
+    with StoredImage(*[5000] * 40) as image:
+        locate, left = image.locate, [2 * READ_ATTEMPTS - 1]
+
+        def stumbling(chunk: int) -> StoredChunk:
+            if left[0]:
+                left[0] -= 1
+                raise RepositoryTroubleError("pack 1 cannot be opened: Too many open files")
+            return locate(chunk)
+
+        monkeypatch.setattr(image, "locate", stumbling)
+        with (
+            cast_sender(image, GROUP, on_event=events) as (sender, reports),
+            MemberOfCast(image, GROUP, reports) as member,
+        ):
+            await member.join(sender)
+            await member.until_complete()
+            assert [name for name, _ in events.seen].count("chunk_unreadable") == 1
+
+
 async def test_a_chunk_the_store_does_not_know_ends_nothing() -> None:
     events = Events()
     with (

@@ -18,7 +18,7 @@ from transports.base import CaptureGrant, ServedSession, ServerContext
 from transports.conformance.sample import SampleStore, sample_image
 from transports.member.handshake import enter
 from transports.multicast.lane import MemberLane
-from transports.multicast.proto.lane import Moved, Probed
+from transports.multicast.proto.lane import Probed
 from transports.multicast.server import MulticastServer
 from transports.multicast.udp.interface import Interface
 
@@ -262,7 +262,7 @@ async def test_who_says_much_is_heard_later_but_heard(monkeypatch: pytest.Monkey
     manifest, store, _ = sample_image()
     heard = asyncio.Event()
     async with (
-        running(lambda name, fields: heard.set() if name == "member_probed" else None) as server,
+        running(lambda name, fields: heard.set() if fields.get("outcome") == "good" else None) as server,
         asyncio.timeout(20),
     ):
         server.open_session(_session(manifest, store, "s1"))
@@ -270,9 +270,26 @@ async def test_who_says_much_is_heard_later_but_heard(monkeypatch: pytest.Monkey
         await enter(reader, writer, session_id="s1", key=bytes(32))
         lane = MemberLane(reader, writer)
         for _ in range(20):
-            lane.send(Moved(reason="too much at once"))
+            lane.send(Probed(outcome="partial", received=8, sent=16, loss=0.5))
         lane.send(Probed(outcome="good", received=16, sent=16, loss=0.0))
         await heard.wait()
         assert server.counters()["limit_messages"] >= 1
         await lane.close()
+    store.close()
+
+
+async def test_a_fault_in_the_clock_is_told_and_keeps_no_cast_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Ended()
+    manifest, store, _ = sample_image()
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    monkeypatch.setattr(MulticastServer, "_share_out", lambda self: {}["a fault"])
+    async with running(ended.hear, linger_s=0.1) as server:
+        server.open_session(_session(manifest, store, "s1"))
+        async with asyncio.timeout(20):
+            while server.counters().get("ticks_failed", 0) < 2:  # noqa: ASYNC110 - counted by the clock
+                await asyncio.sleep(0.01)
+        server.close_session(SessionId("s1"), "done")
+        await asyncio.wait_for(ended.wait(), 20)
+    assert [repr(each) for each in told] == ["KeyError('a fault')"]
     store.close()

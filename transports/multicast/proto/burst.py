@@ -69,6 +69,8 @@ class Totals:
     """Good ones."""
     reports_refused: int = 0
     """Malformed, forged, repeated, of nobody or another cast."""
+    reports_cut: int = 0
+    """Reports whose member had more to ask for than one holds; it asks again."""
     entries_refused: int = 0
     """Deficits of chunks or blocks that do not exist, or above k."""
     entries_stale: int = 0

@@ -22,10 +22,8 @@ __all__ = [
     "LaneChange",
     "LaneMessage",
     "Leave",
-    "Moved",
     "Probed",
     "Waiting",
-    "Want",
     "Without",
 ]
 
@@ -46,12 +44,6 @@ class Join(_Message, frozen=True, kw_only=True, array_like=True, tag="join"):
     """See transports.member.proto.maps."""
     listened: bool = False
     """All that was sent since the offer was listened to: who lacks everything is a member since then."""
-
-
-class Want(_Message, frozen=True, kw_only=True, array_like=True, tag="want"):
-    """Client: this is all I lack now. It replaces what was said before; sent to come back after `Moved`."""
-
-    wanted: bytes
 
 
 class Without(_Message, frozen=True, kw_only=True, array_like=True, tag="without"):
@@ -84,12 +76,6 @@ class Health(_Message, frozen=True, kw_only=True, array_like=True, tag="health")
     """Packets that reached its socket and are none of the cast's."""
 
 
-class Moved(_Message, frozen=True, kw_only=True, array_like=True, tag="moved"):
-    """Client: I take what I lack by other means for now."""
-
-    reason: Text
-
-
 class Done(_Message, frozen=True, kw_only=True, array_like=True, tag="done"):
     """Client: I have everything."""
 
@@ -101,7 +87,7 @@ class Leave(_Message, frozen=True, kw_only=True, array_like=True, tag="leave"):
 
 
 class Joined(_Message, frozen=True, kw_only=True, array_like=True, tag="joined"):
-    """Server, answer to Join and Want: packets from `sequence` on are for you too."""
+    """Server, answer to Join: packets from `sequence` on are for you too."""
 
     member: Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
     sequence: Count
@@ -156,8 +142,6 @@ class Closing(_Message, frozen=True, kw_only=True, array_like=True, tag="closing
     """Opening another session makes sense."""
 
 
-LaneMessage = (
-    Join | Want | Without | Probed | Health | Moved | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
-)
+LaneMessage = Join | Without | Probed | Health | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
 
 DECODER = msgspec.msgpack.Decoder(LaneMessage)

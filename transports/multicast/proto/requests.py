@@ -14,7 +14,7 @@ from transports.multicast.proto.demand import Demand
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.members import Member, Members
 from transports.multicast.proto.repair import Repairs
-from transports.multicast.proto.reports import Report, member_of, split_entries
+from transports.multicast.proto.reports import Report, ReportFlags, member_of, split_entries
 
 __all__ = ["Requests"]
 
@@ -58,6 +58,7 @@ class Requests:
             self._totals.reports_refused += 1
             return False
         self._totals.reports += 1
+        self._totals.reports_cut += ReportFlags.MORE in report.flags
         if member.lane != "unicast" and not member.done:
             self._merge(member, report, current, now)
         return True

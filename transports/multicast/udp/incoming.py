@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import struct
+from collections.abc import Iterator
 from types import TracebackType
 
 import msgspec
@@ -14,9 +15,9 @@ from core.errors import LocalError
 from transports.multicast.udp.group import Group, explain
 from transports.multicast.udp.interface import Interface
 from transports.multicast.udp.membership import buffer_of, is_merging, member_socket, queued_bytes
-from transports.multicast.udp.options import SO_RXQ_OVFL, SOL_UDP, UDP_GRO
+from transports.multicast.udp.options import SO_PEEK_OFF, SO_RXQ_OVFL, SOL_UDP, UDP_GRO, try_option
 
-__all__ = ["TRAIN_MAX_BYTES", "GroupReceiver", "Train", "receive_train"]
+__all__ = ["TRAIN_MAX_BYTES", "GroupReceiver", "Train", "look_at_trains", "receive_train"]
 
 RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
 """Above 200 ms at 1 Gbit/s: covers a thread that is not scheduled for a while."""
@@ -38,10 +39,11 @@ class Train(msgspec.Struct, frozen=True):
     """Length of each packet; the last one may be shorter."""
 
 
-def receive_train(sock: socket.socket, buffer: memoryview) -> tuple[Train | None, int | None]:
-    """One train (see GroupReceiver.receive), and the kernel's count of what it dropped so far where it says it."""
+def receive_train(sock: socket.socket, buffer: memoryview, flags: int = 0) -> tuple[Train | None, int | None]:
+    """One train (see GroupReceiver.receive), and the kernel's count of what it dropped so far where it says it.
+    `flags` as of recv."""
     try:
-        length, ancillary, _, _ = sock.recvmsg_into((buffer,), _ANCILLARY_BYTES)
+        length, ancillary, _, _ = sock.recvmsg_into((buffer,), _ANCILLARY_BYTES, flags)
     except BlockingIOError:
         return None, None
     packet_bytes, mark = length, None
@@ -51,6 +53,20 @@ def receive_train(sock: socket.socket, buffer: memoryview) -> tuple[Train | None
         elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
             mark = _COUNT.unpack_from(data)[0]
     return Train(length, packet_bytes), mark
+
+
+def look_at_trains(sock: socket.socket, buffer: memoryview, most: int) -> Iterator[Train]:
+    """The first `most` trains that wait, one after the other in `buffer`; they go on waiting. None before Linux 4.7."""
+    if not try_option(sock, socket.SOL_SOCKET, SO_PEEK_OFF, 0):
+        return
+    try:
+        for _ in range(most):
+            train, _ = receive_train(sock, buffer, socket.MSG_PEEK)
+            if train is None:
+                return
+            yield train
+    finally:
+        try_option(sock, socket.SOL_SOCKET, SO_PEEK_OFF, -1)
 
 
 class GroupReceiver:

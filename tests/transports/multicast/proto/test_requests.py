@@ -11,7 +11,7 @@ from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.members import Member, Members
 from transports.multicast.proto.repair import Repairs
-from transports.multicast.proto.reports import Report, entries_of
+from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.requests import LATE_MORE, Requests
 
 KEY = bytes(range(32))
@@ -70,6 +70,14 @@ def test_deficits_that_cannot_be_are_counted_and_the_rest_holds(entry: tuple[int
     assert desk.repairs[1].due.tolist() == [0, 0, 133]
     assert desk.totals.entries_refused == 1
     assert desk.demand.chunks_wanted == 0
+
+
+def test_reports_that_could_not_hold_everything_are_counted() -> None:
+    desk = Desk()
+    assert desk.report((1, 0, 3), flags=ReportFlags.PATIENT)
+    assert desk.totals.reports_cut == 0
+    assert desk.report((1, 2, 1), flags=ReportFlags.MORE | ReportFlags.PATIENT)
+    assert desk.totals.reports_cut == 1
 
 
 def test_refused_reports_change_nothing_but_a_counter() -> None:

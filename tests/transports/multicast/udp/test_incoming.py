@@ -9,8 +9,9 @@ import pytest
 from core.errors import LocalError, UsageError
 from tests.support.netns import INTERFACE, IPV4, IPV6, ip, namespaces_usable, run_apart
 from transports.multicast.udp.group import Group
-from transports.multicast.udp.incoming import GroupReceiver, Train
+from transports.multicast.udp.incoming import GroupReceiver, Train, look_at_trains, receive_train
 from transports.multicast.udp.interface import find_interface
+from transports.multicast.udp.membership import member_socket
 from transports.multicast.udp.outgoing import GroupSender
 
 apart = pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
@@ -97,6 +98,31 @@ def test_nothing_there_is_none_and_an_empty_datagram_is_an_empty_train() -> None
         odd.sendto(b"", (ASM.address, ASM.port))
         assert receiver.wait(1)
         assert receiver.receive(ROOM) == Train(0, 0)
+
+
+@pytest.mark.root
+@apart
+def test_what_waits_is_looked_at_and_goes_on_waiting() -> None:
+    def work() -> None:
+        interface = find_interface(INTERFACE)
+        with (
+            member_socket(
+                ASM.address, ASM.port, source=None, index=interface.index, buffer_bytes=1 << 20, merge=False
+            ) as member,
+            GroupSender(ASM, interface) as sender,
+        ):
+            for length in (100, 200, 300):
+                sender.send(memoryview(bytes([length % 251]) * length), 1440)
+            for most, found in ((9, [100, 200, 300]), (2, [100, 200]), (9, [100, 200, 300])):
+                seen = []
+                for train in look_at_trains(member, ROOM, most):
+                    seen.append(train.length)
+                    assert ROOM[train.length - 1] == train.length % 251
+                assert seen == found
+            taken = [receive_train(member, ROOM)[0] for _ in range(4)]
+            assert taken == [Train(100, 100), Train(200, 200), Train(300, 300), None]
+
+    run_apart(work)
 
 
 def test_what_the_socket_had_no_room_for_is_counted_apart() -> None:
