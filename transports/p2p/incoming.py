@@ -17,7 +17,7 @@ from transports.p2p.exchange import Exchange
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.peer_server import PeerServer
-from transports.p2p.proto.hope import Hope
+from transports.p2p.proto.hope import IDLE_S, Hope, Outcome
 from transports.p2p.proto.limits import MAX_LIST_CHUNKS
 from transports.p2p.proto.messages import (
     Assign,
@@ -44,11 +44,8 @@ from transports.p2p.traffic import Traffic, digest_received, source_of
 __all__ = ["SwarmIncoming"]
 
 TICK_S = 0.1
-ORIGIN_S = 6.0
-"""Without the origin's lane, while repod answers, and without anything from anybody for so long: take another path."""
 ORIGIN_REST_S = 30.0
-IDLE_S = 30.0
-"""Nothing is asked of anybody and nothing came for so long, though repod answers: take another path."""
+"""For so long a swarm that brought nothing is left alone."""
 EXCLUDED_WAIT_S = 10.0
 """Who was banned takes another path after so long: the swarm it has held up comes first at the repository."""
 
@@ -83,9 +80,6 @@ class SwarmIncoming:
         self._failed: OgcastError | None = None
         self._left = False
         self._traffic = Traffic(now=self._loop.time())
-        self._hope = Hope()
-        self._given = 0
-        self._moved_at = self._cut_off_since = self._busy_at = self._loop.time()
         self.origin_port = 0
         """Where the origin's lanes are, for messages."""
         self._exchange = Exchange(
@@ -94,6 +88,7 @@ class SwarmIncoming:
         self._seen = self.lacking()
         self.stands_by = not len(want)
         """It began with nothing to take: see SwarmClient."""
+        self._hope = Hope(stands_by=self.stands_by, now=self._loop.time())
         self.stopped = ""
         """Why nobody needs this client's chunks any more, once repod said so."""
         self.banned = False
@@ -361,38 +356,38 @@ class SwarmIncoming:
             self._fail(PathError(f"a fault of this program in p2p: {error!r}", hint="please report it"))
 
     def _look_for_hope(self, now: float) -> None:
-        """Without repod and without anybody who gives anything, the session has to try something else."""
-        given = self._server.counts["bytes_sent"] if self._server is not None else 0
-        if given != self._given or self._swarm.under_way:
-            self._given, self._moved_at = given, now
         if self._swarm.finished or self.banned:
             return
         assert self._membership is not None
         assert self._neighbours is not None
         refused = self._membership.refused
-        moved_at = max(self._moved_at, self._swarm.quiet_since)
-        if self._swarm.has_origin or self._swarm.under_way or not self._membership.reachable or self.stands_by:
-            self._cut_off_since = now
-        if self._swarm.under_way or self._swarm.in_hand or not self._membership.reachable or self.stands_by:
-            self._busy_at = now
-        if now >= max(self._busy_at, self._swarm.quiet_since) + IDLE_S:
-            self._fail(
-                PathError(
+        outcome = self._hope.look(
+            now,
+            given=self._server.counts["bytes_sent"] if self._server is not None else 0,
+            quiet_since=self._swarm.quiet_since,
+            under_way=bool(self._swarm.under_way),
+            in_hand=bool(self._swarm.in_hand),
+            has_origin=self._swarm.has_origin,
+            peers=self._neighbours.known > 0,
+            refused=refused is not None,
+        )
+        if outcome is not Outcome.WAIT:
+            self._fail(refused if outcome is Outcome.ALONE and refused is not None else self._given_up(outcome))
+
+    def _given_up(self, outcome: Outcome) -> OgcastError:
+        match outcome:
+            case Outcome.IDLE:
+                return PathError(
                     f"the swarm has brought nothing for {IDLE_S:g} s, and nobody was found to ask",
                     again_after_s=ORIGIN_REST_S,
                     hint="`repod sessions` shows who holds what is lacking",
                 )
-            )
-        if now >= max(self._cut_off_since, self._swarm.quiet_since) + ORIGIN_S:
-            self._fail(
-                PathError(
+            case Outcome.CUT_OFF:
+                return PathError(
                     f"chunks of the repository cannot be had: port {self.origin_port} does not answer, and peers have "
                     "nothing that is lacking",
                     again_after_s=ORIGIN_REST_S,
                     hint="is a firewall in between?",
                 )
-            )
-        if self._hope.is_lost(now, moved_at=moved_at, peers=self._neighbours.known > 0, refused=refused is not None):
-            self._fail(
-                refused or ConnectionFailedError("the repository is out of reach, and no peer has what is lacking")
-            )
+            case _:
+                return ConnectionFailedError("the repository is out of reach, and no peer has what is lacking")

@@ -79,7 +79,7 @@ async def _first_of(taker: Taker, offer: Offer) -> None:
 async def test_where_the_origin_cannot_be_reached_and_peers_have_nothing_another_path_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(incoming, "ORIGIN_S", 0.3)
+    monkeypatch.setattr("transports.p2p.proto.hope.ORIGIN_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as free:
         closed = free.getsockname()[1]
     async with running() as room:

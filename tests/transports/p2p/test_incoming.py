@@ -10,7 +10,6 @@ from core.errors import ChunkError, PathError, TransferError
 from core.ids import ChunkIndex
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
-from transports.p2p import incoming
 from transports.p2p.exchange import Exchange
 from transports.p2p.proto.scatter import Scatter
 
@@ -49,7 +48,7 @@ async def test_a_chunk_nobody_can_give_is_named_when_all_others_are_there() -> N
 async def test_who_is_brought_nothing_though_the_repository_answers_takes_another_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(incoming, "IDLE_S", 0.5)
+    monkeypatch.setattr("transports.p2p.proto.hope.IDLE_S", 0.5)
     monkeypatch.setattr(Scatter, "fill", lambda *_: [])
     monkeypatch.setattr(Scatter, "assign_urgent", lambda *_: None)
     async with running() as room:
