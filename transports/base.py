@@ -340,7 +340,7 @@ class Giving(Protocol):
 
     async def wait(self) -> str:
         """Until the repository says that nobody needs it; returns why. ConnectionFailedError when it goes on only with
-        another session."""
+        another session, PathError after a fault."""
 
 
 @runtime_checkable

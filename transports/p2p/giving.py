@@ -101,6 +101,8 @@ class SwarmGiving:
             refused = self._membership.refused
             if isinstance(refused, AuthenticationError):
                 raise ConnectionFailedError("the repository has forgotten this session")
+            if refused is not None:
+                raise refused
         return self._ended.result()
 
     # ------------------------------------------------------------------ MemberHost

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.connecting import give_up_unheard
-from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
+from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, PathError, ProtocolError
 from core.ids import SessionId
 from transports.member.calling import UNHEARD_S, call
 from transports.member.lane import MemberLane
@@ -73,7 +73,7 @@ class Membership:
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self.refused: OgcastError | None = None
-        """Repod came back and does not know this session."""
+        """Why this membership cannot last: repod came back and does not know this session, or a fault of this program."""
         self.rejoins = 0
 
     @property
@@ -122,6 +122,8 @@ class Membership:
     def begin(self) -> None:
         """Hear and tell from now on."""
         self._tasks = [asyncio.create_task(self._keep_up()), asyncio.create_task(self._tell_health())]
+        for task in self._tasks:
+            task.add_done_callback(self._handle_ended)
 
     def hand_to(self, owner: MemberHost) -> None:
         """Somebody else is told from now on, and answers for this membership."""
@@ -155,6 +157,17 @@ class Membership:
             await lane.part(*[message for message in words if message is not None])
 
     # ------------------------------------------------------------------ tasks
+
+    def _handle_ended(self, task: asyncio.Task[None]) -> None:
+        """A fault: nothing would be heard or told any more, and nobody would know why."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        for each in self._tasks:
+            each.cancel()
+        self.refused = PathError(f"a fault of this program in p2p: {error!r}", hint="please report it")
+        if self._lane is not None:
+            self._lane.abort()
+        self._owner.handle_reachable(False)
 
     async def _keep_up(self) -> None:
         while True:

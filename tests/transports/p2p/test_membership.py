@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.errors import AuthenticationError, ConnectionFailedError
+from core.errors import AuthenticationError, ConnectionFailedError, PathError
 from core.ids import SessionId
 from tests.support.swarms import KEY, Room, running
 from tests.transports.p2p.proto.test_messages import HEALTH
@@ -127,6 +127,30 @@ async def test_a_repository_that_knows_the_session_no_more_is_told_apart(monkeyp
                 await asyncio.sleep(0.02)
         assert isinstance(membership.refused, AuthenticationError)
         assert not membership.reachable
+        await membership.close()
+
+
+class Clumsy(Owner):
+    """Has a fault."""
+
+    def handle_message(self, message: SwarmMessage) -> None:
+        super().handle_message(message)
+        raise KeyError("a fault")
+
+
+async def test_a_fault_ends_the_membership_and_is_named() -> None:
+    async with running() as room:
+        session, _ = room.open()
+        owner = Clumsy(40)
+        membership = _made(room, session, owner)
+        await membership.connect()
+        membership.begin()
+        await owner.until(welcomes=1, reachable=1)
+        assert owner.reachable == [False]
+        assert not membership.reachable
+        with pytest.raises(PathError, match=r"fault of this program in p2p: KeyError\('a fault'\)"):
+            raise membership.refused or AssertionError("not told")
+        await room.happens("lane_closed", session=session)
         await membership.close()
 
 
