@@ -22,7 +22,7 @@ from transports.base import ClientContext, Offer
 from transports.p2p.early import EarlyMember
 from transports.p2p.giving import SwarmGiving
 from transports.p2p.incoming import SwarmIncoming
-from transports.p2p.membership import Membership
+from transports.p2p.membership import MemberHost, Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.offer import SwarmOffer
 from transports.p2p.peer_server import PeerServer
@@ -100,16 +100,14 @@ class SwarmClient:
         self._offer = offer
         if self._context.written is not None:
             shelf.use(self._context.written)
-        serves = offer.mode != "leecher"
-        server = _server(shelf, offer) if serves else None
-        loop = asyncio.get_running_loop()
+        server = None if offer.mode == "leecher" else _server(shelf, offer)
         swarm = Swarm(
             want,
             seed=int.from_bytes(os.urandom(4), "little"),
             window=WINDOW_CHUNKS,
             slots=arena.slots,
             rng=random.Random(),
-            now=loop.time(),
+            now=asyncio.get_running_loop().time(),
         )
         if server is not None:
             server.held_by = swarm.holders.count
@@ -118,62 +116,23 @@ class SwarmClient:
         incoming = SwarmIncoming(
             swarm=swarm, shelf=shelf, want=want, arena=arena, server=server, on_event=self._context.on_event
         )
-
-        def make(source: int, name: str, lane_key: bytes) -> AskingLane:
-            return AskingLane(
-                session_id=name,
-                key=lane_key,
-                nonce=os.urandom(32),
-                root=manifest.root,
-                chunks=manifest.chunk_count,
-                raw_length=manifest.raw_length,
-                wanted=want.__contains__,
-                slot_bytes=arena.slot_bytes,
-                stall_s=STALL_S,
-                now=loop.time(),
-                other="the repository" if source == ORIGIN else f"peer {source}",
-            )
-
-        host = offer.host or self._context.repository_host
         neighbours = Neighbourhood(
-            make=make,
+            make=functools.partial(_asking, manifest, want, arena),
             on_step=incoming.handle_step,
             on_lost=incoming.handle_lost,
             interface=self._context.interface,
             asleep=incoming.stands_by,
         )
-        membership = Membership(
-            host=host,
-            port=offer.port,
-            session_id=session_id,
-            key=key,
-            mode=offer.mode,
-            held=shelf.packed,
-            listen=functools.partial(_listen, server),
-            owner=incoming,
-        )
+        membership = self._membership(offer, session_id, key, shelf, server, owner=incoming)
         self._incoming = incoming
         incoming.origin_port = offer.origin_port
         early = self._early(session_id, manifest, want, shelf, arena)
         try:
-            if early is None:
-                await membership.connect()
-            else:
-                if server is not None and early.listener is not None:
-                    server.start("", listener=early.listener)
-                try:
-                    await membership.go_on(early.member, early.heard)
-                except BaseException:
-                    early.close()
-                    raise
-            if server is not None:
-                server.on_gone = lambda chunks: _tell_gone(membership, chunks)
-                server.on_news = lambda chunks: _tell_have(membership, chunks)
+            await _enter(membership, server, early)
             incoming.begin(membership, neighbours)
             if not incoming.stands_by:
-                neighbours.dial_origin(
-                    host, offer.origin_port, session_id, key, opened=_origin_lane(early, manifest, want, arena)
-                )
+                opened = _origin_lane(early, manifest, want, arena)
+                neighbours.dial_origin(self._host(offer), offer.origin_port, session_id, key, opened=opened)
             yield incoming
         finally:
             if self._incoming is incoming:
@@ -245,18 +204,7 @@ class SwarmClient:
         shelf = await self._open_shelf(manifest, chunks, inherited)
         server = _server(shelf, offer)
         giving = SwarmGiving(offer, shelf, server, on_event=self._context.on_event)
-        membership = Membership(
-            host=offer.host or self._context.repository_host,
-            port=offer.port,
-            session_id=session_id,
-            key=key,
-            mode=offer.mode,
-            held=shelf.packed,
-            listen=functools.partial(_listen, server),
-            owner=giving,
-        )
-        server.on_gone = lambda gone: _tell_gone(membership, gone)
-        server.on_news = lambda news: _tell_have(membership, news)
+        membership = self._membership(offer, session_id, key, shelf, server, owner=giving)
         try:
             await membership.connect()
             giving.begin(membership)
@@ -264,6 +212,35 @@ class SwarmClient:
         finally:
             await membership.close()
             await server.close()
+
+    def _host(self, offer: SwarmOffer) -> str:
+        return offer.host or self._context.repository_host
+
+    def _membership(
+        self,
+        offer: SwarmOffer,
+        session_id: SessionId,
+        key: bytes,
+        shelf: Shelf,
+        server: PeerServer | None,
+        *,
+        owner: MemberHost,
+    ) -> Membership:
+        """One that is not entered yet, and is told what can be had of `server`, and what no more."""
+        membership = Membership(
+            host=self._host(offer),
+            port=offer.port,
+            session_id=session_id,
+            key=key,
+            mode=offer.mode,
+            held=shelf.packed,
+            listen=functools.partial(_listen, server),
+            owner=owner,
+        )
+        if server is not None:
+            server.on_gone = functools.partial(_tell_gone, membership)
+            server.on_news = functools.partial(_tell_have, membership)
+        return membership
 
     async def _open_shelf(self, manifest: Manifest, chunks: ChunkReader | None, inherited: bytes = b"") -> Shelf:
         if self._shelf is None or self._shelf.manifest.root != manifest.root:
@@ -274,6 +251,37 @@ class SwarmClient:
                 self._shelf.ring.take_over(inherited)
             await asyncio.to_thread(self._shelf.look_up)
         return self._shelf
+
+
+def _asking(manifest: Manifest, want: WantMap, arena: Arena, source: int, session_id: str, key: bytes) -> AskingLane:
+    """The machine of one connection to `source`, ORIGIN or a peer."""
+    return AskingLane(
+        session_id=session_id,
+        key=key,
+        nonce=os.urandom(32),
+        root=manifest.root,
+        chunks=manifest.chunk_count,
+        raw_length=manifest.raw_length,
+        wanted=want.__contains__,
+        slot_bytes=arena.slot_bytes,
+        stall_s=STALL_S,
+        now=asyncio.get_running_loop().time(),
+        other="the repository" if source == ORIGIN else f"peer {source}",
+    )
+
+
+async def _enter(membership: Membership, server: PeerServer | None, early: EarlyMember | None) -> None:
+    """By the lane that is open already, if there is one: peers know its listener's port."""
+    if early is None:
+        await membership.connect()
+        return
+    if server is not None and early.listener is not None:
+        server.start("", listener=early.listener)
+    try:
+        await membership.go_on(early.member, early.heard)
+    except BaseException:
+        early.close()
+        raise
 
 
 def _origin_lane(

@@ -73,7 +73,7 @@ class Membership:
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self.refused: OgcastError | None = None
-        """Why this membership cannot last: repod came back and does not know this session, or a fault of this program."""
+        """Why it cannot last: repod came back and does not know this session, or a fault of this program."""
         self.rejoins = 0
 
     @property
