@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import BusyError, UsageError
 from core.ids import ImageRef, SessionId
+from core.subnets import subnet_of
 from repod.catalogue import Catalogue, Pin
 from repod.lanes import Lanes
 from repod.proto.rooms import Rooms
@@ -16,7 +17,6 @@ from repod.telling import Telling
 from transports.base import ServedSession
 from transports.control import ImageInfo, SessionAdvice, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
-from transports.p2p.proto.subnets import subnet_of
 from transports.registry import by_protocol
 
 __all__ = ["Sessions"]
