@@ -92,9 +92,11 @@ def load(
     environ: Mapping[str, str] | None = None,
     env_prefix: str = "",
     flags: Mapping[str, object] | None = None,
+    where_else: Callable[[str], str | None] = lambda key: None,
 ) -> Loaded[T]:
     """Settings of dataclass `cls` from all sources.
 
+    `where_else` is asked about an unknown key of the file: a hint where it belongs, if it knows one.
     `flags` maps dotted keys to values; None means "not given". Variables of the environment that name no setting
     are ignored (the prefix is shared with scripts); unknown keys of the file are errors.
     Raises UsageError naming the place and the key. `cls.__post_init__` may raise ValueError for contradictions.
@@ -102,7 +104,7 @@ def load(
     keys = {key.dotted: key for key in _keys(cls)}
     given: dict[str, tuple[object, str, bool]] = {}
     if file is not None:
-        for dotted, value in _flatten(parse_toml(file), keys, str(file)):
+        for dotted, value in _flatten(parse_toml(file), keys, str(file), where_else):
             given[dotted] = (value, str(file), True)
     for dotted, key in keys.items():
         variable = key.environment(env_prefix)
@@ -226,16 +228,21 @@ def _tables(cls: type[Any]) -> Iterator[tuple[str, list[_Key]]]:
 
 
 def _flatten(
-    table: Mapping[str, Any], keys: Mapping[str, _Key], where: str, prefix: str = ""
+    table: Mapping[str, Any],
+    keys: Mapping[str, _Key],
+    where: str,
+    where_else: Callable[[str], str | None],
+    prefix: str = "",
 ) -> Iterator[tuple[str, object]]:
     for name, value in table.items():
         dotted = f"{prefix}{name}"
         if dotted in keys:
             yield dotted, value
         elif isinstance(value, dict) and any(known.startswith(f"{dotted}.") for known in keys):
-            yield from _flatten(value, keys, where, f"{dotted}.")
+            yield from _flatten(value, keys, where, where_else, f"{dotted}.")
         else:
-            raise UsageError(f"{where}: unknown key '{dotted}'", hint=_suggestion(dotted, keys))
+            hint = where_else(dotted) or _suggestion(dotted, keys)
+            raise UsageError(f"{where}: unknown key '{dotted}'", hint=hint)
 
 
 def _override(message: str, origins: Mapping[str, str], file: Path | None) -> str | None:

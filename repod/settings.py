@@ -120,7 +120,22 @@ class Settings:
 def load_settings(layout: Layout, *, flags: Mapping[str, object] | None = None) -> Loaded[Settings]:
     """Settings of one repository. Raises UsageError naming file and key."""
     file: Path | None = layout.settings if layout.settings.exists() else None
-    return load(Settings, file=file, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags)
+    return load(Settings, file=file, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags, where_else=_transport_with)
+
+
+def _transport_with(key: str) -> str | None:
+    """Where a key that is none of Settings belongs. The tables of transports are commented out as a whole: who takes
+    the # from a key alone puts it into the table above them."""
+    name = key.rpartition(".")[2]
+    kinds = {transport: settings_of(spec) for transport, spec in specs().items()}
+    tables = [
+        f"[transports.{transport}]"
+        for transport, kind in kinds.items()
+        if kind is not None and name in {field.name for field in dataclasses.fields(kind)}
+    ]
+    if not tables or key.startswith("transports."):
+        return None
+    return f"it is a key of {' and '.join(tables)}: is there still a # before the name of that table?"
 
 
 def render_settings(loaded: Loaded[Settings]) -> str:

@@ -54,3 +54,18 @@ def test_the_environment_wins_over_the_file_and_flags_over_both(
     assert load_settings(layout).value.port == 2
     assert load_settings(layout, flags={"port": 3}).value.port == 3
     assert load_settings(layout).value.level == 5
+
+
+def test_a_key_of_a_transport_whose_table_is_still_commented_out_is_told_where_it_belongs(layout: Layout) -> None:
+    text = layout.settings.read_text()
+    layout.settings.write_text(text.replace("\n#rate_mbit_per_s =", "\nrate_mbit_per_s ="))
+    with pytest.raises(UsageError, match="rate_mbit_per_s") as caught:
+        load_settings(layout)
+    assert caught.value.hint is not None
+    assert "[transports.multicast]" in caught.value.hint
+    layout.settings.write_text(layout.settings.read_text().replace("#[transports.multicast]", "[transports.multicast]"))
+    assert load_settings(layout).value.transports["multicast"]["rate_mbit_per_s"] == 0
+    layout.settings.write_text("nonsense = 1")
+    with pytest.raises(UsageError) as caught:
+        load_settings(layout)
+    assert "#" not in str(caught.value.hint)
