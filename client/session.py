@@ -242,7 +242,9 @@ class Session:
     def _count(self, *, decoding: int = 0, writing: int = 0) -> None:
         self._decoding += decoding
         self._writing += writing
-        self.brake.handle_load(time.monotonic(), decoding=self._decoding, writing=self._writing)
+        self.brake.handle_load(
+            time.monotonic(), decoding=self._decoding, writing=self._writing, complete=not self._want
+        )
 
 
 def _examine(frame: memoryview, encoding: Encoding, content: memoryview, digest: Digest) -> str | None:

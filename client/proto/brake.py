@@ -33,10 +33,13 @@ class BrakeMeter:
         self._seconds = dict.fromkeys(Brake, 0.0)
         self._previous = dict(self._seconds)
 
-    def handle_load(self, now: float, *, decoding: int, writing: int) -> None:
-        """Take the counts of chunks that are at or before the decoder, and at or before the disk, from now on."""
+    def handle_load(self, now: float, *, decoding: int, writing: int, complete: bool = False) -> None:
+        """Take the counts of chunks that are at or before the decoder, and at or before the disk, from now on.
+
+        `complete`: everything has come, and what is not written yet waits for the disk, however little it is.
+        """
         self._settle(now)
-        if writing >= self._backlog:
+        if writing >= self._backlog or (complete and writing):
             self._brake = Brake.DISK
         elif decoding > self._workers:
             self._brake = Brake.DECODE

@@ -19,6 +19,15 @@ def test_a_queue_before_the_decoder_or_the_disk_names_it() -> None:
     assert meter.shares(4) == {"network": 0.0, "decode": 0.25, "disk": 0.75}
 
 
+def test_what_waits_to_be_written_when_everything_has_come_waits_for_the_disk() -> None:
+    meter = BrakeMeter(now=0, workers=2, write_backlog=6)
+    meter.handle_load(1, decoding=0, writing=1)
+    meter.handle_load(1, decoding=0, writing=1, complete=True)
+    assert meter.poll_brake(31) is Brake.DISK
+    meter.handle_load(31, decoding=0, writing=0, complete=True)
+    assert meter.shares(31) == {"network": 0.032, "decode": 0.0, "disk": 0.968}
+
+
 def test_each_poll_looks_at_the_time_since_the_last_one() -> None:
     meter = BrakeMeter(now=0, workers=1, write_backlog=1)
     meter.handle_load(0, decoding=0, writing=1)
