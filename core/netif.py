@@ -9,18 +9,24 @@ import struct
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "index_towards", "interface_address"]
+__all__ = ["bind_to_interface", "check_interface", "index_towards", "interface_address"]
 
 _SIOCGIFADDR = 0x8915
-_NAME_MAX_BYTES = 15
+
+
+def check_interface(name: str) -> None:
+    """UsageError, listing the interfaces there are, if there is none of this name."""
+    try:
+        socket.if_nametoindex(name)
+    except (OSError, ValueError):
+        raise UsageError(f"no network interface {name!a}", hint=_known()) from None
 
 
 def interface_address(name: str) -> str:
-    """The IPv4 address of an interface. UsageError, listing the interfaces there are, if it has none."""
+    """The IPv4 address of an interface. UsageError, listing those there are, if it has none or is not there."""
+    check_interface(name)
     raw = name.encode("utf-8", "surrogateescape")
     try:
-        if not 0 < len(raw) <= _NAME_MAX_BYTES:
-            raise OSError("not an interface name")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             # struct ifreq: 16 bytes of name, then a sockaddr_in whose address is at byte 4
             answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("16s24x", raw))
@@ -49,10 +55,7 @@ def bind_to_interface(sock: socket.socket, name: str) -> None:
 
     UsageError, listing the interfaces there are, if there is none of this name. Needs no privilege since Linux 5.7.
     """
-    try:
-        socket.if_nametoindex(name)
-    except (OSError, ValueError):
-        raise UsageError(f"no network interface {name!a}", hint=_known()) from None
+    check_interface(name)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode("utf-8", "surrogateescape"))
 
 

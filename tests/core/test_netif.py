@@ -16,7 +16,7 @@ def test_loopback_has_its_address() -> None:
 
 @pytest.mark.parametrize("name", ["", "nosuch0", "x" * 16, "a\0b"])
 def test_an_unknown_interface_is_refused_naming_those_there_are(name: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match="no network interface") as caught:
         interface_address(name)
     assert caught.value.hint is not None
     assert "lo" in caught.value.hint

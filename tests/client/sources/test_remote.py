@@ -20,6 +20,7 @@ from core.errors import (
     PathError,
     ProtocolError,
     TransferError,
+    UsageError,
 )
 from core.ids import ImageRef
 from core.wantmap import WantMap
@@ -193,6 +194,23 @@ async def test_the_first_offer_with_a_known_transport_is_taken(make: Make, manif
     assert await _fetch(source, manifest) == "first"
     assert [request.image for request in control.opened] == ["room1@1"]
     assert control.opened[0].want == manifest.chunk_count
+
+
+async def test_an_interface_that_is_not_there_is_said_before_anything_is_asked_for(manifest: Manifest) -> None:
+    control = Control(manifest, ["group"])
+    with pytest.raises(UsageError, match="nosuch0") as caught:
+        RemoteSource(
+            cast(ControlClient, control),
+            method="MULTICAST-DIRECT",
+            options="",
+            fallback=False,
+            interface="nosuch0",
+            repository_host="h",
+            state_dir=None,
+            on_event=lambda name, fields: None,
+        )
+    assert caught.value.exit_code == 1
+    assert control.opened == []
 
 
 async def test_a_transport_that_breaks_the_protocol_is_given_up_for_the_next(make: Make, manifest: Manifest) -> None:
