@@ -9,9 +9,12 @@ import struct
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "check_interface", "index_towards", "interface_address"]
+__all__ = ["bind_to_interface", "check_interface", "check_up", "index_towards", "interface_address"]
 
 _SIOCGIFADDR = 0x8915
+_SIOCGIFFLAGS = 0x8913
+_IFF_UP = 1
+_FLAGS = struct.Struct("=H")
 
 
 def check_interface(name: str) -> None:
@@ -20,6 +23,17 @@ def check_interface(name: str) -> None:
         socket.if_nametoindex(name)
     except (OSError, ValueError):
         raise UsageError(f"no network interface {name!a}", hint=_known()) from None
+
+
+def check_up(name: str) -> None:
+    """UsageError if there is no interface of this name, or if it is down: whoever chose it is to know at once."""
+    check_interface(name)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # struct ifreq: 16 bytes of name, then the flags
+        raw = struct.pack("16s24x", name.encode("utf-8", "surrogateescape"))
+        (flags,) = _FLAGS.unpack_from(fcntl.ioctl(probe.fileno(), _SIOCGIFFLAGS, raw), 16)
+        if not flags & _IFF_UP:
+            raise UsageError(f"network interface {name!a} is down", hint=f"ip link set {name} up")
 
 
 def interface_address(name: str) -> str:

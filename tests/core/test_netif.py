@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from core.errors import UsageError
-from core.netif import bind_to_interface, index_towards, interface_address
+from core.netif import bind_to_interface, check_up, index_towards, interface_address
+from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 
 
 def test_loopback_has_its_address() -> None:
@@ -29,3 +30,18 @@ def test_an_unknown_interface_is_refused_naming_those_there_are(name: str) -> No
 def test_the_interface_towards_an_address_is_known_by_its_number() -> None:
     assert index_towards("127.0.0.1") == socket.if_nametoindex("lo")
     assert index_towards("no address") is None
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
+def test_an_interface_that_is_down_is_told_with_the_way_to_bring_it_up() -> None:
+    def work() -> None:
+        check_up(INTERFACE)
+        ip("link", "set", INTERFACE, "down")
+        with pytest.raises(UsageError, match="is down") as caught:
+            check_up(INTERFACE)
+        assert caught.value.hint == f"ip link set {INTERFACE} up"
+        with pytest.raises(UsageError, match="no network interface"):
+            check_up("nosuch0")
+
+    run_apart(work)
