@@ -59,6 +59,12 @@ GROUPS = ("239.0.0.0/8", "232.0.0.0/8", "230.0.0.0/8", "234.0.0.0/8", "ff35::/16
 """What the router forwards: administrative scope, SSM, and the defaults of uftp and udpcast; of IPv6 our defaults."""
 
 
+TRAIN_BYTES = 65_536
+"""What the kernel gives a NIC at most."""
+TRAIN_SHARE = 0.9
+"""Of the bucket, without headers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One command."""
@@ -80,6 +86,12 @@ def port_of_router(subnet: int) -> str:
 def bucket_bytes(rate_bits_per_s: float) -> int:
     """Size of a link's token bucket."""
     return max(BUCKET_MIN_BYTES, int(rate_bits_per_s * BUCKET_S / 8))
+
+
+def train_bytes(rate_bits_per_s: float) -> int:
+    """The longest train that a host sends where trains stay whole: a bucket cuts what it cannot hold, into packets that
+    cross the switch one by one. Each packet of a train counts with headers of its own there."""
+    return min(TRAIN_BYTES, int(TRAIN_SHARE * bucket_bytes(rate_bits_per_s)))
 
 
 def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
@@ -191,6 +203,9 @@ def _host(topology: Topology, host: Host, lab: str) -> Iterator[Step]:
         f"link set {INTERFACE} up",
         *(f"route add {route} dev {INTERFACE}" for route in ROUTES),
     ]
+    rate = host.link.rate_bits_per_s
+    if topology.segmentation and rate and train_bytes(rate) < TRAIN_BYTES:
+        lines += [f"link set {INTERFACE} gso_max_size {train_bytes(rate)}"]
     if topology.subnets > 1:
         lines += [f"route add default via {_gateway(host.subnet)}", f"route add default via {_gateway6(host.subnet)}"]
     yield _ip(inside, lines)

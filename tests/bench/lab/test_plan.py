@@ -82,6 +82,17 @@ def test_a_train_crosses_whole_only_if_asked() -> None:
     assert "tx-udp-segmentation on tso on gro off" in _text(whole)
 
 
+@pytest.mark.parametrize(("rate", "size"), [(1e6, 14_745), (1e8, 45_000), (2e8, 65_536), (1e9, 65_536)])
+def test_a_whole_train_is_no_longer_than_what_the_bucket_holds(rate: float, size: int) -> None:
+    assert plan.train_bytes(rate) == size
+    # with the headers of each of its packets
+    assert size + size // 1448 * 66 <= plan.bucket_bytes(rate)
+    topology = room(1, rate_bits_per_s=rate)
+    whole = _text(Topology(hosts=topology.hosts, segmentation=True, gro=False))
+    assert whole.count(f"link set eth0 gso_max_size {size}\n") == (2 if size < 65_536 else 0)
+    assert "gso_max_size" not in _text(topology)
+
+
 def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
     host = room(1, rate_bits_per_s=0).host("c1")
     (step,) = plan.block_multicast("x", host, Link(loss=0.01), blocked=True)
