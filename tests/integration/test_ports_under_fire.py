@@ -199,10 +199,9 @@ async def members_of_a_cast(battle: Battle) -> None:
     wants = pack_wants(np.ones(session.image.chunks, dtype=np.bool_))
     said = [
         cast_lane.Join(wanted=wants),
-        cast_lane.Want(wanted=wants),
         cast_lane.Without(chunks=wants),
         cast_lane.Probed(outcome="good", received=16, sent=16, loss=0.0),
-        cast_lane.Moved(reason="no"),
+        cast_lane.Leave(reason="no"),
         cast_lane.Done(),
         cast_lane.Joined(member=1, sequence=2, report_interval_ms=1, probes=3),
     ]
