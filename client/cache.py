@@ -8,10 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from client.occupancy import mount_point_of
-from core.errors import CacheDamagedError, CacheFullError, NoCacheError, NotFoundError, RepositoryError
+from core.errors import (
+    CacheDamagedError,
+    CacheFullError,
+    NoCacheError,
+    NotFoundError,
+    RepositoryError,
+    RepositoryFullError,
+)
 from images.repository import Repository
 
-__all__ = ["CACHE_LABEL", "asked_of", "check_room", "find_cache", "open_cache"]
+__all__ = ["CACHE_LABEL", "asked_of", "check_room", "find_cache", "full_cache", "open_cache"]
 
 CACHE_LABEL = "CACHE"
 OPENGNSYS_CACHE = Path("/opt/opengnsys/cache")
@@ -22,6 +29,7 @@ RECORD_BYTES = 64
 """What a pack adds to each stored chunk (docs/image-format.md 3.1)."""
 RESERVE_BYTES = 16 << 20
 """For the index, the manifest and what the file system keeps to itself."""
+MAKE_ROOM = "`ogcast cache rm NAME` and `ogcast cache gc` make room"
 
 
 def find_cache(flag: Path | None, configured: Path | None) -> Path:
@@ -47,7 +55,8 @@ def find_cache(flag: Path | None, configured: Path | None) -> Path:
 
 
 def open_cache(directory: Path, *, create: bool) -> Repository:
-    """Open the CACHE, making it where there is none yet if `create`. CacheDamagedError if it is unusable."""
+    """Open the CACHE, making it where there is none yet if `create`. CacheDamagedError if it is unusable,
+    CacheFullError if there is no room to make it."""
     try:
         if not (directory / "format").exists():
             if not create:
@@ -59,6 +68,8 @@ def open_cache(directory: Path, *, create: bool) -> Repository:
             directory.mkdir(parents=True, exist_ok=True)
             Repository.create(directory).close()
         return Repository.open(directory)
+    except RepositoryFullError as error:
+        raise full_cache(directory, error) from error
     except RepositoryError as error:
         raise CacheDamagedError(f"the CACHE {directory} is unusable: {error}", hint=error.hint) from error
     except OSError as error:
@@ -88,8 +99,13 @@ def check_room(directory: Path, *, stored_bytes: int, held_bytes: int, missing: 
     if missing and needed + RESERVE_BYTES > free:
         raise CacheFullError(
             f"{image} needs {needed} bytes more in the CACHE {directory}, {free} are free",
-            hint="`ogcast cache rm NAME` and `ogcast cache gc` make room",
+            hint=MAKE_ROOM,
         )
+
+
+def full_cache(directory: Path, error: RepositoryFullError) -> CacheFullError:
+    """What it means that the CACHE ran full while something was stored there: others may write to its file system."""
+    return CacheFullError(f"{error} in the CACHE {directory}", hint=MAKE_ROOM)
 
 
 def _labelled() -> Path | None:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from client.cache import check_room
+from client.cache import check_room, full_cache
 from client.figures import Figures
 from client.run import Run, in_thread
 from client.session import Session
 from client.sources.remote import RemoteSource
 from client.targets import CacheTarget
 from client.ticker import Ticker
-from core.errors import CacheFullError, CacheTransferError, ChunkError, OgcastError, RepositoryFullError, TransferError
+from core.errors import CacheTransferError, ChunkError, OgcastError, RepositoryFullError, TransferError
 from core.wantmap import WantMap
 from images import codec
 from images.manifest import Manifest
@@ -58,11 +58,10 @@ class Update:
         async with self._ticker.ending():
             try:
                 await self._perform()
-            except (TransferError, RepositoryFullError) as error:
-                full = isinstance(error, RepositoryFullError)
-                kind = CacheFullError if full else CacheTransferError
-                hint = "`ogcast cache rm NAME` and `ogcast cache gc` make room" if full else error.hint
-                raise kind(str(error), hint=hint) from error
+            except RepositoryFullError as error:
+                raise full_cache(self._directory, error) from error
+            except TransferError as error:
+                raise CacheTransferError(str(error), hint=error.hint) from error
             finally:
                 self._seconds = self._run.seconds
 

@@ -6,6 +6,8 @@ import pytest
 
 from client.cache import check_room, find_cache, open_cache
 from core.errors import CacheDamagedError, CacheFullError, NoCacheError
+from images.repository import Repository
+from images.store.disk import full_error
 
 
 def test_the_flag_counts_before_the_settings(tmp_path: Path) -> None:
@@ -43,3 +45,16 @@ def test_only_what_is_missing_must_fit(tmp_path: Path) -> None:
         check_room(tmp_path, stored_bytes=1 << 60, held_bytes=5, missing=1, image="x@1")
     assert caught.value.exit_code == 16
     assert str((1 << 60) - 5 + 64) in str(caught.value)
+
+
+def test_a_cache_that_there_is_no_room_to_make_is_full_and_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> Repository:
+        raise full_error(f"making a repository in {path}")
+
+    monkeypatch.setattr(Repository, "create", full)
+    with pytest.raises(CacheFullError) as caught:
+        open_cache(tmp_path / "cache", create=True)
+    assert str(tmp_path / "cache") in str(caught.value)
+    assert "ogcast cache gc" in (caught.value.hint or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 from collections.abc import Callable
@@ -105,6 +106,28 @@ def test_a_folder_with_other_things_is_no_cache(room: Room, tmp_path: Path) -> N
 
 def test_a_direct_method_cannot_update_the_cache(room: Room, tmp_path: Path) -> None:
     assert room.ogcast("update-cache", "room1", "--method", "UNICAST-DIRECT", "--cache", tmp_path / "c").code == 1
+
+
+@pytest.mark.root
+def test_a_cache_that_others_fill_meanwhile_is_named_with_what_makes_room(room: Room, tmp_path: Path) -> None:
+    point = tmp_path / "mnt"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={80 * MIB}", "tmpfs", str(point)], check=True)
+    try:
+        client = room.start("update-cache", "room1", "--cache", point / "cache")
+        while client.poll() is None and not any(path.stat().st_size > 0 for path in point.glob("cache/packs/*")):
+            pass
+        client.send_signal(signal.SIGSTOP)
+        with (point / "others").open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(MIB))
+        client.send_signal(signal.SIGCONT)
+        ended = room.finished(client)
+        assert ended.code == 16, ended.errors
+        assert f"in the CACHE {point / 'cache'}" in ended.last["message"]
+        assert "ogcast cache gc" in ended.last["hint"]
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
 
 
 @pytest.mark.root
