@@ -14,6 +14,7 @@ from client.run import Run, in_thread
 from core.errors import ChunkError
 from core.ids import ImageRef
 from images.repository import Repository
+from images.store.verify import VerifyReport
 
 __all__ = ["collect_garbage", "list_cache", "remove_from_cache", "verify_cache"]
 
@@ -54,7 +55,7 @@ async def verify_cache(run: Run, name: str | None, cache: Path | None, *, mend: 
     mended = await _mend(run, damaged, directory) if mend else 0
     if not report.ok and not mend:
         raise ChunkError(
-            f"{len(report.damaged_chunks)} chunks and {len(damaged)} images of the CACHE {directory} are damaged",
+            f"the CACHE {directory} has {_faults(report)}",
             hint="`ogcast cache verify --mend` fetches them again from the repository",
         )
     return {
@@ -68,13 +69,20 @@ async def verify_cache(run: Run, name: str | None, cache: Path | None, *, mend: 
         "seconds": round(run.seconds, 3),
         "summary": (
             f"{report.chunks_checked} chunks, {human_bytes(report.bytes_checked)}: "
-            + (
-                f"{len(report.damaged_chunks)} were damaged and are mended"
-                if not report.ok
-                else "all as they should be"
-            )
+            + ("all as they should be" if report.ok else f"{_faults(report)}, mended")
         ),
     }
+
+
+def _faults(report: VerifyReport) -> str:
+    """What a verification found, in words; empty if nothing."""
+    missing = sum(chunk.pack is None for chunk in report.damaged_chunks)
+    found = (
+        (len(report.damaged_chunks) - missing, "damaged chunk(s)"),
+        (missing, "missing chunk(s)"),
+        (sum(not image.chunks for image in report.damaged_images), "unreadable manifest(s)"),
+    )
+    return ", ".join(f"{count} {what}" for count, what in found if count)
 
 
 async def _mend(run: Run, damaged: Sequence[ImageRef], directory: Path) -> int:

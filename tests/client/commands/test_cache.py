@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.client.conftest import Room, damage_chunk, digests_of
+from images.repository import Repository
+from tests.client.conftest import ROOT, Room, damage_chunk, digests_of
 
 
 def test_a_damaged_cache_is_named_mended_chunk_by_chunk_and_then_whole(room: Room, tmp_path: Path) -> None:
@@ -19,6 +22,34 @@ def test_a_damaged_cache_is_named_mended_chunk_by_chunk_and_then_whole(room: Roo
     assert mended.code == 0, mended.errors
     assert 0 < mended.last["bytes_fetched"] <= 65536
     assert room.ogcast("cache", "verify", "--cache", cache).code == 0
+
+
+def test_what_is_missing_is_not_told_as_damaged(room: Room, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert room.ogcast("update-cache", "room1", "--cache", cache).code == 0
+    with Repository.open(cache) as store:
+        assert store.forget(digests_of(cache)[3:5]) == 2
+    named = room.ogcast("cache", "verify", "--cache", cache)
+    assert named.code == 5
+    assert f"the CACHE {cache} has 2 missing chunk(s)" in named.last["message"]
+    assert ": 2 missing chunk(s), mended" in _said(room, cache, mend=True)
+    assert room.ogcast("cache", "verify", "--cache", cache).code == 0
+
+
+def test_a_manifest_that_cannot_be_read_is_told_and_mended(room: Room, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert room.ogcast("update-cache", "room1", "--cache", cache).code == 0
+    (manifest,) = (cache / "manifests").glob("*/*.ogm")
+    manifest.write_bytes(b"noise")
+    assert "1 unreadable manifest(s), mended" in _said(room, cache, mend=True)
+    assert "all as they should be" in _said(room, cache)
+
+
+def _said(room: Room, cache: Path, *, mend: bool = False) -> str:
+    """What a person reads of a verification that ends well."""
+    command = [sys.executable, "-m", "client", "--config", str(room.config), "--repo", room.url, "cache", "verify"]
+    options = ["--cache", str(cache), *(["--mend"] if mend else [])]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
 def test_the_cache_is_listed_removed_from_and_collected(room: Room, tmp_path: Path) -> None:
