@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from client.proto.plan import RestorePlan
-from core.errors import ChunkError
+from core.errors import ChunkError, RepositoryTroubleError
 from core.ids import ChunkIndex, Digest
 from images import codec
 from images.manifest import Manifest
@@ -110,10 +110,10 @@ class TargetReader:
 
     def _keep(self, digest: Digest, raw: bytearray) -> StoredChunk:
         encoding, stored = codec.encode(memoryview(raw), LEVEL)
-        fd = os.memfd_create("ogcast-frame")
-        view = memoryview(stored)
-        while view:
-            view = view[os.write(fd, view) :]
+        try:
+            fd = _memory_file(stored)
+        except OSError as error:
+            raise RepositoryTroubleError(f"no memory file for a chunk of {self._path}: {error.strerror}") from error
         frame = StoredChunk(fd=fd, offset=0, length=len(stored), encoding=encoding, raw_length=len(raw))
         self._frames[digest] = frame
         self._frames_bytes += frame.length
@@ -122,3 +122,16 @@ class TargetReader:
             self._frames_bytes -= oldest.length
             os.close(oldest.fd)
         return frame
+
+
+def _memory_file(content: bytes | memoryview) -> int:
+    """A descriptor that the caller owns. Raises OSError."""
+    fd = os.memfd_create("ogcast-frame")
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

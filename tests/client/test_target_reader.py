@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from client import target_reader
 from client.target_reader import TargetReader, is_solid_state
-from core.errors import ChunkError
+from core.errors import ChunkError, RepositoryTroubleError
 from core.ids import ChunkIndex
 from images.codec import decode_into
 from images.extents import Kind
@@ -131,6 +132,26 @@ def test_frames_are_kept_within_bounds_and_a_duplicate_outlives_them(
     os.close(duplicate)
     reader.close()
     assert len(os.listdir("/proc/self/fd")) == descriptors - 2
+
+
+def test_without_room_for_a_frame_no_descriptor_is_lost_and_the_chunk_is_not_given_up(
+    image: MadeImage, target: Path
+) -> None:
+    manifest = parse_manifest(image.manifest)
+    reader = TargetReader(str(target), manifest)
+    digest = manifest.digest(ChunkIndex(0))
+    descriptors = len(os.listdir("/proc/self/fd"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # of memory files, too
+    try:
+        with pytest.raises(RepositoryTroubleError, match="memory file"):
+            reader.locate(digest)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    reader.locate(digest)
+    assert reader.changed == 0
+    reader.close()
 
 
 def test_a_frame_is_made_once_while_it_is_kept(image: MadeImage, target: Path) -> None:
