@@ -44,6 +44,11 @@ class Pin:
         """The exact bytes of the manifest file."""
         return self.pinned.manifest.data
 
+    @property
+    def held(self) -> bool:
+        """It was not released yet."""
+        return self._held
+
     def release(self) -> None:
         """Stop using it; harmless when repeated."""
         if self._held:

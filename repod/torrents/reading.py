@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from core.errors import ImageError
+from core.errors import ImageError, NotFoundError
 from images.exporters.ranged import Ranged, SlotCache, open_ranged
 from repod.catalogue import Catalogue, Pin
 from repod.torrents.publications import Publication
@@ -38,11 +38,13 @@ class OpenFile:
 class Readers:
     """The open files. Use on the event loop only."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, *, is_published: Callable[[Publication], bool]) -> None:
         self._catalogue = catalogue
+        self._is_published = is_published
         self._cache = SlotCache()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="torrent-read")
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
+        """Of what is published; what was withdrawn is closed by its last reader."""
         self._opening = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -52,11 +54,12 @@ class Readers:
     async def file(self, publication: Publication) -> AsyncIterator[OpenFile]:
         """The file of a publication, open while the block runs. Raises NotFoundError or ImageError if it is not there.
 
-        ImageError: the repository does not hold what was published any more.
+        NotFoundError: it was withdrawn, be it while others were waited for. ImageError: the repository does not hold
+        what was published any more.
         """
         async with self._opening:
             opened = self._open.get(publication.id)
-            if opened is None:
+            if opened is None or opened.publication != publication:
                 opened = self._open[publication.id] = await self._lay_out(publication)
             self._open.move_to_end(publication.id)
             opened.readers += 1
@@ -64,6 +67,8 @@ class Readers:
             yield opened
         finally:
             opened.readers -= 1
+            if opened.withdrawn and not opened.readers:
+                opened.pin.release()
             self._close_idle()
 
     async def read(self, opened: OpenFile, at: int, length: int) -> bytes:
@@ -72,10 +77,11 @@ class Readers:
 
     def withdraw(self, publication_id: str) -> None:
         """Let nobody read on; harmless when the file is not open."""
-        opened = self._open.get(publication_id)
+        opened = self._open.pop(publication_id, None)
         if opened is not None:
             opened.withdrawn = True
-            self._close_idle()
+            if not opened.readers:
+                opened.pin.release()
 
     def close(self) -> None:
         """Close all; repeatable. Readers must have ended."""
@@ -98,15 +104,15 @@ class Readers:
                     f"chunks of {publication.image} were stored anew since it was published",
                     hint="withdraw the torrent and export it again",
                 )
+            if not self._is_published(publication):  # any more: nobody would ever close it
+                raise NotFoundError("the torrent was withdrawn")
         except BaseException:
             pin.release()
             raise
         return OpenFile(publication=publication, pin=pin, ranged=ranged)
 
     def _close_idle(self) -> None:
-        """Close what was withdrawn, and the files read longest ago beyond the bound."""
+        """Close the files read longest ago beyond the bound."""
         idle = [key for key, opened in self._open.items() if not opened.readers]
-        surplus = len(idle) - OPEN_IDLE_MAX
-        for position, key in enumerate(idle):
-            if position < surplus or self._open[key].withdrawn:
-                self._open.pop(key).pin.release()
+        for key in idle[: max(0, len(idle) - OPEN_IDLE_MAX)]:
+            self._open.pop(key).pin.release()

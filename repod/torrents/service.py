@@ -43,7 +43,7 @@ class TorrentService:
         )
         self.publications = publications
         self.tracker = Tracker(limits, rng=random.Random())
-        self._readers = Readers(catalogue)
+        self._readers = Readers(catalogue, is_published=self._is_known)
         self._telling = telling
         self._clock = clock
         self._known: dict[str, Publication] = {}
@@ -112,6 +112,7 @@ class TorrentService:
             self._waiting -= 1
         self.sending += 1
         try:
+            self.refresh()  # it may have been withdrawn while others had their turn
             async with self._readers.file(publication) as opened:
                 yield opened
         finally:
@@ -148,6 +149,9 @@ class TorrentService:
     def close(self) -> None:
         """Let go of the files; repeatable. Downloads must have ended."""
         self._readers.close()
+
+    def _is_known(self, publication: Publication) -> bool:
+        return self._known.get(publication.id) == publication
 
     def _withdraw(self, publication: Publication, *, tell: bool) -> None:
         for info_hash in publication.announced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -19,10 +20,13 @@ from tests.repod.torrents.conftest import CONTENT
 pytestmark = pytest.mark.asyncio
 
 
+_withdrawn: set[str] = set()
+
+
 @pytest_asyncio.fixture
 async def readers(layout: Layout) -> AsyncIterator[Readers]:
     with Repository.open(layout.root) as repository:
-        made = Readers(Catalogue(repository))
+        made = Readers(Catalogue(repository), is_published=lambda publication: publication.id not in _withdrawn)
         yield made
         made.close()
         made.close()
@@ -58,9 +62,35 @@ async def test_a_withdrawn_file_is_closed_when_its_readers_know(readers: Readers
     async with readers.file(publication) as opened:
         readers.withdraw(publication.id)
         assert opened.withdrawn
-        assert len(readers) == 1
-    assert len(readers) == 0
+        assert opened.pin.held
+        assert len(readers) == 0
+    assert not opened.pin.held
     readers.withdraw(publication.id)
+
+
+async def test_what_nobody_reads_is_closed_when_it_is_withdrawn(readers: Readers, publish_torrent) -> None:
+    publication = publish_torrent().publication
+    async with readers.file(publication) as opened:
+        pass
+    assert opened.pin.held
+    readers.withdraw(publication.id)
+    assert not opened.pin.held
+
+
+async def test_what_is_withdrawn_while_it_is_opened_is_not_kept_open(readers: Readers, publish_torrent) -> None:
+    publication = publish_torrent().publication
+
+    async def read() -> None:
+        async with readers.file(publication):
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)  # it waits for the manifest
+    _withdrawn.add(publication.id)
+    readers.withdraw(publication.id)
+    with pytest.raises(NotFoundError, match="withdrawn"):
+        await reading
+    assert len(readers) == 0
 
 
 async def test_a_file_that_is_not_what_was_published_is_not_opened(readers: Readers, publish_torrent) -> None:
