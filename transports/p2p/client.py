@@ -153,13 +153,14 @@ class SwarmClient:
     def _early(
         self, session_id: SessionId, manifest: Manifest, want: WantMap, shelf: Shelf, arena: Arena
     ) -> EarlyMember | None:
-        """What has been a member of this session already; closed if what it announced is not so."""
+        """What has been a member of this session already; closed if what it announced is not so, or nothing is to be
+        taken: its origin's lane would be nobody's."""
         early = self._context.take_early("p2p")
         if not isinstance(early, EarlyMember):
             return None
         same = (early.session_id, early.root, early.chunks) == (session_id, manifest.root, manifest.chunk_count)
         fits = early.frame_bytes <= arena.slot_bytes and early.machine.under_way <= arena.free
-        if same and fits and len(want) == want.count and not shelf.count:
+        if same and fits and 0 < len(want) == want.count and not shelf.count:
             return early
         early.close()
         return None

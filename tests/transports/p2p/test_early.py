@@ -101,6 +101,15 @@ async def test_it_gives_up_what_does_not_fit_and_enters_as_always() -> None:
             assert early.origin.fileno() == -1
 
 
+async def test_an_image_without_a_chunk_leaves_no_socket_open() -> None:
+    async with running(chunks=0) as room:
+        taker = Taker(room)
+        early = await _listen(taker)
+        _use(taker, early)
+        await taker.start().done()
+        assert early.member.fileno() == early.origin.fileno() == -1
+
+
 async def test_a_leecher_listens_for_nobody() -> None:
     async with running(chunks=CHUNKS) as room:
         taker = Taker(room, options="leecher")
