@@ -184,6 +184,7 @@ class SwarmIncoming:
                 "bytes_given": self._server.counts["bytes_sent"] if self._server is not None else 0,
                 "duplicates": self._swarm.figures.duplicates,
                 "duplicate_bytes": self._exchange.duplicate_bytes,
+                "strangers_dropped": self._server.counts["strangers_dropped"] if self._server is not None else 0,
             },
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -11,6 +12,7 @@ from core.ids import ChunkIndex
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
 from transports.p2p.exchange import Exchange
+from transports.p2p.proto import guests
 from transports.p2p.proto.scatter import Scatter
 
 pytestmark = pytest.mark.asyncio
@@ -99,6 +101,26 @@ async def test_a_fault_in_its_clock_ends_the_path_and_does_not_leave_the_session
         assert isinstance(taker.error, PathError)
         assert "no such source" in str(taker.error)
         assert taker.arena.free == SLOTS
+
+
+async def test_strangers_that_had_to_make_room_are_told_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guests, "STRANGER_S", 0.0)
+    async with running() as room, contextlib.AsyncExitStack() as strangers:
+        taker = Taker(room)
+        taker.gate.clear()
+        taker.start()
+        await taker.offered.wait()
+        member = next(iter(room.server._seats[taker.session].swarm.directory))
+        readers = []
+        for _ in range(guests.STRANGERS_MAX + 1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", member.port)
+            strangers.callback(writer.close)
+            readers.append(reader)
+        async with asyncio.timeout(20):
+            assert await readers[0].read(1) == b""
+        taker.gate.set()
+        await taker.done()
+        assert (await taker.hears("shared"))["strangers_dropped"] == 1
 
 
 async def test_what_is_lacking_when_a_member_starts_again_is_all_it_takes() -> None:
