@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import ipaddress
 import socket
 import struct
+from pathlib import Path
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "check_interface", "check_up", "index_towards", "interface_address"]
+__all__ = ["bind_to_interface", "check_interface", "check_usable", "index_towards", "interface_address"]
 
 _SIOCGIFADDR = 0x8915
 _SIOCGIFFLAGS = 0x8913
 _IFF_UP = 1
 _FLAGS = struct.Struct("=H")
+_PROC = Path("/proc/thread-self/net")
 
 
 def check_interface(name: str) -> None:
@@ -25,8 +28,10 @@ def check_interface(name: str) -> None:
         raise UsageError(f"no network interface {name!a}", hint=_known()) from None
 
 
-def check_up(name: str) -> None:
-    """UsageError if there is no interface of this name, or if it is down: whoever chose it is to know at once."""
+def check_usable(name: str, host: str) -> None:
+    """UsageError if there is no interface of this name, if it is down, or if it has neither an address nor a route for
+    the kind of IP that `host` has: whoever chose it is to know at once, and what is sent there is answered by nobody.
+    """
     check_interface(name)
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         # struct ifreq: 16 bytes of name, then the flags
@@ -34,6 +39,13 @@ def check_up(name: str) -> None:
         (flags,) = _FLAGS.unpack_from(fcntl.ioctl(probe.fileno(), _SIOCGIFFLAGS, raw), 16)
         if not flags & _IFF_UP:
             raise UsageError(f"network interface {name!a} is down", hint=f"ip link set {name} up")
+    versions = _versions(host)
+    if not any(_reaches(name, version) for version in versions):
+        kind = f"IPv{versions[0]} address" if len(versions) == 1 else "address"
+        raise UsageError(
+            f"network interface {name!a} has no {kind}",
+            hint=f"it got none from DHCP, or it is not the one that leads to {host}; {_known()}",
+        )
 
 
 def interface_address(name: str) -> str:
@@ -71,6 +83,31 @@ def bind_to_interface(sock: socket.socket, name: str) -> None:
     """
     check_interface(name)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode("utf-8", "surrogateescape"))
+
+
+def _versions(host: str) -> tuple[int, ...]:
+    try:
+        return (ipaddress.ip_address(host.partition("%")[0]).version,)
+    except ValueError:
+        return (4, 6)  # a name: it may be either
+
+
+def _reaches(name: str, version: int) -> bool:
+    """Whether the interface has an address of this version, or a route of IPv4: that needs no address of its own."""
+    if version == 6:
+        return _listed("if_inet6", name, column=5)
+    with contextlib.suppress(UsageError):
+        return bool(interface_address(name))
+    return _listed("route", name, column=0)
+
+
+def _listed(table: str, name: str, *, column: int) -> bool:
+    """Whether a table of this thread's namespace names the interface; routes that cannot be read are assumed."""
+    try:
+        lines = (_PROC / table).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return table != "if_inet6"  # without IPv6 there is no table of its addresses
+    return any(words[column : column + 1] == [name] for words in (line.split() for line in lines))
 
 
 def _known() -> str:

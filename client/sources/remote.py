@@ -26,7 +26,7 @@ from core.arena import Arena
 from core.errors import ConnectionFailedError, NotFoundError, OgcastError, TransferError
 from core.ids import ChunkIndex, SessionId
 from core.link import Link, link_of, link_towards
-from core.netif import check_up
+from core.netif import check_usable
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding
@@ -74,10 +74,10 @@ class RemoteSource:
         """`cached`: the image goes into the CACHE. Without `fallback` only the method's own transport is taken.
 
         `cache` and `written` are what transports that share may give from; they stay open as long as this is used.
-        UsageError if there is no such interface, or it is down: no transport could go on without it.
+        UsageError if there is no such interface, it is down, or it has no address: no transport could go on without it.
         """
         if interface is not None:
-            check_up(interface)
+            check_usable(interface, repository_host)
         self._control = control
         self._early = early
         self._method = method

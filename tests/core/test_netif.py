@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from core.errors import UsageError
-from core.netif import bind_to_interface, check_up, index_towards, interface_address
-from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
+from core.netif import bind_to_interface, check_usable, index_towards, interface_address
+from tests.support.netns import INTERFACE, IPV4, IPV6, ip, namespaces_usable, run_apart
 
 
 def test_loopback_has_its_address() -> None:
@@ -36,12 +36,34 @@ def test_the_interface_towards_an_address_is_known_by_its_number() -> None:
 @pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
 def test_an_interface_that_is_down_is_told_with_the_way_to_bring_it_up() -> None:
     def work() -> None:
-        check_up(INTERFACE)
+        check_usable(INTERFACE, IPV4)
         ip("link", "set", INTERFACE, "down")
         with pytest.raises(UsageError, match="is down") as caught:
-            check_up(INTERFACE)
+            check_usable(INTERFACE, IPV4)
         assert caught.value.hint == f"ip link set {INTERFACE} up"
         with pytest.raises(UsageError, match="no network interface"):
-            check_up("nosuch0")
+            check_usable("nosuch0", IPV4)
+
+    run_apart(work)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
+def test_an_interface_without_an_address_is_of_no_use_unless_a_route_leads_there() -> None:
+    def work() -> None:
+        for host in (IPV4, IPV6, "images.example.org"):
+            check_usable(INTERFACE, host)
+        ip("-4", "addr", "flush", "dev", INTERFACE)
+        with pytest.raises(UsageError, match=f"'{INTERFACE}' has no IPv4 address") as caught:
+            check_usable(INTERFACE, IPV4)
+        assert INTERFACE in str(caught.value.hint)
+        check_usable(INTERFACE, "images.example.org")
+        check_usable(INTERFACE, f"{IPV6}%{INTERFACE}")
+        ip("-6", "addr", "flush", "dev", INTERFACE)
+        for host, what in ((IPV6, "IPv6 address"), ("images.example.org", "address")):
+            with pytest.raises(UsageError, match=f"has no {what}"):
+                check_usable(INTERFACE, host)
+        ip("route", "add", "198.51.100.0/24", "dev", INTERFACE)
+        check_usable(INTERFACE, "198.51.100.1")
 
     run_apart(work)
