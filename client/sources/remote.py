@@ -94,6 +94,8 @@ class RemoteSource:
         )
         self._on_event = on_event
         self._session: SessionOpened | None = None
+        self._over: SessionOpened | None = None
+        """One that a lane says is over: the repository may still count it."""
         self._room = RoomInfo()
         self._cached = cached
         self._link: Link | None = None
@@ -240,7 +242,8 @@ class RemoteSource:
         lets it expire."""
         sharing = [transport for transport in self._transports.values() if isinstance(transport, Sharing)]
         await asyncio.gather(*(transport.leave() for transport in sharing))
-        session, self._session = self._session, None
+        session = self._session or self._over
+        self._session = self._over = None
         if session is None:
             return
         with contextlib.suppress(OgcastError, TimeoutError):
@@ -271,6 +274,7 @@ class RemoteSource:
                 self._heard = early.heard if self._auto else ""
             self._leave_jammed(early.jammed)
         if self._session is None:
+            await self._end_over()
             self._session = await self._control.open_session(
                 SessionRequest(
                     image=str(manifest.ref),
@@ -309,8 +313,17 @@ class RemoteSource:
         return False
 
     def _forget_session(self) -> None:
-        """A repository that was restarted, or is stopping, has ended our session: open another."""
-        self._session = None
+        """A repository that was restarted, or is stopping, has ended our session, or a transport its part in it: open
+        another."""
+        self._over, self._session = self._session or self._over, None
+
+    async def _end_over(self) -> None:
+        """Before the next is opened: its room would count this client twice. Where it is gone nothing is lost."""
+        over, self._over = self._over, None
+        if over is not None:
+            with contextlib.suppress(OgcastError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._control.close_session(over.session)
 
     def _nothing_left(self, session: SessionOpened) -> TransferError:
         offered = ", ".join(offer.transport for offer in session.offers) or "none"

@@ -228,6 +228,7 @@ async def test_a_session_that_ended_is_opened_again_a_bounded_number_of_times(
         with pytest.raises(ConnectionFailedError):
             await _fetch(source, manifest)
     assert len(control.opened) == REFUSALS_MAX + 1
+    assert control.closed == ["s1", "s2", "s3"], "else its room counts this client several times"
     with pytest.raises(TransferError, match="no transport left") as left:
         await _fetch(source, manifest)
     assert "--no-fallback" not in (left.value.hint or ""), "it was not given"
