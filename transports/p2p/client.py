@@ -120,6 +120,7 @@ class SwarmClient:
             make=functools.partial(_asking, manifest, want, arena),
             on_step=incoming.handle_step,
             on_lost=incoming.handle_lost,
+            on_fault=incoming.handle_fault,
             interface=self._context.interface,
             asleep=incoming.stands_by,
         )

@@ -14,6 +14,7 @@ from core.errors import ChunkError, ConnectionFailedError, OgcastError, PathErro
 from core.wantmap import WantMap
 from transports.base import Delivery, Outlook
 from transports.p2p.exchange import Exchange
+from transports.p2p.faults import fault_of
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.peer_server import PeerServer
@@ -293,6 +294,10 @@ class SwarmIncoming:
         """A neighbour was given up."""
         self._send(Lost(peer=source, reason=reason[:512]))
 
+    def handle_fault(self, fault: OgcastError) -> None:
+        """A source is lost by a fault of this program: what it was asked for may never come from it."""
+        self._fail(fault)
+
     def _ban(self, ids: list[int] | tuple[int, ...]) -> None:
         assert self._neighbours is not None
         for peer in ids:
@@ -353,8 +358,8 @@ class SwarmIncoming:
 
     def _handle_tick_ended(self, ticker: asyncio.Task[None]) -> None:
         """Without it nothing is missed any more, and nobody given up: the session would wait for ever."""
-        if not ticker.cancelled() and (error := ticker.exception()) is not None:
-            self._fail(PathError(f"a fault of this program in p2p: {error!r}", hint="please report it"))
+        if (fault := fault_of(ticker)) is not None:
+            self._fail(fault)
 
     def _look_for_hope(self, now: float) -> None:
         if self._swarm.finished or self.banned:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.connecting import give_up_unheard
-from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, PathError, ProtocolError
+from core.errors import AuthenticationError, ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import SessionId
 from transports.member.calling import UNHEARD_S, call
 from transports.member.lane import MemberLane
 from transports.member.proto.maps import pack_wants
+from transports.p2p.faults import fault_of
 from transports.p2p.proto.limits import HAVE_AT_ONCE, HAVE_INTERVAL_S, HEALTH_EVERY_S, MAX_LIST_CHUNKS
 from transports.p2p.proto.messages import DECODER, Announce, Closing, Have, Health, Leave, SwarmMessage, Welcome
 
@@ -160,11 +161,11 @@ class Membership:
 
     def _handle_ended(self, task: asyncio.Task[None]) -> None:
         """A fault: nothing would be heard or told any more, and nobody would know why."""
-        if task.cancelled() or (error := task.exception()) is None:
+        if (fault := fault_of(task)) is None:
             return
         for each in self._tasks:
             each.cancel()
-        self.refused = PathError(f"a fault of this program in p2p: {error!r}", hint="please report it")
+        self.refused = fault
         if self._lane is not None:
             self._lane.abort()
         self._owner.handle_reachable(False)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from core.errors import ConnectionFailedError, OgcastError, ProtocolError
+from transports.p2p.faults import fault_of
 from transports.p2p.proto.credentials import lane_name
 from transports.p2p.proto.limits import MAX_NEIGHBOURS
 from transports.p2p.proto.messages import PeerAddress
@@ -44,14 +45,17 @@ class Neighbourhood:
         make: Callable[[int, str, bytes], AskingLane],
         on_step: Callable[[SourceLane], None],
         on_lost: Callable[[int, str], None],
+        on_fault: Callable[[OgcastError], None],
         interface: str | None,
         asleep: bool = False,
     ) -> None:
         """`make` builds the machine of a lane from source, session id and key; `on_lost` tells of a neighbour that was
-        given up. While `asleep` neighbours are noted, and connected to only after `wake`."""
+        given up, `on_fault` of a fault, after which a source is connected to no more. While `asleep` neighbours are
+        noted, and connected to only after `wake`."""
         self._make = make
         self._on_step = on_step
         self._on_lost = on_lost
+        self._on_fault = on_fault
         self._interface = interface
         self._known: dict[int, PeerAddress] = {}
         self._banned: set[int] = set()
@@ -161,7 +165,12 @@ class Neighbourhood:
         self._keep(peer.id, address)
 
     def _keep(self, source: int, address: _Address) -> None:
-        self._tasks[source] = asyncio.create_task(self._keep_up(source, address))
+        task = self._tasks[source] = asyncio.create_task(self._keep_up(source, address))
+        task.add_done_callback(self._handle_ended)
+
+    def _handle_ended(self, task: asyncio.Task[None]) -> None:
+        if (fault := fault_of(task)) is not None:
+            self._on_fault(fault)
 
     def _stop(self, source: int) -> None:
         task = self._tasks.pop(source, None)

@@ -12,6 +12,7 @@ from core.ids import ChunkIndex
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
 from transports.p2p.exchange import Exchange
+from transports.p2p.neighbourhood import Neighbourhood
 from transports.p2p.proto import guests
 from transports.p2p.proto.scatter import Scatter
 
@@ -101,6 +102,20 @@ async def test_a_fault_in_its_clock_ends_the_path_and_does_not_leave_the_session
         assert isinstance(taker.error, PathError)
         assert "no such source" in str(taker.error)
         assert taker.arena.free == SLOTS
+
+
+async def test_a_fault_in_a_neighbours_upkeep_ends_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Neighbourhood, source: int, address: object) -> None:
+        raise KeyError(f"no lane for {source}")
+
+    monkeypatch.setattr(Neighbourhood, "_begin", fail)
+    async with running() as room:
+        taker = Taker(room).start()
+        async with asyncio.timeout(20):
+            assert taker.task is not None
+            await taker.task
+        assert isinstance(taker.error, PathError)
+        assert "no lane for" in str(taker.error)
 
 
 async def test_strangers_that_had_to_make_room_are_told_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

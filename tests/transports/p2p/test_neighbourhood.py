@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core.errors import OgcastError
 from tests.transports.p2p.test_peer_server import CHUNKS, KEY, ME, Home, home
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p import neighbourhood as neighbourhood_module
@@ -33,8 +34,13 @@ class Street:
         self.peer = peer
         self.steps = 0
         self.lost: list[tuple[int, str]] = []
+        self.faults: list[OgcastError] = []
+        self.broken: Exception | None = None
+        """What making a machine comes to."""
         self._news = asyncio.Event()
-        self.neighbours = Neighbourhood(make=self._make, on_step=self._step, on_lost=self._lose, interface=None)
+        self.neighbours = Neighbourhood(
+            make=self._make, on_step=self._step, on_lost=self._lose, on_fault=self._fail, interface=None
+        )
         self.neighbours.me = ASKING
 
     def address(self, *, member: int = ME, port: int | None = None, bridge: bool = False) -> PeerAddress:
@@ -65,7 +71,17 @@ class Street:
                 await self._news.wait()
         return self.lost[0]
 
+    async def fails(self) -> OgcastError:
+        """The first fault."""
+        async with asyncio.timeout(WAIT_S):
+            while not self.faults:
+                self._news.clear()
+                await self._news.wait()
+        return self.faults[0]
+
     def _make(self, source: int, name: str, key: bytes) -> AskingLane:
+        if self.broken is not None:
+            raise self.broken
         manifest = self.peer.shelf.manifest
         return AskingLane(
             session_id=name,
@@ -88,6 +104,10 @@ class Street:
 
     def _lose(self, source: int, reason: str) -> None:
         self.lost.append((source, reason))
+        self._news.set()
+
+    def _fail(self, fault: OgcastError) -> None:
+        self.faults.append(fault)
         self._news.set()
 
 
@@ -197,3 +217,15 @@ async def test_the_banned_are_not_met_again_and_too_many_are_not_known() -> None
         here.neighbours.meet([here.address(member=100 + number, bridge=True) for number in range(MAX_NEIGHBOURS + 5)])
         assert here.neighbours.known == MAX_NEIGHBOURS
         assert here.neighbours.refused == 5
+
+
+async def test_a_fault_is_told_and_being_forgotten_is_none() -> None:
+    async with street() as here:
+        here.neighbours.meet([here.address()])
+        await here.open()
+        here.neighbours.forget([ME])
+        here.broken = KeyError("no such chunk")
+        here.neighbours.meet([here.address()])
+        assert "no such chunk" in str(await here.fails())
+        assert len(here.faults) == 1
+        assert not here.lost
