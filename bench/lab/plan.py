@@ -90,7 +90,10 @@ def bucket_bytes(rate_bits_per_s: float) -> int:
 
 def train_bytes(rate_bits_per_s: float) -> int:
     """The longest train that a host sends where trains stay whole: a bucket cuts what it cannot hold, into packets that
-    cross the switch one by one. Each packet of a train counts with headers of its own there."""
+    cross the switch one by one. Each packet of a train counts with headers of its own there. A link without a limit
+    (0) has no bucket."""
+    if not rate_bits_per_s:
+        return TRAIN_BYTES
     return min(TRAIN_BYTES, int(TRAIN_SHARE * bucket_bytes(rate_bits_per_s)))
 
 
@@ -119,11 +122,13 @@ def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
         yield from _router(topology, lab, smcroute)
 
 
-def change_rate(lab: str, host: Host, link: Link) -> list[Step]:
-    """Give both ends of a host's cable another rate."""
+def change_rate(topology: Topology, lab: str, host: Host, link: Link) -> list[Step]:
+    """Give both ends of a host's cable another rate, and trains the length that goes with it."""
+    inside = namespace(lab, host.name)
     return [
+        *([_ip(inside, [_train_limit(link)])] if topology.segmentation else []),
         _tc(namespace(lab, SWITCH), [_shape(host.name, link, PORT_QUEUE_BYTES)]),
-        _tc(namespace(lab, host.name), [_shape(INTERFACE, link, HOST_QUEUE_BYTES)]),
+        _tc(inside, [_shape(INTERFACE, link, HOST_QUEUE_BYTES)]),
     ]
 
 
@@ -161,7 +166,7 @@ def new_cable(topology: Topology, lab: str, host: Host, link: Link) -> list[Step
         _ip(None, [_cable(INTERFACE, namespace(lab, host.name), host.name, switch)]),
         _ip(switch, [f"link set {host.name} master br{host.subnet} up"]),
         *_host(topology, host, lab),
-        *change_rate(lab, host, link),
+        *change_rate(topology, lab, host, link),
     ]
 
 
@@ -203,9 +208,8 @@ def _host(topology: Topology, host: Host, lab: str) -> Iterator[Step]:
         f"link set {INTERFACE} up",
         *(f"route add {route} dev {INTERFACE}" for route in ROUTES),
     ]
-    rate = host.link.rate_bits_per_s
-    if topology.segmentation and rate and train_bytes(rate) < TRAIN_BYTES:
-        lines += [f"link set {INTERFACE} gso_max_size {train_bytes(rate)}"]
+    if topology.segmentation and train_bytes(host.link.rate_bits_per_s) < TRAIN_BYTES:
+        lines += [_train_limit(host.link)]
     if topology.subnets > 1:
         lines += [f"route add default via {_gateway(host.subnet)}", f"route add default via {_gateway6(host.subnet)}"]
     yield _ip(inside, lines)
@@ -213,6 +217,10 @@ def _host(topology: Topology, host: Host, lab: str) -> Iterator[Step]:
     yield _offloads(inside, INTERFACE, topology)
     if topology.gro:
         yield _unmerged(lab, host.name)
+
+
+def _train_limit(link: Link) -> str:
+    return f"link set {INTERFACE} gso_max_size {train_bytes(link.rate_bits_per_s)}"
 
 
 def _router(topology: Topology, lab: str, smcroute: str) -> Iterator[Step]:

@@ -102,7 +102,7 @@ class Rig:
     def set_link(self, host: str, link: Link) -> None:
         """Change rate and loss of a host's path while packets flow."""
         one = self.topology.host(host)
-        shell.perform([*plan.change_rate(self.name, one, link), *plan.change_loss(self.name, one, link)])
+        shell.perform([*plan.change_rate(self.topology, self.name, one, link), *plan.change_loss(self.name, one, link)])
         self._links[host] = link
 
     def block_multicast(self, host: str, *, blocked: bool = True) -> None:

@@ -106,9 +106,17 @@ def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
 
 
 def test_a_rate_is_changed_at_both_ends() -> None:
-    steps = plan.change_rate("x", room(1, rate_bits_per_s=1e8).host("c1"), Link(rate_bits_per_s=5e7))
+    topology = room(1, rate_bits_per_s=1e8)
+    steps = plan.change_rate(topology, "x", topology.host("c1"), Link(rate_bits_per_s=5e7))
     assert [step.words[2] for step in steps] == ["oglab-x-switch", "oglab-x-c1"]
     assert all("rate 50000000bit" in step.stdin for step in steps)
+
+
+@pytest.mark.parametrize(("rate", "size"), [(5e7, 22_500), (1e9, 65_536), (0, 65_536)])
+def test_trains_that_stay_whole_get_the_length_of_the_new_rate(rate: float, size: int) -> None:
+    topology = Topology(hosts=room(1, rate_bits_per_s=1e8).hosts, segmentation=True)
+    steps = plan.change_rate(topology, "x", topology.host("c1"), Link(rate_bits_per_s=rate))
+    assert [step.stdin for step in steps if "gso" in step.stdin] == [f"link set eth0 gso_max_size {size}\n"]
 
 
 def test_a_cable_is_pulled_at_the_switch() -> None:
