@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.scenario import Options, Outcome, Row, Scenario
 from transports.multicast.fec.cauchy import CauchyCode
-from transports.multicast.fec.code import ErasureCode
+from transports.multicast.fec.code import Erased, ErasureCode
 from transports.multicast.fec.isal import IsalCode, find_code
 
 __all__ = ["SCENARIO"]
@@ -26,7 +26,8 @@ COUNTS = (1, 2, 4, 7, 12)
 
 
 def run(options: Options) -> Outcome:
-    """Encode and decode 4 MiB, block by block, with one thread; CPU time, the best of the runs."""
+    """Encode 4 MiB block by block, and decode them as a client does: zfec by blocks, ours and ISA-L all blocks at once.
+    One thread; CPU time, the best of the runs."""
     chunk = np.random.default_rng(1).integers(0, 256, (BLOCKS * K, SYMBOL_BYTES), dtype=np.uint8)
     zfec, ours, found = _zfec(), CauchyCode(), find_code()
     missing = [name for name, there in (("zfec", zfec), ("libisal2", isinstance(found, IsalCode))) if not there]
@@ -36,7 +37,7 @@ def run(options: Options) -> Outcome:
         options.say(f"{count} rows")
         figures: dict[str, float | str | None] = {
             "NumPy encode MB/s": _rate(chunk, options.runs, _encoder(ours, count)),
-            "NumPy decode MB/s": _rate(chunk, options.runs, _decoder(ours, chunk, count)),
+            "NumPy decode MB/s": _mending_rate(chunk, options.runs, ours, count),
             "ISA-L encode MB/s": None,
             "ISA-L decode MB/s": None,
             "zfec encode MB/s": None,
@@ -44,7 +45,7 @@ def run(options: Options) -> Outcome:
         }
         if isinstance(found, IsalCode):
             figures["ISA-L encode MB/s"] = _rate(chunk, options.runs, _encoder(found, count))
-            figures["ISA-L decode MB/s"] = _rate(chunk, options.runs, _decoder(found, chunk, count))
+            figures["ISA-L decode MB/s"] = _mending_rate(chunk, options.runs, found, count)
         if zfec is not None:
             figures["zfec encode MB/s"] = _rate(chunk, options.runs, _zfec_encoder(zfec, count))
             figures["zfec decode MB/s"] = _rate(chunk, options.runs, _zfec_decoder(zfec, chunk, count))
@@ -62,20 +63,34 @@ def _rate(chunk: NDArray[np.uint8], runs: int, work: Callable[[NDArray[np.uint8]
     return chunk.nbytes / best / 1e6
 
 
+def _mending_rate(chunk: NDArray[np.uint8], runs: int, code: ErasureCode, count: int) -> float:
+    """Of a frame of which each block lost `count` symbols, whose places parity has taken."""
+    best = float("inf")
+    for _ in range(max(3, runs)):
+        frame, erased = _damaged(chunk, code, count)
+        before = time.thread_time()
+        code.decode_many(erased)
+        best = min(best, time.thread_time() - before)
+        if not np.array_equal(frame, chunk):
+            raise ArithmeticError("what was decoded is not what was encoded")
+    return chunk.nbytes / best / 1e6
+
+
+def _damaged(chunk: NDArray[np.uint8], code: ErasureCode, count: int) -> tuple[NDArray[np.uint8], list[Erased]]:
+    frame, erased = chunk.copy(), []
+    for number in range(BLOCKS):
+        block, lost, indices = frame[number::BLOCKS], _lost(count), list(range(K, K + count))
+        block[lost] = code.encode(block, indices)
+        erased.append(Erased(block=block, missing=lost, parity=indices))
+    return frame, erased
+
+
 def _encoder(code: ErasureCode, count: int) -> Callable[[NDArray[np.uint8]], object]:
     return lambda block: code.encode(block, range(K, K + count))
 
 
 def _lost(count: int) -> list[int]:
     return list(range(5, K, K // count))[:count]
-
-
-def _decoder(code: ErasureCode, chunk: NDArray[np.uint8], count: int) -> Callable[[NDArray[np.uint8]], object]:
-    indices = list(range(K, K + count))
-    parity = code.encode(chunk[0::BLOCKS], indices)
-    scratch = chunk.copy()[0::BLOCKS]
-    # every block is decoded with the first one's parity: the work is the same, the memory of the others untouched
-    return lambda block: code.decode(scratch, _lost(count), indices, parity)
 
 
 def _zfec() -> ModuleType | None:
