@@ -37,23 +37,23 @@ def session_rows(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]
 
 def why(session: Mapping[str, Any], *, median_rate: float = 0.0) -> str:
     """The likeliest brake of one client in words; empty if nothing is wrong."""
-    cast, report = _cast(session), _report(session)
+    said, report = _figures(session), _report(session)
     silent_s = session.get("silent_s", 0.0)
     if silent_s >= SILENT_WORTH_SAYING_S:
         return f"not heard of for {silent_s:.0f} s"
-    if reason := cast.get("reason"):
+    if reason := said.get("reason"):
         return str(reason)
-    if cast.get("host_overflow", 0.0) >= OVERFLOW_WORTH_SAYING:
+    if said.get("host_overflow", 0.0) >= OVERFLOW_WORTH_SAYING:
         return "the machine itself drops packets: too slow, or its receive buffer is small (run as root)"
-    if cast.get("network_loss", 0.0) >= LOSS_WORTH_SAYING:
+    if said.get("network_loss", 0.0) >= LOSS_WORTH_SAYING:
         return "its network path loses packets: cable, switch port, or a duplex that does not match"
-    if cast.get("backlog", 0.0) >= BACKLOG_WORTH_SAYING or report.get("brake") == "disk":
+    if said.get("backlog", 0.0) >= BACKLOG_WORTH_SAYING or report.get("brake") == "disk":
         return "its disk is the brake"
-    if (forged := cast.get("forged", 0)) >= FORGED_WORTH_SAYING:
+    if (forged := said.get("forged", 0)) >= FORGED_WORTH_SAYING:
         return f"{forged} packets of somebody else came to its group: another repository uses it, or somebody forges"
     if report.get("brake") == "decode":
         return "its processor is the brake"
-    if whole := CAST_LIMITED_BY.get(str(cast.get("cast_limited_by"))):
+    if whole := CAST_LIMITED_BY.get(str(said.get("cast_limited_by"))):
         return whole
     rate = report.get("rate", 0.0)
     if rate < SLOW_SHARE * median_rate and report.get("state") != "giving":
@@ -80,11 +80,12 @@ def _host(session: Mapping[str, Any], ambiguous: set[str]) -> str:
 
 
 def _row(session: Mapping[str, Any], median: float, ambiguous: set[str]) -> tuple[str, ...]:
-    cast, report = _cast(session), _report(session)
+    said, report = _figures(session), _report(session)
     want = max(0, int(session.get("want") or 0))
     by = str(report.get("transport") or session.get("method", ""))
-    if by == "multicast" and cast.get("lane") not in (None, "multicast"):
-        by = f"multicast ({cast['lane']})"
+    lane = _states(session).get(by, {}).get("lane", by)
+    if lane != by:
+        by = f"{by} ({lane})"
     if report.get("state") == "giving":
         by = f"{by} (gives)"
     return (
@@ -93,15 +94,24 @@ def _row(session: Mapping[str, Any], median: float, ambiguous: set[str]) -> tupl
         by,
         f"{report.get('have', 0)} (lacked {want})",
         f"{report.get('rate', 0.0) / 1e6:.1f} MB/s",
-        _share(cast.get("network_loss")),
-        _share(cast.get("host_overflow")),
-        _share(cast.get("backlog")),
+        _share(said.get("network_loss")),
+        _share(said.get("host_overflow")),
+        _share(said.get("backlog")),
         why(session, median_rate=median) or str(report.get("picked") or ""),
     )
 
 
-def _cast(session: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (session.get("transports") or {}).get("multicast") or {}
+def _states(session: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What each transport says of it."""
+    return {name: state or {} for name, state in (session.get("transports") or {}).items()}
+
+
+def _figures(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What all transports say, the one in use before the others: why a client was refused by one explains another."""
+    states, used = _states(session), _report(session).get("transport")
+    found: dict[str, Any] = {}
+    for name in sorted(states, key=lambda name: name == used):
+        found |= {key: value for key, value in states[name].items() if value not in (None, "")}
     return found
 
 

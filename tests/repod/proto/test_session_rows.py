@@ -77,6 +77,17 @@ def test_a_member_served_in_another_way_is_shown_so() -> None:
     assert session_rows([_session(lane="late")])[0][2] == "multicast (late)"
 
 
+def test_what_any_transport_says_counts_and_that_in_use_most() -> None:
+    session = _session(lane="unicast", reason="loses 30% of the packets", backlog=0.9)
+    session["report"]["transport"] = "tapes"
+    session["transports"]["tapes"] = {"lane": "slow", "reason": "", "backlog": 0.2, "network_loss": None}
+    row = dict(zip(HEADINGS, session_rows([session])[0], strict=True))
+    assert row["BY"] == "tapes (slow)"
+    assert row["BACKLOG"] == "20.0%"
+    assert row["LOSS"] == "-"
+    assert row["WHY"] == "loses 30% of the packets"
+
+
 def test_who_only_gives_is_shown_so() -> None:
     giver = _session()
     giver["report"] = {"state": "giving", "have": 100, "transport": "p2p"}
