@@ -14,6 +14,7 @@ __all__ = [
     "MCAST_LEAVE_GROUP",
     "MCAST_LEAVE_SOURCE_GROUP",
     "SOL_UDP",
+    "SO_MEMINFO",
     "SO_PEEK_OFF",
     "SO_RXQ_OVFL",
     "UDP_GRO",
