@@ -5,20 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import typer
-
-from client.commands.options import (
-    CacheOption,
-    DiscardOption,
-    FallbackOption,
-    ImageArgument,
-    MethodOption,
-    ProtocolOption,
-    SeedOption,
-    TargetArgument,
-    Verify,
-    VerifyOption,
-)
+from client.commands.ordering import ordering
 from client.order import Order
 from client.run import Options, Run, execute
 from core.ids import ImageRef
@@ -34,32 +21,8 @@ Examples:
 """
 
 
-def command(
-    context: typer.Context,
-    name: ImageArgument,
-    target: TargetArgument,
-    method: MethodOption = None,
-    options: ProtocolOption = "",
-    fallback: FallbackOption = True,
-    seed: SeedOption = None,
-    cache: CacheOption = None,
-    verify: VerifyOption = Verify.none,
-    discard: DiscardOption = False,
-) -> None:
-    """Deploy; see HELP."""
-    given: Options = context.obj
-
-    order = Order(
-        name=name,
-        target=target,
-        method=method,
-        options=options,
-        fallback=fallback,
-        seed=seed,
-        cache=None if cache is None else str(cache),
-        verify=verify,
-        discard=discard,
-    )
+def deploy(given: Options, order: Order) -> None:
+    """Return when it is done; see `client.run.execute` for how it ends otherwise."""
 
     async def main(run: Run) -> Mapping[str, Any]:
         from client.control import ControlClient
@@ -72,3 +35,6 @@ def command(
             return await deploy(run, control, info, order)
 
     execute(given, main)
+
+
+command = ordering(deploy)

@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
-from client.commands.options import (
-    CacheOption,
-    DiscardOption,
-    FallbackOption,
-    ImageArgument,
-    MethodOption,
-    ProtocolOption,
-    SeedOption,
-    TargetArgument,
-    Verify,
-    VerifyOption,
-)
-from client.order import Order
+from client.commands.ordering import ordering
 from client.restore import restore
-from client.run import Options
 
 __all__ = ["HELP", "command"]
 
@@ -34,31 +19,4 @@ Examples:
 """
 
 
-def command(
-    context: typer.Context,
-    name: ImageArgument,
-    target: TargetArgument,
-    method: MethodOption = None,
-    options: ProtocolOption = "",
-    fallback: FallbackOption = True,
-    seed: SeedOption = None,
-    cache: CacheOption = None,
-    verify: VerifyOption = Verify.none,
-    discard: DiscardOption = False,
-) -> None:
-    """Restore; see HELP."""
-    given: Options = context.obj
-    restore(
-        given,
-        Order(
-            name=name,
-            target=target,
-            method=method,
-            options=options,
-            fallback=fallback,
-            seed=seed,
-            cache=None if cache is None else str(cache),
-            verify=verify,
-            discard=discard,
-        ),
-    )
+command = ordering(restore)

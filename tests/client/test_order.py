@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from client.app import app
-from client.commands import restore as module
+from client.commands.ordering import ordering
 from client.order import Order, read_order
 from client.run import Options
 from core.cli import run
@@ -34,7 +34,8 @@ def _by_typer(line: list[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
         heard.append((before, vars(order)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "restore", hear)
+        (registered,) = [each for each in app.registered_commands if each.name == "restore"]
+        patch.setattr(registered, "callback", ordering(hear))
         code = run(app, line)
     return heard[0] if code == 0 and heard else None
 
