@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +24,7 @@ from core.errors import (
     TransferError,
     UsageError,
 )
+from core.hostname import host_name
 from core.ids import SessionId
 from images.build_progress import BuildProgress
 from images.builder import build_image
@@ -223,7 +223,7 @@ class Capture:
 
 def capture_request(name: str) -> CaptureRequest:
     """Ask for the lock on `name`."""
-    return CaptureRequest(name=name, host=socket.gethostname()[:256])
+    return CaptureRequest(name=name, host=host_name())
 
 
 def _can_be_read_again(source: str) -> bool:

@@ -16,7 +16,6 @@ import contextlib
 import importlib
 import json
 import os
-import socket
 import threading
 import time
 
@@ -25,6 +24,7 @@ from client.first_settings import FirstSettings, read_settings
 from client.wish import Wish, read_wish
 from core.connecting import connect_blocking, plain_name
 from core.errors import OgcastError
+from core.hostname import host_name
 from core.pinning import pinned_context
 from transports.listeners import listeners_for
 from transports.paths import API_PREFIX
@@ -166,7 +166,7 @@ class EarlySession:
             "image": self.wish.image,
             "method": self.wish.method.upper(),
             "options": self.wish.options,
-            "host": socket.gethostname()[:256],
+            "host": host_name(),
             "listening": True,
         }
         try:

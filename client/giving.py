@@ -8,7 +8,6 @@ import datetime
 import math
 import os
 import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from core.errors import (
     TransferError,
     UsageError,
 )
+from core.hostname import host_name
 from core.ids import SessionId
 from core.startup import step_up
 from images.manifest import Manifest
@@ -153,7 +153,7 @@ class Seeder:
                 image=str(self.manifest.ref),
                 method=f"{_protocol()}-CACHE",
                 options=self._options(),
-                host=socket.gethostname()[:256],
+                host=host_name(),
                 want=0,
             )
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from client.run import Options, Run, execute
+from core.hostname import host_name
 from core.ids import check_image_name
 
 __all__ = ["HELP", "command"]
@@ -58,14 +59,12 @@ def command(
     given: Options = context.obj
 
     async def main(run: Run) -> Mapping[str, Any]:
-        import socket
-
         from client.control import ControlClient
         from transports.control import CaptureRequest
 
         check_image_name(name)
         async with ControlClient(run.settings) as control:
-            opened = await control.open_capture(CaptureRequest(name=name, host=socket.gethostname()[:256]))
+            opened = await control.open_capture(CaptureRequest(name=name, host=host_name()))
             from client.capturing import Capture
             from images.importers import FileSystemUse, ImportOptions, SourceFormat
 
