@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +23,7 @@ from client.sources.blend import Blend
 from client.sources.failures import Failures
 from core.arena import Arena
 from core.errors import ConnectionFailedError, NotFoundError, OgcastError, TransferError
+from core.hostname import host_name
 from core.ids import ChunkIndex, SessionId
 from core.link import Link, link_of, link_towards
 from core.netif import check_usable
@@ -32,7 +32,7 @@ from images.manifest import Manifest
 from images.stores import ChunkReader, Encoding
 from transports import registry
 from transports.base import ClientContext, ClientTransport, Incoming, Offer, Seeding, Sharing
-from transports.control import RoomInfo, SessionOpened, SessionReport, SessionRequest
+from transports.control import OfferBody, RoomInfo, SessionOpened, SessionReport, SessionRequest
 from transports.methods import parse_method
 from transports.written import WrittenFrames
 
@@ -160,7 +160,7 @@ class RemoteSource:
             raise self._nothing_left(session)
         if self._auto and self._link is None:
             self._link = await self._find_link()
-        steering = self._steering = Steering(
+        self._steering = Steering(
             want,
             ways=ways,
             paths=self._paths,
@@ -171,44 +171,14 @@ class RemoteSource:
             heard=self._heard,
         )
         self._heard = ""
-
-        def open_lane(name: str, share: WantMap, part: Arena) -> AbstractAsyncContextManager[Incoming]:
-            return self._transport(name).fetch(
-                Offer(transport=name, parameters=offers[name].parameters),
-                session_id=SessionId(session.session),
-                key=session.key,
-                manifest=manifest,
-                want=share,
-                arena=part,
-            )
-
-        blend = Blend(
-            steering,
-            arena=arena,
-            fetch=open_lane,
-            on_failure=lambda lane, alone: self._failures.judge(
-                lane.name,
-                lane.failure,
-                alone=alone,
-                helps=lane.name == steering.helper,
-                opened=lane.opened,
-                offered=list(offers),
-            ),
-            on_event=self._on_event,
-            on_steered=lambda: self._tell(session, steering, len(want)),
-            want=want,
-        )
+        blend = self._blend(session, offers, self._steering, manifest, want, arena)
         before = len(want)
         try:
             await blend.start()
             yield blend
         except ConnectionFailedError as error:
-            # Where the repository answers, it is only the lane that does not work: another may.
-            name = self._failures.failed
-            others = [other for other in offers if other != name]
-            if name and len(want) == before and await self._answers(manifest):
-                able = self._paths.poll_choice(others, time.monotonic()) is not None
-                self._failures.handle_unreachable(name, error, others=able)
+            if len(want) == before:
+                await self._look_past(error, list(offers), manifest)
             raise
         finally:
             self._steering = None
@@ -255,6 +225,52 @@ class RemoteSource:
 
     # ------------------------------------------------------------------ inside
 
+    def _blend(
+        self,
+        session: SessionOpened,
+        offers: Mapping[str, OfferBody],
+        steering: Steering,
+        manifest: Manifest,
+        want: WantMap,
+        arena: Arena,
+    ) -> Blend:
+        """The lanes of a session, none of them open yet."""
+
+        def open_lane(name: str, share: WantMap, part: Arena) -> AbstractAsyncContextManager[Incoming]:
+            return self._transport(name).fetch(
+                Offer(transport=name, parameters=offers[name].parameters),
+                session_id=SessionId(session.session),
+                key=session.key,
+                manifest=manifest,
+                want=share,
+                arena=part,
+            )
+
+        return Blend(
+            steering,
+            arena=arena,
+            fetch=open_lane,
+            on_failure=lambda lane, alone: self._failures.judge(
+                lane.name,
+                lane.failure,
+                alone=alone,
+                helps=lane.name == steering.helper,
+                opened=lane.opened,
+                offered=list(offers),
+            ),
+            on_event=self._on_event,
+            on_steered=lambda: self._tell(session, steering, len(want)),
+            want=want,
+        )
+
+    async def _look_past(self, error: ConnectionFailedError, offered: Sequence[str], manifest: Manifest) -> None:
+        """Nothing came. Where the repository answers, it is only the lane that does not work: another may."""
+        name = self._failures.failed
+        if name and await self._answers(manifest):
+            others = [other for other in offered if other != name]
+            able = self._paths.poll_choice(others, time.monotonic()) is not None
+            self._failures.handle_unreachable(name, error, others=able)
+
     async def _opened(self, manifest: Manifest, want: WantMap) -> SessionOpened:
         if self._session is not None:
             return self._session
@@ -280,7 +296,7 @@ class RemoteSource:
                     image=str(manifest.ref),
                     method=self._method,
                     options=self._options,
-                    host=socket.gethostname()[:256],
+                    host=host_name(),
                     want=len(want),
                 )
             )
