@@ -44,17 +44,20 @@ class Graph:
         return self.fill(member)
 
     def fill(self, member: int) -> list[int]:
-        """Give a member the neighbours it lacks. Who has too few itself comes first; of the others half the degree is
-        enough, because newcomers will bring the other half."""
+        """Give a member the neighbours it lacks. In a crowd who has less than half the degree itself comes first; of
+        the others, whoever they are, half the degree is enough, because newcomers will bring the other half. Who came
+        late is no more likely a neighbour of who came late, too: what the first have would be long on its way."""
         mine = self._edges[member]
         made: list[int] = []
+        half = (self._degree + 1) // 2
+        crowd = len(self._edges) > self._degree + 1
         others = [
-            (len(edges) if len(edges) >= self._degree else 0, self._rng.random(), other)
+            (crowd and len(edges) >= half, self._rng.random(), other)
             for other, edges in self._edges.items()
             if other != member and other not in mine and len(edges) < FULL and not self._apart(member, other)
         ]
-        for load, _, other in sorted(others):
-            if len(mine) >= (self._degree if not load else (self._degree + 1) // 2):
+        for settled, _, other in sorted(others):
+            if len(mine) >= (half if settled else self._degree):
                 break
             made.append(other)
             self._join(member, other)
