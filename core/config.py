@@ -10,17 +10,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from core.errors import NotFoundError, UsageError
+from core.plain_toml import read_plain
 
 __all__ = ["CONFIG_MAX_BYTES", "Loaded", "load", "parse_toml", "render", "render_template", "setting", "toml_value"]
 
@@ -32,8 +31,7 @@ T = TypeVar("T")
 _HIDDEN = "(hidden)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded(Generic[T]):
+class Loaded(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Settings and, for each dotted key, where its value came from."""
 
     value: T
@@ -41,8 +39,7 @@ class Loaded(Generic[T]):
     """`limits.sessions` → `default`, `environment (REPOD_LIMITS_SESSIONS)`, `flag` or the file's path."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(msgspec.Struct, frozen=True):
     """One setting of a dataclass tree."""
 
     path: tuple[str, ...]
@@ -80,9 +77,17 @@ def parse_toml(path: Path) -> dict[str, Any]:
     if len(data) > CONFIG_MAX_BYTES:
         raise UsageError(f"{path} is larger than {CONFIG_MAX_BYTES} bytes", hint="this is not a configuration file")
     try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = data.decode()
+        plain = read_plain(text)
+        return _parsed(text) if plain is None else {**plain}
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are
         raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import tomllib  # its patterns are compiled on import, and what `repod init` writes for clients is plain
+
+    return tomllib.loads(text)
 
 
 def load(

@@ -27,13 +27,13 @@ def test_the_options_before_the_command_are_taken(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("method", ["MULTICAST-DIRECT", "TORRENT-DIRECT"])
-def test_a_short_restore_needs_neither_typer_nor_an_http_client(room: Room, tmp_path: Path, method: str) -> None:
+def test_a_short_restore_needs_no_typer_no_http_client_and_no_tomllib(room: Room, tmp_path: Path, method: str) -> None:
     target = tmp_path / "disk.img"
     line = ["--config", str(room.config), "--repo", room.url, "restore", "room1", str(target), "--method", method]
     code = f"""
 import sys
 from client import __main__
-__main__.leave = lambda code: print(code, sorted({{"typer", "aiohttp"}} & set(sys.modules)))
+__main__.leave = lambda code: print(code, sorted({{"typer", "aiohttp", "tomllib"}} & set(sys.modules)))
 sys.argv = ["ogcast", *{[*line, "--no-seed"]!r}]
 __main__.main()
 """

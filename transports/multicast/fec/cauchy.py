@@ -24,7 +24,7 @@ same code of the missing originals alone. That small Cauchy system has an invers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ np.fill_diagonal(_LOG_SUM, 0)
 """Logarithm of x + y, of all pairs; 0 where x is y, so that a product over all others is a sum over all."""
 _EXP_WIDE = EXP[np.arange(3 * ORDER) % ORDER]
 """EXP of sums of logarithms, three at most."""
-_TIMES = tuple(times_table(factor) for factor in range(SYMBOLS_MAX))
+_times = cache(times_table)
+"""Of one byte: 256 at most. Not made on import: who receives everything, or has a faster decoder, needs none."""
 
 _Symbols = NDArray[np.uint8]
 _Words = NDArray[np.uint64]
@@ -120,7 +121,7 @@ def _encode_row(words: _Words, index: int, row: _Words) -> None:
         return
     row[:] = 0
     scratch = np.empty_like(row)
-    for times, members in zip((_TIMES[1 << bit] for bit in range(_BITS)), _planes(len(words), index), strict=True):
+    for times, members in zip((_times(1 << bit) for bit in range(_BITS)), _planes(len(words), index), strict=True):
         if len(members):
             np.bitwise_xor.reduce(words[members], axis=0, out=scratch)
             row ^= np.frombuffer(scratch.tobytes().translate(times), dtype=np.uint64)
@@ -180,5 +181,5 @@ def _combine(rows: _Symbols, row_factors: NDArray[np.uint8]) -> _Symbols:
     """The sum of `rows`, each times its factor."""
     total = np.zeros(rows.shape[1], dtype=np.uint8)
     for row, factor in zip(rows, row_factors.tolist(), strict=True):
-        total ^= np.frombuffer(row.tobytes().translate(_TIMES[factor]), dtype=np.uint8)
+        total ^= np.frombuffer(row.tobytes().translate(_times(factor)), dtype=np.uint8)
     return total

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,8 +54,7 @@ def split_entries(entries: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray
     return place & (1 << _CHUNK_BITS) - 1, place >> _CHUNK_BITS, entries["deficit"].astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One report."""
 
     cast_id: int
@@ -79,7 +78,7 @@ class Report:
     backlog: int = 0
     """Share of the member's chunk memory that waits for decoding or disk, in 255ths; more if its socket fills."""
     flags: ReportFlags = ReportFlags.NONE
-    entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype=ENTRY), repr=False, compare=False)
+    entries: NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, dtype=ENTRY))
     """See entries_of; block 255 means that nothing of the chunk is here."""
 
     def encode(self, key: bytes) -> bytes:

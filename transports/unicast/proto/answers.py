@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -21,15 +20,14 @@ class Memory(Protocol):
     def release(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, kw_only=True):
     """A chunk that came; the slot belongs to whoever polled this."""
 
     chunk: int
     encoding: Encoding
     length: int
     """Stored bytes, at the start of the slot."""
-    slot: Memory = field(repr=False)
+    slot: Memory
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):

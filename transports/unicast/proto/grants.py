@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -46,11 +45,10 @@ class LookUp(msgspec.Struct, frozen=True, kw_only=True):
     digests: list[Digest]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class Store(msgspec.Struct, frozen=True, kw_only=True):
     """Work for the shell: verify `stored` against `digest`, then append. Answer with `handle_stored`."""
 
     header: Header
     digest: Digest
     raw_length: int
-    stored: memoryview = field(repr=False)
+    stored: memoryview
