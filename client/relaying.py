@@ -22,6 +22,7 @@ from client.control import ControlClient
 from client.deployment import update_cache
 from client.run import Run
 from core.errors import ConnectionFailedError, LocalError, OgcastError, RemoteError, UsageError
+from core.files import write_atomically
 from core.ids import ImageRef
 from core.service import notify
 from images.repository import Repository
@@ -82,7 +83,8 @@ class Relay:
         path = self.store / "client.toml"
         key = base64.b64encode(self.run.settings.public_key).decode()
         text = re.sub(r'(?m)^signing_key = ".*"$', f'signing_key = "{key}"', path.read_text())
-        path.write_text(text)
+        if text != path.read_text():
+            write_atomically(path, text, mode=0o600)
 
     def _address(self) -> str:
         from core.netif import interface_address

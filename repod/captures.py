@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.errors import BusyError, CaptureError, LockedError, ManifestError, OgcastError, RepositoryError
+from core.errors import BusyError, CaptureError, LockedError, ManifestError, OgcastError, RepositoryError, UsageError
 from core.ids import SessionId, check_image_name
 from images.codec import CHUNK_SIZE_MAX
 from images.defaults import CHUNK_SIZE_BY_IMAGE
@@ -44,7 +44,7 @@ class _Upload:
 
 
 class Captures:
-    """All captures. Use on the event loop only."""
+    """All captures. Use on the event loop only. Without `signing_key` none are taken."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Captures:
         lanes: Lanes,
         table: CaptureTable,
         telling: Telling,
-        signing_key: SigningKey,
+        signing_key: SigningKey | None,
         settings: Settings,
         *,
         clock: Callable[[], float],
@@ -71,6 +71,11 @@ class Captures:
     async def open(self, request: CaptureRequest, *, owner: CaptureOwner) -> CaptureOpened:
         """Take the lock on a name, or get an interrupted capture back. UsageError, LockedError, BusyError."""
         check_image_name(request.name)
+        if self._signing_key is None:
+            raise UsageError(
+                "this repository takes no captures: its clients trust the signatures of another one",
+                hint="it is a relay's: capture with the client.toml of the main repository",
+            )
         if self.stopping:
             raise BusyError("the repository is stopping", hint="try again when it is back")
         capture_id = SessionId(secrets.token_hex(16))
@@ -187,10 +192,12 @@ class Captures:
             raise CaptureError(f"manifest of {manifest.name!a} in a capture of {name!a}")
         if manifest.signatures:
             raise ManifestError("a captured manifest comes unsigned: the repository signs it")
+        signing_key = self._signing_key
+        assert signing_key is not None, "no capture was opened without it"
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         with writer:
             try:
-                published = self._repository.publish(data, sign=self._signing_key, writer=writer.store, created=created)
+                published = self._repository.publish(data, sign=signing_key, writer=writer.store, created=created)
             except RepositoryError as error:
                 missing = self._repository.missing(manifest)
                 if missing:

@@ -123,7 +123,7 @@ def build_daemon(layout: Layout, repository: Repository, settings: Settings) -> 
         lanes,
         CaptureTable(limit=limits.captures, hold_s=limits.capture_hold_s),
         telling,
-        layout.load_signing_key(),
+        layout.load_trusted_signing_key() if layout.signs else None,
         settings,
         clock=time.monotonic,
     )

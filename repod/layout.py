@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ from core.errors import LockedError, NotFoundError, RepositoryError
 from images.signing import SigningKey
 
 __all__ = ["Layout"]
+
+_PUBLIC_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,33 @@ class Layout:
     def load_signing_key(self) -> SigningKey:
         """The key that signs. RepositoryError with a hint if it is missing or unreadable."""
         return SigningKey.from_pem(self.read(self.signing_key))
+
+    def trusted_key(self) -> bytes | None:
+        """The public key by which images have to be signed here: what `client.toml` says, in a relay's store that of
+        its main repository. Where that file was taken away, that of `signing.key`; without both, None.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            said = tomllib.loads(self.client.read_text(encoding="utf-8")).get("signing_key")
+            key = base64.b64decode(said, validate=True) if isinstance(said, str) else b""
+            if len(key) == _PUBLIC_KEY_BYTES:
+                return key
+        return self.load_signing_key().public if self.signing_key.exists() else None
+
+    @property
+    def signs(self) -> bool:
+        """Whether clients accept what `signing.key` signs. RepositoryError if that is missing or unreadable."""
+        return self.load_signing_key().public == self.trusted_key()
+
+    def load_trusted_signing_key(self) -> SigningKey:
+        """The key to sign new images with. RepositoryError if clients would refuse what it signs, or it is missing."""
+        key = self.load_signing_key()
+        if not self.signs:
+            raise RepositoryError(
+                f"clients of {self.root} would refuse an image that is signed here: client.toml names another key",
+                hint="if this is the store of a relay, import and capture at its main repository; else put the public "
+                "half of signing.key there",
+            )
+        return key
 
     def read(self, path: Path) -> bytes:
         """One of the files; RepositoryError if it cannot be read."""

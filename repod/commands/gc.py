@@ -26,8 +26,7 @@ def gc(
     """
     from repod.layout import Layout
 
-    layout = Layout(root)
-    key = layout.load_signing_key().public if layout.signing_key.exists() else None
+    key = Layout(root).trusted_key()
     with open_repository(root) as repository:
         report = repository.gc(dry_run=dry_run, public_key=key)
     if as_json:

@@ -86,7 +86,7 @@ def import_image(
     layout = Layout(root)
     layout.check()
     settings = load_settings(layout, flags={"chunk_size": chunk_size, "level": level}).value
-    key = layout.load_signing_key()
+    key = layout.load_trusted_signing_key()
     last: BuildProgress | None = None
     with (
         open_repository(root) as repository,

@@ -43,7 +43,7 @@ def verify(
 
     refs = [ImageRef.parse(text) for text in images or []]
     rebuilt: RebuildReport | None = None
-    key = Layout(root).load_signing_key().public if Layout(root).signing_key.exists() else None
+    key = Layout(root).trusted_key()
     with open_repository(root) as repository:
         if rebuild:
             rebuilt = repository.rebuild_index()

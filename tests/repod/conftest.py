@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime
 import re
@@ -41,6 +42,15 @@ def layout(tmp_path: Path) -> Layout:
     root = tmp_path / "repository"
     initialise(root, hosts=["127.0.0.1"], now=NOW)
     return Layout(root)
+
+
+@pytest.fixture
+def relayed(layout: Layout) -> Layout:
+    """The repository as a relay has it: its clients trust the signatures of another one."""
+    other = base64.b64encode(bytes(range(32))).decode()
+    text = layout.client.read_text()
+    layout.client.write_text(re.sub(r'(?m)^signing_key = ".*"$', f'signing_key = "{other}"', text))
+    return layout
 
 
 def store_chunks(repository: Repository, content: bytes) -> list[Digest]:

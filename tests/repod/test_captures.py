@@ -69,6 +69,13 @@ async def test_an_interrupted_capture_goes_on_where_it_was(daemon, unsigned) -> 
         assert committed["bytes_new"] >= len(CONTENT)
 
 
+async def test_a_relay_takes_no_captures_its_clients_would_refuse(daemon, relayed) -> None:
+    async with daemon() as api:
+        status, refused, _ = await api.ask("POST", "/v1/captures", json={"name": "win"})
+    assert (status, refused["code"]) == (400, 1)
+    assert "main repository" in refused["hint"]
+
+
 async def test_a_large_image_may_come_in_larger_chunks_than_the_settings_ask_for(daemon) -> None:
     async with daemon(chunk_size=CHUNK) as api, asyncio.timeout(30):
         _, opened, _ = await api.ask("POST", "/v1/captures", json={"name": "win"})

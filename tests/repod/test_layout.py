@@ -27,6 +27,30 @@ def test_what_is_missing_is_named_with_a_hint(layout: Layout, tmp_path) -> None:
         layout.read(layout.root)
 
 
+def test_images_are_signed_by_the_key_that_clients_trust(layout: Layout) -> None:
+    own = layout.load_signing_key().public
+    assert (layout.trusted_key(), layout.signs) == (own, True)
+    assert layout.load_trusted_signing_key().public == own
+
+
+def test_where_clients_trust_another_key_nothing_is_signed(relayed: Layout) -> None:
+    assert (relayed.trusted_key(), relayed.signs) == (bytes(range(32)), False)
+    with pytest.raises(RepositoryError, match="names another key"):
+        relayed.load_trusted_signing_key()
+
+
+def test_without_settings_of_clients_the_own_key_is_the_trusted_one(layout: Layout) -> None:
+    own = layout.load_signing_key().public
+    text = layout.client.read_text()
+    for rubbish in ("", "signing_key = 7", 'signing_key = "AAAA"', 'signing_key = "ä"', "=", text[: len(text) // 2]):
+        layout.client.write_text(rubbish)
+        assert layout.trusted_key() == own, rubbish
+    layout.client.unlink()
+    assert layout.signs
+    layout.signing_key.unlink()
+    assert layout.trusted_key() is None
+
+
 def test_one_daemon_serves_a_repository(tmp_path) -> None:
     layout = Layout(tmp_path)
     (tmp_path / "format").write_text("x")

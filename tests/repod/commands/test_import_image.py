@@ -19,6 +19,14 @@ def source(tmp_path):
     return path
 
 
+def test_the_store_of_a_relay_takes_no_imports(repod, relayed, tmp_path) -> None:
+    source = tmp_path / "win.raw"
+    source.write_bytes(bytes(70_000))
+    outcome = repod("import", relayed.root, source, "--name", "win")
+    assert outcome.code == 23
+    assert "main repository" in outcome.err
+
+
 def test_the_same_content_again_is_a_new_version_that_stores_nothing(repod, layout, source) -> None:
     first = repod("import", layout.root, source, "--name", "win", "--json", "--chunk-size", "1048576").json
     assert (first["event"], first["image"], first["size"], first["bytes_known"]) == ("done", "win@1", 3 << 20, 0)

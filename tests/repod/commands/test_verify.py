@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import random
 
+from images.signing import SigningKey
+
 
 def test_a_sound_repository_is_said_to_be(repod, layout, publish) -> None:
     publish("win", bytes(range(256)) * 1000)
     outcome = repod("verify", layout.root, "--json")
     assert (outcome.code, outcome.json["damaged_chunks"], outcome.json["images_checked"]) == (0, [], 1)
     assert repod("verify", layout.root, "win", "--workers", "1").code == 0
+
+
+def test_images_of_a_relay_are_sound_though_another_repository_signed_them(repod, layout, publish) -> None:
+    publish("win", bytes(range(256)) * 1000)
+    layout.signing_key.write_bytes(SigningKey.generate().to_pem())
+    assert repod("verify", layout.root).code == 0
+    assert repod("gc", layout.root).code == 0
 
 
 def test_a_flipped_bit_is_found_and_named_with_its_image(repod, layout, publish) -> None:
