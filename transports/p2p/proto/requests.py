@@ -191,7 +191,7 @@ class Requests:
                 continue
             for request in flow.requests.values():
                 since = max(request.asked_at, flow.last_at)
-                limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+                limit = _limit_s(flow)
                 if request.cancelled or now < since + limit:
                     continue
                 waits = _waits(flow, now)
@@ -216,7 +216,7 @@ class Requests:
     def _is_silent(self, request: Request, now: float) -> bool:
         flow = self._flows[request.source]
         _look_for_life(flow, now)
-        limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+        limit = _limit_s(flow)
         return now >= max(request.asked_at, flow.lived_at) + limit
 
     def stuck(self, now: float) -> list[int]:
@@ -225,7 +225,7 @@ class Requests:
         for source, flow in self._flows.items():
             if source == ORIGIN or not flow.requests or _waits(flow, now):
                 continue
-            limit = max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
+            limit = _limit_s(flow)
             if all(request.cancelled for request in flow.requests.values()) and now >= flow.stuck_at + limit:
                 if flow.stuck_at > float("-inf"):
                     found.append(source)
@@ -238,6 +238,11 @@ class Requests:
         others.remove(request)
         if not others:
             del self._chunks[request.chunk]
+
+
+def _limit_s(flow: _Flow) -> float:
+    """How long a chunk of it is waited for."""
+    return max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
 
 
 def _look_for_life(flow: _Flow, now: float) -> None:

@@ -62,3 +62,65 @@ def test_the_window_is_looked_at_again_when_the_map_has_grown() -> None:
     want.add(2)
     picker.look_again()
     assert picker.choose(1) == 2
+
+
+def test_what_was_asked_for_keeps_its_place_in_the_window_and_what_is_in_hand_does_not() -> None:
+    picker, _, want = make(window=4)
+    picker.set_phase(0, Phase.ASKED)
+    picker.set_phase(1, Phase.HELD)
+    picker.set_phase(2, Phase.LOST)
+    want.discard(3)
+    assert picker.window().tolist() == [0, 4, 5, 6]
+
+
+def test_only_what_is_free_and_wanted_is_usable() -> None:
+    picker, _, want = make()
+    want.discard(3)
+    assert (picker.usable(3), picker.usable(4)) == (False, True)
+    for phase in (Phase.ASKED, Phase.HELD, Phase.DONE, Phase.LOST):
+        picker.set_phase(4, phase)
+        assert not picker.usable(4)
+
+
+def test_what_none_of_some_peers_holds_is_lacking_if_it_is_free_and_wanted() -> None:
+    picker, holders, want = make(window=6)
+    holders.add(1, [1])
+    holders.add(2, [2])
+    assert picker.lacking([1]) == [0, 2, 3, 4, 5]
+    picker.set_phase(0, Phase.ASKED)
+    assert picker.lacking([1, 2]) == [3, 4, 5]
+    picker.window()
+    want.discard(4)  # and the window was not looked at since
+    assert picker.lacking([1, 2]) == [3, 5]
+
+
+def test_the_window_is_as_long_as_repod_says_and_never_empty() -> None:
+    picker, _, _ = make(window=4)
+    picker.set_window(7)
+    assert picker.window().tolist() == list(range(7))
+    picker.set_window(0)
+    assert picker.window().tolist() == [0]
+
+
+def test_chunks_that_are_as_rare_are_taken_by_peers_in_orders_of_their_own() -> None:
+    orders = set()
+    for seed in range(4):
+        holders = Holders(20)
+        picker = Picker(WantMap(20), holders, seed=seed, window=256)
+        holders.join(1)
+        holders.add(1, range(20))
+        order = []
+        while (chunk := picker.choose(1)) is not None:
+            order.append(chunk)
+            picker.set_phase(chunk, Phase.ASKED)
+        assert sorted(order) == list(range(20))
+        orders.add(tuple(order))
+    assert len(orders) == 4
+
+
+def test_what_is_wanted_no_more_is_not_chosen_though_the_window_has_it() -> None:
+    picker, holders, want = make()
+    holders.add(1, [3, 4])
+    assert 3 in picker.window()
+    want.discard_all([3, 4])
+    assert picker.choose(1) is None

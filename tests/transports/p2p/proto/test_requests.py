@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, WAITING_S, Requests
+import pytest
+
+from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, PATIENCE, WAITING_S, Requests
 
 
 def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
@@ -100,3 +102,96 @@ def test_who_neither_sends_nor_drops_what_was_taken_back_is_named_again_and_agai
     assert requests.stuck(100.0 + 2 * limit) == [1]
     requests.arrived(1, 5, 200.0)
     assert requests.stuck(300.0) == []
+
+
+def test_what_a_chunk_takes_is_learnt_from_when_the_one_before_it_came() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    assert requests.chunk_s(1) == FIRST_EXPECTED_S
+    requests.add(1, 5, 0.0)
+    requests.add(1, 6, 0.0)
+    requests.arrived(1, 5, 4.0)
+    assert requests.chunk_s(1) == 4.0
+    requests.arrived(1, 6, 6.0)  # 2 s after the one before, half of which counts
+    assert requests.chunk_s(1) == 3.0
+    requests.add(1, 7, 10.0)
+    assert requests.overdue(10.0 + PATIENCE * 3.0 - 0.1) == []
+    assert requests.overdue(10.0 + PATIENCE * 3.0)
+
+
+def test_who_is_fast_has_two_seconds_as_well() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.arrived(1, 5, 0.1)
+    requests.add(1, 6, 1.0)
+    assert requests.overdue(2.9) == []
+    assert requests.overdue(3.0)
+
+
+def test_what_is_usual_is_learnt_of_neighbours_alone_and_slowly() -> None:
+    requests = Requests()
+    for source in (ORIGIN, 1):
+        requests.join(source, 0.0)
+        requests.add(source, 5, 0.0)
+    requests.arrived(ORIGIN, 5, 9.0)
+    assert requests.usual_s == 0.0
+    requests.arrived(1, 5, 2.0)
+    assert requests.usual_s == 2.0
+    requests.add(1, 6, 3.0)
+    requests.arrived(1, 6, 4.0)
+    assert requests.usual_s == pytest.approx(0.9 * 2.0 + 0.1 * 1.0)
+
+
+def test_a_chunk_is_late_after_three_times_what_it_and_those_before_it_take() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 4, 0.0)
+    requests.arrived(1, 4, 0.5)
+    first, second = requests.add(1, 5, 1.0), requests.add(1, 6, 1.0)
+    assert not requests.is_late(first, 1.0 + 1.5)
+    assert requests.is_late(first, 1.0 + 1.6)
+    assert not requests.is_late(second, 1.0 + 3.0)
+    assert requests.is_late(second, 1.0 + 3.1)
+
+
+def test_nothing_is_late_within_a_quarter_of_a_second() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 4, 0.0)
+    requests.arrived(1, 4, 0.01)
+    request = requests.add(1, 5, 1.0)
+    assert not requests.is_late(request, 1.25)
+    assert requests.is_late(request, 1.26)
+
+
+def test_what_was_not_asked_for_teaches_nothing() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    assert requests.arrived(1, 5, 3.0) is None
+    assert requests.arrived(2, 5, 3.0) is None
+    assert requests.chunk_s(1) == FIRST_EXPECTED_S
+
+
+def test_what_trickled_counts_from_the_last_chunk_on() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.handle_bytes(1, 64 * 1024 * 100)
+    requests.arrived(1, 5, 1.0)
+    requests.add(1, 6, 1.0)
+    requests.add(1, 7, 1.0)
+    assert [request.chunk for request, _ in requests.overdue(5.0)] == [6, 7]
+
+
+def test_a_request_is_the_only_one_unless_it_is_said_to_be_spare() -> None:
+    requests = Requests()
+    for source in (1, 2):
+        requests.join(source, 0.0)
+    assert not requests.add(1, 5, 0.0).spare
+    assert requests.add(2, 5, 0.0, spare=True).spare
+    assert requests.count == 2
+    assert [request.source for request in requests.of(5)] == [1, 2]
+    requests.pop(1, 5)
+    assert (requests.count, requests.under_way(1), requests.under_way(2)) == (1, 0, 1)
+    assert requests.chunks() == [5]
