@@ -10,6 +10,7 @@ import pytest
 from core.wantmap import WantMap
 from tests.helpers.swarm_room import SwarmRoom
 from transports.p2p.proto.asking import Asking
+from transports.p2p.proto.assignments import ORIGIN_WAIT_S
 from transports.p2p.proto.picker import Phase
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, MOVE_AFTER_S, ORIGIN, Swarm
 
@@ -235,3 +236,168 @@ def test_who_says_that_it_lets_this_peer_wait_is_asked_for_no_second_chunk() -> 
     assert swarm.poll_ask(0.0, 8) is None
     swarm.requests.handle_waiting(7, False)
     assert swarm.poll_ask(0.0, 8) is not None
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_lost_is_asked_of_whoever_turns_out_to_have_it(whole: bool) -> None:
+    swarm, _ = make(2)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_damaged(0, "unreadable")
+    assert swarm.lost == {0: "unreadable"}
+    if whole:
+        swarm.handle_map(7, np.array([True, False]))
+    else:
+        swarm.handle_news(7, [0])
+    assert swarm.lost == {}
+    assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=0)
+
+
+def test_what_a_neighbour_has_is_not_lost_when_repod_cannot_read_it() -> None:
+    swarm, _ = make(2)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0])
+    swarm.handle_damaged(0, "unreadable")
+    assert swarm.lost == {}
+
+
+def test_an_assignment_the_origin_refuses_is_given_back_and_counted() -> None:
+    swarm, _ = make()
+    swarm.handle_source(ORIGIN, 0.0)
+    swarm.handle_assigned([3, 4], 0.0)
+    assert swarm.poll_ask(0.0, 8) == Asking(source=ORIGIN, chunk=3)
+    swarm.handle_refused(ORIGIN, 3)
+    assert swarm.poll_failed() == [3]
+    assert swarm.poll_failed() == []
+    assert swarm.figures.returned == 1
+    assert swarm.poll_ask(0.0, 8) == Asking(source=ORIGIN, chunk=4)
+
+
+def test_what_is_released_is_taken_back_unless_it_is_coming() -> None:
+    swarm, _ = make()
+    swarm.handle_source(ORIGIN, 0.0)
+    swarm.handle_assigned([3, 4], 0.0)
+    while swarm.poll_ask(0.0, 8) is not None:
+        pass
+    swarm.handle_begun(ORIGIN, 3)
+    swarm.handle_released([3, 4, 5])
+    assert swarm.poll_cancel() == Asking(source=ORIGIN, chunk=4)
+    assert swarm.poll_cancel() is None
+
+
+def test_what_is_coming_is_not_moved_to_another() -> None:
+    swarm, _ = make(1)
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    first = swarm.poll_ask(0.0, 8)
+    assert first is not None
+    swarm.handle_begun(first.source, 0)
+    assert swarm.poll_ask(2 * MOVE_AFTER_S, 8) is None
+    assert swarm.poll_cancel() is None
+    assert swarm.figures.moved == 0
+
+
+def test_what_is_moved_waited_as_long_as_it_may_and_is_counted() -> None:
+    swarm, _ = make(1)
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    first = swarm.poll_ask(0.0, 8)
+    assert swarm.poll_ask(0.9 * MOVE_AFTER_S, 8) is None
+    assert swarm.poll_cancel() is None
+    assert swarm.poll_ask(MOVE_AFTER_S, 8) is None
+    assert swarm.poll_cancel() == first
+    assert swarm.figures.moved == 1
+
+
+def test_a_second_request_that_was_taken_back_makes_room_for_one_other() -> None:
+    swarm, _ = make(3)
+    for peer in (10, 11, 12, 20, 21, 22):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [peer % 10])
+    while (first := swarm.poll_ask(0.0, 8)) is not None:
+        swarm.handle_begun(first.source, first.chunk)
+    assert swarm.under_way == 3
+    spares = [swarm.poll_ask(10.0, 8) for _ in range(DUPLICATES_LEAST + 1)]
+    assert spares[-1] is None
+    assert spares[0] is not None
+    swarm.handle_returned(spares[0].source, spares[0].chunk)
+    assert swarm.poll_ask(10.0, 8) is not None
+    assert swarm.poll_ask(10.0, 8) is None
+
+
+@pytest.mark.parametrize(("slots", "left_alone"), [(8, 2), (3, 1), (2, 0)])
+def test_the_last_memory_is_left_to_the_origin_while_it_is_there(slots: int, left_alone: int) -> None:
+    for origin in (True, False):
+        swarm = Swarm(WantMap(8), seed=1, window=256, slots=slots, rng=random.Random(1), now=0.0)
+        swarm.handle_source(7, 0.0)
+        swarm.handle_news(7, range(8))
+        if origin:
+            swarm.handle_source(ORIGIN, 0.0)
+        if left_alone:
+            assert (swarm.poll_ask(0.0, left_alone) is None) is origin
+        assert swarm.poll_ask(0.0, left_alone + 1) is not None
+
+
+def test_a_good_chunk_clears_the_neighbour_it_came_from_and_nobody_else() -> None:
+    swarm, _ = make()
+    for source in (7, 8, ORIGIN):
+        swarm.handle_source(source, 0.0)
+        swarm.standing.blame(source, 0.0)
+    swarm.handle_news(7, [0])
+    swarm.handle_assigned([1], 0.0)
+    for source, chunk in ((7, 0), (ORIGIN, 1)):
+        assert swarm.handle_arrived(source, chunk, 1.0)
+        assert swarm.accept(chunk) is (source == ORIGIN)
+    assert [swarm.standing.is_blamed(source) for source in (7, 8, ORIGIN)] == [False, True, True]
+
+
+def test_who_never_drops_what_was_taken_back_is_given_a_rest_and_named() -> None:
+    swarm, want = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [0])
+    assert swarm.poll_ask(0.0, 8) is not None
+    want.discard(0)
+    swarm.handle_change()
+    named = []
+    for second in range(0, 25, 5):
+        swarm.handle_timer(float(second))
+        named.append(swarm.poll_slow())
+    assert named == [None, None, None, 7, None]
+    assert not swarm.standing.may_ask(7, 20.0)
+
+
+def test_what_came_from_one_is_taken_back_from_the_other() -> None:
+    swarm, _ = make(1)
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    first = swarm.poll_ask(0.0, 8)
+    second = swarm.poll_ask(10.0, 8)
+    assert first is not None
+    assert second is not None
+    assert swarm.handle_arrived(second.source, 0, 11.0)
+    assert swarm.quiet_since == 11.0
+    assert swarm.poll_cancel() == first
+    assert swarm.poll_cancel() is None
+    assert (swarm.in_hand, swarm.finished) == (frozenset([0]), False)
+
+
+def test_assignments_wait_for_no_origin_for_ever() -> None:
+    swarm, _ = make()
+    swarm.handle_assigned([3], 0.0)
+    swarm.handle_timer(ORIGIN_WAIT_S - 0.1)
+    assert swarm.poll_failed() == []
+    swarm.handle_timer(ORIGIN_WAIT_S)
+    assert swarm.poll_failed() == [3]
+
+
+def test_assignments_of_a_repod_out_of_reach_are_nobodys() -> None:
+    swarm, _ = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, [3])
+    swarm.handle_assigned([3], 0.0)
+    assert swarm.poll_ask(0.0, 8) is None
+    swarm.handle_repod(reachable=False)
+    assert swarm.poll_failed() == []
+    assert swarm.poll_ask(0.0, 8) == Asking(source=7, chunk=3)
