@@ -45,6 +45,13 @@ def test_a_large_swarm_hangs_together_with_an_even_degree(members: int) -> None:
     assert _reached(graph, set(range(members))) == set(range(members))
 
 
+def test_who_comes_late_to_a_crowd_meets_those_who_came_first_as_well() -> None:
+    graph, made = _grown(2 * DEGREE), []
+    for member in range(2 * DEGREE, 4 * DEGREE):
+        made += graph.add(member)
+    assert sum(other <= DEGREE for other in made) > len(made) / 5
+
+
 def test_who_lost_its_neighbours_is_given_others() -> None:
     graph = _grown(40)
     lonely = min(range(40), key=lambda member: len(graph.neighbours(member)))
