@@ -65,7 +65,25 @@ def test_once_nobody_lacks_anything_all_begins_anew() -> None:
     schedule.restart()
     counts[:] = 1
     assert schedule.peek(3) == [0, 1, 2]
-    assert taken(schedule, counts) == [0, 1, 2]
+    assert schedule.take() == 0
+    assert not schedule.repeating
+
+
+def test_what_is_read_ahead_is_no_more_than_was_asked_for() -> None:
+    counts = np.ones(6, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts, 5)
+    counts[:] = 1
+    assert schedule.peek(3) == [5, 0, 1]
+    assert schedule.peek(1) == [5]
+
+
+def test_every_eighth_repetition_is_simply_the_next() -> None:
+    counts = np.ones(3, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts)
+    counts[:] = [50, 1, 50]
+    assert [schedule.take() for _ in range(FAIR_TURN)] == [0, 2, 0, 2, 0, 2, 0, 1]
 
 
 def test_a_lone_want_is_not_put_off_for_ever() -> None:

@@ -20,6 +20,15 @@ def make(chunks: int = 8) -> tuple[Swarm, WantMap]:
     return Swarm(want, seed=1, window=256, slots=8, rng=random.Random(1), now=0.0), want
 
 
+def _of_two() -> Swarm:
+    """Of one chunk, which two neighbours hold."""
+    swarm, _ = make(1)
+    for peer in (7, 8):
+        swarm.handle_source(peer, 0.0)
+        swarm.handle_news(peer, [0])
+    return swarm
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_room_ends_near_the_limit_with_one_copy_from_the_origin(seed: int) -> None:
     room = SwarmRoom(6, 36, seed=seed)
@@ -214,10 +223,7 @@ def test_a_chunk_wanted_again_is_taken_when_it_comes_in_spite_of_its_cancel() ->
 
 
 def test_a_second_request_that_was_taken_back_is_none_of_the_few_allowed() -> None:
-    swarm, _ = make(1)
-    for peer in (7, 8):
-        swarm.handle_source(peer, 0.0)
-        swarm.handle_news(peer, [0])
+    swarm = _of_two()
     first = swarm.poll_ask(0.0, 8)
     assert first is not None
     other = 15 - first.source
@@ -285,10 +291,7 @@ def test_what_is_released_is_taken_back_unless_it_is_coming() -> None:
 
 
 def test_what_is_coming_is_not_moved_to_another() -> None:
-    swarm, _ = make(1)
-    for peer in (7, 8):
-        swarm.handle_source(peer, 0.0)
-        swarm.handle_news(peer, [0])
+    swarm = _of_two()
     first = swarm.poll_ask(0.0, 8)
     assert first is not None
     swarm.handle_begun(first.source, 0)
@@ -298,10 +301,7 @@ def test_what_is_coming_is_not_moved_to_another() -> None:
 
 
 def test_what_is_moved_waited_as_long_as_it_may_and_is_counted() -> None:
-    swarm, _ = make(1)
-    for peer in (7, 8):
-        swarm.handle_source(peer, 0.0)
-        swarm.handle_news(peer, [0])
+    swarm = _of_two()
     first = swarm.poll_ask(0.0, 8)
     assert swarm.poll_ask(0.9 * MOVE_AFTER_S, 8) is None
     assert swarm.poll_cancel() is None
@@ -360,18 +360,15 @@ def test_who_never_drops_what_was_taken_back_is_given_a_rest_and_named() -> None
     want.discard(0)
     swarm.handle_change()
     named = []
-    for second in range(0, 25, 5):
-        swarm.handle_timer(float(second))
+    for look in range(5):
+        swarm.handle_timer(5.0 * look)
         named.append(swarm.poll_slow())
     assert named == [None, None, None, 7, None]
     assert not swarm.standing.may_ask(7, 20.0)
 
 
 def test_what_came_from_one_is_taken_back_from_the_other() -> None:
-    swarm, _ = make(1)
-    for peer in (7, 8):
-        swarm.handle_source(peer, 0.0)
-        swarm.handle_news(peer, [0])
+    swarm = _of_two()
     first = swarm.poll_ask(0.0, 8)
     second = swarm.poll_ask(10.0, 8)
     assert first is not None
