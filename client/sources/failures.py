@@ -17,6 +17,8 @@ from core.errors import (
     SessionOverError,
     TransferError,
 )
+from transports import registry
+from transports.control import SessionOpened
 
 __all__ = ["BROKEN_PAUSE_S", "LANE_REST_S", "REFUSALS_MAX", "Failures"]
 
@@ -50,6 +52,20 @@ class Failures:
         self._unreachable_since: float | None = None
         self.failed = ""
         """The lane whose broken connection was the session's to hear of last; empty: another kind of failure was."""
+
+    def nothing_left(self, session: SessionOpened) -> TransferError:
+        """What to say when none of a session's offers can be taken."""
+        offered = ", ".join(offer.transport for offer in session.offers) or "none"
+        refused = "".join(f"; {name}: {why}" for name, why in session.refusals.items())
+        tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
+        return TransferError(
+            f"no transport left for this image (offered: {offered}{refused}{tried})",
+            hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}"
+            if not tried
+            else "look at the repository's log, and at what lies between it and this client"
+            if self._paths.fallback
+            else "look what lies between this client and the repository, or allow other transports: no --no-fallback",
+        )
 
     def handle_unreachable(self, name: str, error: ConnectionFailedError, *, others: bool) -> None:
         """The repository answers, but this lane of it cannot be reached. `others`: something else can be taken."""

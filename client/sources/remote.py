@@ -157,7 +157,7 @@ class RemoteSource:
         offers = {offer.transport: offer for offer in session.offers if registry.knows(offer.transport)}
         ways = [_way(name) for name in offers]
         if self._paths.poll_choice(list(offers), time.monotonic()) is None:
-            raise self._nothing_left(session)
+            raise self._failures.nothing_left(session)
         if self._auto and self._link is None:
             self._link = await self._find_link()
         self._steering = Steering(
@@ -340,19 +340,6 @@ class RemoteSource:
             with contextlib.suppress(OgcastError, TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
                     await self._control.close_session(over.session)
-
-    def _nothing_left(self, session: SessionOpened) -> TransferError:
-        offered = ", ".join(offer.transport for offer in session.offers) or "none"
-        refused = "".join(f"; {name}: {why}" for name, why in session.refusals.items())
-        tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
-        return TransferError(
-            f"no transport left for this image (offered: {offered}{refused}{tried})",
-            hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}"
-            if not tried
-            else "look at the repository's log, and at what lies between it and this client"
-            if self._paths.fallback
-            else "look what lies between this client and the repository, or allow other transports: no --no-fallback",
-        )
 
     async def _find_link(self) -> Link:
         name, host = self._context.interface, self._context.repository_host
