@@ -31,6 +31,8 @@ ALL = (CAST, SWARM, PLAIN)
         (ALL, Facts(sessions=9, near=1, wireless=True), "plain", "wireless"),
         (ALL, Facts(sessions=9, near=9, link_bytes_per_s=10e6 / 8), "swarm", "10 Mbit/s"),
         (ALL, Facts(sessions=9, near=9, link_bytes_per_s=SLOW_LINK_BYTES_PER_S), "cast", "9 clients"),
+        (ALL, Facts(sessions=9, near=9, link_bytes_per_s=49e6 / 8), "swarm", "49 Mbit/s"),
+        (ALL, Facts(sessions=9, near=9, link_bytes_per_s=54e6 / 8), "cast", "9 clients"),
         ((CAST,), Facts(sessions=9, near=9, wireless=True), "cast", "nothing else"),
     ],
 )

@@ -50,5 +50,9 @@ def test_one_bad_cable_does_not_make_the_others_take_more() -> None:
     assert symbols_ahead(LAYOUT, room(*[0.01] * 7, 0.3), unused=0.5, disks=False) == good
 
 
+def test_of_two_the_better_one_counts() -> None:
+    assert symbols_ahead(LAYOUT, room(0.0, 0.01), unused=0.5, disks=False) == 0
+
+
 def test_there_is_a_limit_for_whatever_is_lost() -> None:
     assert symbols_ahead(LAYOUT, room(*[1.0] * 8), unused=0.5, disks=False) == pytest.approx(182 * SHARE_MAX, abs=1)

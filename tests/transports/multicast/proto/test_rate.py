@@ -11,8 +11,11 @@ from transports.multicast.proto.members import Members
 from transports.multicast.proto.rate import (
     BACKLOG_HIGH,
     BACKLOG_LOW,
+    MEMBERS_PER_S,
     REST_S,
+    SETTLE_OF_INTERVAL,
     SLACK_S,
+    START_STEP_S,
     Pace,
     RateControl,
     RateLimits,
@@ -297,3 +300,23 @@ def test_disks_that_do_not_follow_slow_it_down_however_few_packets_there_were() 
     rate.handle_group(loss=0.0, backlog=BACKLOG_HIGH + 0.1, packets=10, now=0.25)
     assert rate.rate_bytes_per_s < CAP
     assert rate.limited_by == "disk"
+
+
+@pytest.mark.parametrize(
+    ("count", "after_s"), [(1, START_STEP_S), (round(0.4 * MEMBERS_PER_S), 0.4 * SETTLE_OF_INTERVAL)]
+)
+def test_after_its_first_step_it_looks_when_reports_tell_of_the_new_rate(count: int, after_s: float) -> None:
+    rate, members = RateControl(RateLimits(cap_bytes_per_s=WIDE, adaptive=True), now=0.0), Members()
+    for number in range(count):
+        members.add(number, bytes(32), 0.0)
+    first = Report(cast_id=1, member=0, number=1, as_of=1000, span=1000, received=1000, overflow=0)
+    members.get(0).handle_report(first, 0.1)
+    rate.follow(members, 1000, 0.1)
+    assert rate.rate_bytes_per_s == WIDE
+    assert not rate.due(0.1 + 0.95 * after_s)
+    assert rate.due(0.1 + 1.05 * after_s)
+
+
+def test_once_the_width_of_a_way_is_found_more_is_tried_now_and_then() -> None:
+    later = [rate for now, rate in begun(way_bytes_per_s=WIDE / 20, until=6.0) if now > 3.0]
+    assert max(later) > min(later)

@@ -165,6 +165,15 @@ def test_nothing_is_late_within_a_quarter_of_a_second() -> None:
     assert requests.is_late(request, 1.26)
 
 
+def test_a_source_has_yet_to_answer_for_what_was_taken_back() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0).cancelled = True
+    assert [requests.is_asked(1, 5), requests.is_asked(1, 6), requests.is_asked(2, 5)] == [True, False, False]
+    requests.pop(1, 5)
+    assert not requests.is_asked(1, 5)
+
+
 def test_what_was_not_asked_for_teaches_nothing() -> None:
     requests = Requests()
     requests.join(1, 0.0)
