@@ -43,8 +43,6 @@ GATHER_BYTES = 4 * 1024 * 1024
 """What gathers at most: at high rates the above is shorter, so that the batch stays in the cache."""
 GATHER_SHARE = 8
 """And no more than this part of the socket's buffer, in which a small packet takes several times its length."""
-BATCHES_PER_TURN = 32
-"""Batches before timers and calls are looked at again."""
 WAIT_MAX_S = 0.5
 MENDERS = 2
 """Threads that decode erased blocks."""
@@ -223,17 +221,15 @@ class CastReceiver:
             self._close()
 
     def _turn(self) -> None:
+        """One batch. Calls come before it, even while more waits: among them are the slots its chunks may need."""
         now = self._clock()
         self._mailbox.run(self._reception, now)
-        for _ in range(BATCHES_PER_TURN):
-            more = self._take(now)
-            while ready := self._reception.poll_ready():
-                self._finish(ready)
-            now = self._clock()
-            if not more:  # what came meanwhile is little, and costs as many calls as a whole batch: it may gather
-                break
-        self._act(now)
-        self._wait(min(WAIT_MAX_S, self._reception.poll_timer() - self._clock()))
+        more = self._take(now)
+        while ready := self._reception.poll_ready():
+            self._finish(ready)
+        self._act(self._clock())
+        if not more:  # what came meanwhile is little, and costs as many calls as a whole batch: it may gather
+            self._wait(min(WAIT_MAX_S, self._reception.poll_timer() - self._clock()))
 
     def _take(self, now: float) -> bool:
         try:

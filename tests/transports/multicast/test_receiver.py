@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -149,6 +149,42 @@ async def test_fewer_slots_than_chunks_never_stop_anything() -> None:
         await member.join(sender)
         await member.until_complete()
         assert [member.chunks[chunk] for chunk in range(12)] == image.frames
+
+
+class Held(CarterWegman):
+    """Waits until all was sent, and calls the machine while the next batch is checked."""
+
+    def __init__(self, sent: Callable[[], bool]) -> None:
+        super().__init__(KEY)
+        self._sent = sent
+        self.member: MemberOfCast | None = None
+        self.batches = 0
+        self.called_after: list[int] = []
+
+    def check(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        if len(packets) > 1:
+            self.batches += 1
+            while self.batches == 1 and not self._sent():
+                pass
+            if self.batches == 2 and self.member is not None:
+                self.member.receiver.call(lambda reception, now: self.called_after.append(self.batches))
+        return super().check(packets, sequences)
+
+
+async def test_calls_such_as_those_that_give_slots_do_not_wait_for_all_that_waits_in_the_socket() -> None:
+    with StoredImage(*[600_000] * 16) as image, cast_sender(image, GROUP, rate_bytes_per_s=500e6) as (sender, reports):
+        held = Held(
+            lambda: sender.call(lambda cast, now: cast.chunks_wanted == 0).result() and not sender._cast._current
+        )
+        with MemberOfCast(image, GROUP, reports, authenticator=held) as member:
+            if member.receiver._socket.buffer_bytes < 20_000_000:
+                pytest.skip("the system grants no large buffers: net.core.rmem_max")
+            held.member = member
+            await member.join(sender)
+            await member.until(lambda: bool(held.called_after))
+            assert held.called_after == [2]
+            await member.until_complete()
+            assert held.batches >= 4
 
 
 async def test_a_slot_can_be_taken_back_while_it_waits() -> None:
