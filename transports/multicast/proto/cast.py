@@ -145,6 +145,7 @@ class Cast:
             raise ValueError(f"want-map of {len(wanted)} chunks for {self._chunks}")
         if not self._members.lacking and self._current is None:
             self._schedule.restart()
+            self._rate.restart(self._members, self.totals.packets, now)
         member = self._members.get(member_id) or self._members.add(member_id, key, now, since=self.sequence)
         member.lane = "multicast"
         member.missing_chunks = int(wanted.sum())
@@ -364,9 +365,8 @@ class Cast:
             if verdict.lane == "unicast":
                 self.handle_moved(verdict.member)
             self._events.append(verdict)
-        if self._rate.due(now):
-            self._rate.follow(self._members, self.totals.packets, now)
-            self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
+        self._rate.follow(self._members, self.totals.packets, now)
+        self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s
 
     def _status(self, now: float) -> Status:
         flags = StatusFlags.NONE if self._has_work() else StatusFlags.IDLE

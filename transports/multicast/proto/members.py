@@ -161,6 +161,12 @@ class Members:
         """Packets since the count began that the reports of some member are about, of the one that said most."""
         return max((member.fresh_packets for member in self._members.values() if member.lane == "multicast"), default=0)
 
+    @property
+    def heard(self) -> float:
+        """Share of those who lack something, and are served by the group, that have reported."""
+        lacking = [member for member in self._members.values() if member.lane == "multicast" and not member.done]
+        return sum(member.number > 0 for member in lacking) / len(lacking) if lacking else 1.0
+
     def count_anew(self, now: float) -> None:
         """Begin to count the fresh loss of every member."""
         self._counted_at = now

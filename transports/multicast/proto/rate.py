@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
@@ -59,6 +59,11 @@ START_BLIND_S = 0.5
 START_BLIND_BYTES_PER_S = 6e6
 """Nobody reports for so long: a quarter of the rate, but not below this. It may be this cast that keeps clients from
 asking for what they need to begin."""
+START_HEARD = 0.75
+"""The whole rate comes when so many of those who lack something have reported once. The programs of the others are not
+running yet: what comes meanwhile fills their sockets, and then, full of holes, all of their chunk memory."""
+START_LATE_S = 1.0
+"""After the first report; nobody is waited for longer."""
 START_CLEAN = 4
 """What the steps upwards begin with where a way was narrow: it was looked at for a moment only."""
 REST_S = 10.0
@@ -127,14 +132,9 @@ class RateControl:
     def __init__(self, limits: RateLimits, now: float) -> None:
         self._limits = limits
         self._share = limits.cap_bytes_per_s
-        cap = limits.cap_bytes_per_s
-        self._rate = min(cap, max(START_BYTES_PER_S, START_SHARE * cap)) if limits.adaptive else cap
-        self._starting = self._rate < cap
-        self._cuts = 0
-        self._began = self._blind_since = self._looked_at = now
-        self._could_send = 0.0
-        """Bytes, at the rates since the beginning."""
-        self._next = now + (START_LOOK_S if self._starting else EVERY_S)
+        self._rate = limits.cap_bytes_per_s
+        self._start: _Start | None = None
+        self._next = now + EVERY_S
         self._ground = 0.0
         self._rest_until = now
         self._trial: _Trial | None = None
@@ -143,7 +143,8 @@ class RateControl:
         self._packets_before = 0
         self._clean = 0
         """Looks in a row at which nothing was amiss."""
-        self._cause = "start" if self._starting else "cap"
+        self._cause = "cap"
+        self._begin(now, known=False)
 
     @property
     def rate_bytes_per_s(self) -> float:
@@ -154,6 +155,12 @@ class RateControl:
     def limited_by(self) -> str:
         """What holds the rate: `cap`, `share`, `loss`, `disk` or `start`."""
         return "share" if self._share < self._rate else self._cause
+
+    def restart(self, members: Members, packets_sent: int, now: float) -> None:
+        """A room begins after a rest: the way bore the rate, but of those who are there now nobody was heard yet."""
+        if self._start is None:
+            self._begin(now, known=True)
+            self._count_anew(members, packets_sent, now)
 
     def due(self, now: float) -> bool:
         """Whether `handle_group` would do anything."""
@@ -167,21 +174,18 @@ class RateControl:
         """Look at the group when it is time; `packets_sent` is the running total of the cast."""
         if not self.due(now):
             return
-        if self._starting:
-            if self._start(members, now):
-                members.count_anew(now)
-                self._packets_before = packets_sent
-            return
-        anew = self.handle_group(
-            loss=members.fresh_loss(QUANTILE),
-            packets=packets_sent - self._packets_before,
-            backlog=members.quantile("backlog", QUANTILE, lower=True),
-            settle_s=_settle_s(members),
-            now=now,
-        )
+        if self._start is not None:
+            anew = self._go_on(self._start, members, now)
+        else:
+            anew = self.handle_group(
+                loss=members.fresh_loss(QUANTILE),
+                packets=packets_sent - self._packets_before,
+                backlog=members.quantile("backlog", QUANTILE, lower=True),
+                settle_s=_settle_s(members),
+                now=now,
+            )
         if anew:
-            members.count_anew(now)
-            self._packets_before = packets_sent
+            self._count_anew(members, packets_sent, now)
 
     def handle_group(
         self, *, loss: float, packets: int, backlog: float, now: float, settle_s: float = SETTLE_OF_INTERVAL * REPORT_S
@@ -224,33 +228,52 @@ class RateControl:
                     self._cause = "cap"
         return True
 
-    def _start(self, members: Members, now: float) -> bool:
-        """The first steps, upwards until the cap, or to what a narrow way lets through. True to count anew."""
-        cap, settle_s = self._limits.cap_bytes_per_s, _settle_s(members)
-        self._could_send += self.rate_bytes_per_s * (now - self._looked_at)
-        self._looked_at, self._next = now, now + START_LOOK_S
+    def _count_anew(self, members: Members, packets_sent: int, now: float) -> None:
+        members.count_anew(now)
+        self._packets_before = packets_sent
+
+    def _begin(self, now: float, *, known: bool) -> None:
+        """With a part of the rate; `known`: the way bore all of it before."""
+        if self._limits.adaptive and self._rate > self._least_start:
+            self._start = _Start(aim=self._rate, cause=self._cause, known=known, began=now)
+            self._rate, self._cause = self._least_start, "start"
+            self._trial, self._settling = None, False
+            self._next = now + START_LOOK_S
+
+    @property
+    def _least_start(self) -> float:
+        return max(START_BYTES_PER_S, START_SHARE * self._limits.cap_bytes_per_s)
+
+    def _go_on(self, start: _Start, members: Members, now: float) -> bool:
+        """The first steps, upwards to the aim, or to what a narrow way lets through. True to count anew."""
+        settle_s = _settle_s(members)
+        start.could_send += self.rate_bytes_per_s * (now - start.looked_at)
+        start.looked_at, self._next = now, now + START_LOOK_S
         if self._settling:
             self._settling = False
             return True
         if members.most_told < START_PACKETS:
-            if not self._cuts and now >= self._blind_since + START_BLIND_S:
+            if not start.known and not start.cuts and now >= start.blind_since + START_BLIND_S:
                 self._rate = min(self._rate, max(START_BLIND_BYTES_PER_S, self._rate / START_TIMES))
-                self._blind_since = now
+                start.blind_since = now
             return False
         loss = members.fresh_loss(QUANTILE)
-        if loss > START_LOSS and self._cuts < START_CUTS:
+        if loss > START_LOSS and start.cuts < START_CUTS:
             # not all at once: what waits in a switch was not lost yet
-            usual = self.rate_bytes_per_s if self._cuts else self._could_send / (now - self._began)
-            self._cuts += 1
+            usual = self.rate_bytes_per_s if start.cuts else start.could_send / (now - start.began)
+            start.cuts += 1
             self._slower((1 - loss) * usual / self.rate_bytes_per_s, "loss")
             self._clean, self._settling, self._next = START_CLEAN, True, now + settle_s
-        elif self._cuts:
-            self._starting = False
+        elif start.cuts:
+            self._start = None
         else:
-            self._rate = min(cap, START_TIMES * max(self._rate, START_BYTES_PER_S, START_SHARE * cap))
+            self._rate = max(self._rate, self._least_start)
+            if not start.heard(members, now):
+                return False
+            self._rate = min(start.aim, START_TIMES * self._rate)
             self._next = now + max(START_STEP_S, settle_s)
-            if self._rate >= cap:
-                self._starting, self._cause = False, "cap"
+            if self._rate >= start.aim:
+                self._start, self._cause = None, start.cause
         self._counted_from = now
         return True
 
@@ -286,6 +309,37 @@ class RateControl:
 
 def _settle_s(members: Members) -> float:
     return SETTLE_OF_INTERVAL * max(REPORT_S, len(members) / MEMBERS_PER_S)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Start:
+    """The first steps of a cast, or of one that rested."""
+
+    aim: float
+    """The rate to go up to."""
+    cause: str
+    """What will hold it then."""
+    known: bool
+    """The way bore this rate before, so that silence does not say that it is too much."""
+    began: float
+    blind_since: float = field(init=False)
+    looked_at: float = field(init=False)
+    heard_since: float | None = None
+    """When the first of those who lack something had reported."""
+    could_send: float = 0.0
+    """Bytes, at the rates since the beginning."""
+    cuts: int = 0
+
+    def __post_init__(self) -> None:
+        self.blind_since = self.looked_at = self.began
+
+    def heard(self, members: Members, now: float) -> bool:
+        """Whether enough members have reported, or were waited for long enough since one did."""
+        share = members.heard
+        if share and self.heard_since is None:
+            self.heard_since = now
+        waited = self.heard_since is not None and now >= self.heard_since + START_LATE_S
+        return waited or share >= START_HEARD
 
 
 @dataclass(slots=True, kw_only=True)

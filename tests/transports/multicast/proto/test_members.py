@@ -138,3 +138,15 @@ def test_the_lower_quantile_is_somebodys_figure() -> None:
     members.add(2, KEY, 0.0)
     assert members.quantile("loss", 0.75) == pytest.approx(0.3)
     assert members.quantile("loss", 0.75, lower=True) == 0.0
+
+
+def test_of_those_who_are_done_or_served_otherwise_no_report_is_waited_for() -> None:
+    members = Members()
+    assert members.heard == 1.0
+    one, other, done, moved = (members.add(number, KEY, 0.0) for number in range(1, 5))
+    done.done, moved.lane = True, "unicast"
+    assert members.heard == 0.0
+    one.handle_report(report(1, 10, 10), 1.0)
+    assert members.heard == 0.5
+    other.handle_report(report(1, 10, 10), 1.0)
+    assert members.heard == 1.0

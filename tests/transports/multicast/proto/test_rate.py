@@ -283,6 +283,109 @@ def test_while_nobody_reports_it_slows_down_but_does_not_stop() -> None:
     assert begun(way_bytes_per_s=WIDE, reports_from=2.0)[-1][1] == WIDE
 
 
+class Crowd:
+    """Members of a cast of 1 Gbit/s whose way loses nothing; each reports every 0.1 s from when it `wakes`."""
+
+    def __init__(self) -> None:
+        self.rate = RateControl(RateLimits(cap_bytes_per_s=WIDE, adaptive=True), now=0.0)
+        self.members = Members()
+        self.now = self.sent = 0.0
+        self._wakes: dict[int, tuple[float, int]] = {}
+
+    def join(self, *wakes: float) -> None:
+        """Others may be there, who have all."""
+        for wake in wakes:
+            number = len(self._wakes) + 1
+            self.members.add(number, bytes(32), self.now, since=int(self.sent))
+            self._wakes[number] = (wake, int(self.sent))
+
+    def until(self, end: float) -> float:
+        """The rate then."""
+        while self.now < end:
+            self.now += 0.01
+            self.sent += self.rate.rate_bytes_per_s * 0.01 / PACKET_BYTES
+            for member in self.members:
+                wake, since = self._wakes[member.id]
+                if self.now >= wake and round(self.now * 100) % 10 == 0:
+                    number, span = member.number + 1, int(self.sent) - since
+                    told = Report(
+                        cast_id=1,
+                        member=member.id,
+                        number=number,
+                        as_of=int(self.sent),
+                        span=span,
+                        received=span,
+                        overflow=0,
+                    )
+                    member.handle_report(told, self.now)
+            self.rate.follow(self.members, int(self.sent), self.now)
+        return self.rate.rate_bytes_per_s
+
+    def rest(self, until: float) -> None:
+        """Everybody is done, and somebody else comes then."""
+        for member in self.members:
+            member.done = True
+        self.now = until
+        self.rate.restart(self.members, int(self.sent), self.now)
+
+
+def test_the_whole_rate_waits_until_three_of_four_members_have_reported() -> None:
+    crowd = Crowd()
+    crowd.join(0.0, 0.3, 0.6, 9.0)
+    assert crowd.until(0.55) == WIDE / 4
+    assert crowd.rate.limited_by == "start"
+    assert crowd.until(0.75) == WIDE
+
+
+def test_members_that_stay_silent_are_not_waited_for_longer_than_a_second() -> None:
+    crowd = Crowd()
+    crowd.join(0.0, 9.0, 9.0, 9.0)
+    assert crowd.until(0.9) == WIDE / 4
+    assert crowd.until(1.3) == WIDE
+
+
+def test_the_first_report_ends_what_silence_did_to_the_rate() -> None:
+    crowd = Crowd()
+    crowd.join(1.5, 9.0, 9.0, 9.0)
+    assert crowd.until(1.45) == 6e6
+    assert crowd.until(1.6) == WIDE / 4
+
+
+def test_after_a_rest_it_begins_with_a_part_and_silence_does_not_count() -> None:
+    crowd = Crowd()
+    crowd.join(0.0, 0.0)
+    assert crowd.until(1.0) == WIDE
+    crowd.rest(until=5.0)
+    crowd.join(7.0, 7.0)
+    assert crowd.until(6.95) == WIDE / 4
+    assert crowd.until(7.2) == WIDE
+    assert crowd.rate.limited_by == "cap"
+
+
+def test_after_a_rest_it_comes_back_to_the_rate_the_way_bore() -> None:
+    crowd = Crowd()
+    crowd.join(0.0)
+    crowd.until(1.0)
+    crowd.rate.handle_group(loss=0.0, backlog=BACKLOG_HIGH + 0.1, packets=5000, now=crowd.now + 1.0)
+    before = crowd.rate.rate_bytes_per_s
+    assert WIDE / 4 < before < WIDE
+    crowd.rest(until=5.0)
+    assert crowd.rate.rate_bytes_per_s == WIDE / 4
+    crowd.join(5.0)
+    while crowd.rate.limited_by == "start":
+        crowd.until(crowd.now + 0.01)
+    assert (crowd.rate.rate_bytes_per_s, crowd.rate.limited_by) == (before, "disk")
+
+
+def test_what_was_slow_before_a_rest_stays_as_it_was() -> None:
+    rate = RateControl(RateLimits(cap_bytes_per_s=25e6, adaptive=True), now=0.0)
+    rate.restart(Members(), 0, 5.0)
+    assert (rate.rate_bytes_per_s, rate.limited_by) == (25e6, "cap")
+    fixed = RateControl(RateLimits(cap_bytes_per_s=WIDE), now=0.0)
+    fixed.restart(Members(), 0, 5.0)
+    assert (fixed.rate_bytes_per_s, fixed.limited_by) == (WIDE, "cap")
+
+
 def test_caps_of_a_slow_room_are_begun_with() -> None:
     rate = RateControl(RateLimits(cap_bytes_per_s=25e6, adaptive=True), now=0.0)
     assert (rate.rate_bytes_per_s, rate.limited_by) == (25e6, "cap")
