@@ -40,12 +40,15 @@ from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.silence import Alarm, Silence
 from transports.multicast.proto.socket_queue import SocketQueue
 
-__all__ = ["FIRST_REPORT_PACKETS", "Reception"]
+__all__ = ["FIRST_REPORT_PACKETS", "MAX_AGE_S", "Reception"]
 
 FIRST_REPORT_PACKETS = 256
 """Who has seen so many reports once, though it may lack nothing: the sender waits to hear how wide the way is."""
 MIN_AGE_S = 0.01
 """A block is not reported before its last packet is this old, whatever the round trip."""
+MAX_AGE_S = 0.1
+"""Nor is it held back for longer. What was measured as a longer trip is mostly a wait in the socket of a program that
+was only starting; and who asks again for what is under way gets nothing twice."""
 
 
 class State(enum.IntEnum):
@@ -392,6 +395,6 @@ class Reception:
         """What is worth reporting; of whole chunks only as much as there is memory for: asking for more would have it
         sent in vain."""
         trip = 0.0 if self._status is None else self._status.round_trip_ms / 1000
-        young = now if self._idle else now - max(2 * trip, MIN_AGE_S)
+        young = now if self._idle else now - min(MAX_AGE_S, max(2 * trip, MIN_AGE_S))
         whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)] if self._passed_over else ()
         return deficits_of(self._assemblies, whole, before=young)

@@ -8,7 +8,7 @@ from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.packets import Headers, Probe, Status, StatusFlags, parse_headers, write_headers
 from transports.multicast.proto.received import Placement
-from transports.multicast.proto.reception import FIRST_REPORT_PACKETS, Reception
+from transports.multicast.proto.reception import FIRST_REPORT_PACKETS, MAX_AGE_S, Reception
 from transports.multicast.proto.reports import Report, ReportFlags, split_entries
 from transports.multicast.proto.silence import Alarm
 
@@ -202,6 +202,20 @@ def test_young_losses_are_not_reported() -> None:
     assert entries == [(0, 0, 1), (0, 1, 1)]
     assert (report.as_of, report.span, report.received, report.missing_chunks) == (441, 441, 438, 5)
     assert wire.report(0.61) is None
+
+
+def test_however_long_trips_are_said_to_be_losses_wait_for_a_tenth_of_a_second_only() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(3, 4))
+    wire.now = 0.5
+    wire.send(1, range(40), lost=(9,))
+    wire.status(trip_ms=900)
+    told = wire.report(wire.now + MAX_AGE_S - 0.01)
+    assert told is not None
+    assert told[1] == [(0, 0, 1), (0, 1, 1)]
+    later = wire.report(wire.now + 4 * MAX_AGE_S)
+    assert later is not None
+    assert {chunk for chunk, _, _ in later[1]} == {0, 1}
 
 
 def test_who_lacks_nothing_says_once_that_it_hears() -> None:
