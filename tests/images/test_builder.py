@@ -221,7 +221,7 @@ def test_chunks_grow_with_the_image() -> None:
 
 
 def test_chunks_follow_the_size_of_the_image_unless_somebody_says_otherwise() -> None:
-    assert fitting_chunk_size(256 << 20, CHUNK_SIZE_BY_IMAGE) == 2 << 20
+    assert fitting_chunk_size(256 << 20, CHUNK_SIZE_BY_IMAGE) == 1 << 20
     assert fitting_chunk_size(256 << 20, 4 << 20) == 4 << 20
     assert fitting_chunk_size(None, CHUNK_SIZE_BY_IMAGE) == 4 << 20
     assert fitting_chunk_size(2**41 + 1, CHUNK_SIZE_BY_IMAGE) == 8 << 20
