@@ -411,9 +411,8 @@ def test_disks_that_do_not_follow_slow_it_down_however_few_packets_there_were() 
 def test_after_its_first_step_it_looks_when_reports_tell_of_the_new_rate(count: int, after_s: float) -> None:
     rate, members = RateControl(RateLimits(cap_bytes_per_s=WIDE, adaptive=True), now=0.0), Members()
     for number in range(count):
-        members.add(number, bytes(32), 0.0)
-    first = Report(cast_id=1, member=0, number=1, as_of=1000, span=1000, received=1000, overflow=0)
-    members.get(0).handle_report(first, 0.1)
+        first = Report(cast_id=1, member=number, number=1, as_of=1000, span=1000, received=1000, overflow=0)
+        members.add(number, bytes(32), 0.0).handle_report(first, 0.1)
     rate.follow(members, 1000, 0.1)
     assert rate.rate_bytes_per_s == WIDE
     assert not rate.due(0.1 + 0.95 * after_s)
