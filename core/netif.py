@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import ipaddress
 import socket
 import struct
-from pathlib import Path
 
 from core.errors import UsageError
 
@@ -17,7 +15,7 @@ _SIOCGIFADDR = 0x8915
 _SIOCGIFFLAGS = 0x8913
 _IFF_UP = 1
 _FLAGS = struct.Struct("=H")
-_PROC = Path("/proc/thread-self/net")
+_PROC = "/proc/thread-self/net"
 
 
 def check_interface(name: str) -> None:
@@ -86,6 +84,8 @@ def bind_to_interface(sock: socket.socket, name: str) -> None:
 
 
 def _versions(host: str) -> tuple[int, ...]:
+    import ipaddress  # who listens early needs all of this but that
+
     try:
         return (ipaddress.ip_address(host.partition("%")[0]).version,)
     except ValueError:
@@ -104,7 +104,8 @@ def _reaches(name: str, version: int) -> bool:
 def _listed(table: str, name: str, *, column: int) -> bool:
     """Whether a table of this thread's namespace names the interface; routes that cannot be read are assumed."""
     try:
-        lines = (_PROC / table).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        with open(f"{_PROC}/{table}", encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
     except OSError:
         return table != "if_inet6"  # without IPv6 there is no table of its addresses
     return any(words[column : column + 1] == [name] for words in (line.split() for line in lines))

@@ -264,6 +264,7 @@ def test_until_it_listens_nothing_is_imported_that_it_can_do_without() -> None:
         "dataclasses",
         "http.client",
         "email",
+        "ipaddress",
         "msgspec",
         "tomllib",
         "pathlib",
