@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from core.bundle import bundle_path, use_bundle
 from core.errors import UsageError
 from core.startup import DETACHED, leave, settle, step_back
 
@@ -15,6 +17,7 @@ def main() -> None:
     if DETACHED in sys.argv:
         step_back()
     settle()
+    use_bundle(bundle_path(os.path.dirname(__file__)))
     from client import early
 
     begun = early.begin(sys.argv[1:])
