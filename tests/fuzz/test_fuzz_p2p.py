@@ -77,7 +77,7 @@ def spoken(draw: st.DrawFn) -> bytes:
         )
     )
     header = Header(
-        op=draw(st.sampled_from([Op.MAP, Op.NEWS, Op.GONE, Op.READ, Op.CANCEL, Op.WAIT, *Op])),
+        op=draw(st.sampled_from([Op.MAP, Op.NEWS, Op.GONE, Op.READ, Op.CANCEL, Op.WAIT, Op.TURN, *Op])),
         reply=draw(st.booleans()),
         encoding=draw(st.sampled_from(Encoding)),
         message=draw(st.integers(0, 4)),
@@ -95,6 +95,7 @@ def test_the_asking_side_of_a_peer_lane_tells_what_makes_sense_or_fails(data: li
     pair.run()
     assert pair.lane.opened
     pair.lane.ask_map(0.0)
+    pair.lane.ask_turn(0.0)
     for chunk in dict.fromkeys(wanted):
         slot = pair.arena.try_acquire()
         assert slot is not None

@@ -17,7 +17,7 @@ from transports.p2p.proto.messages import Failed, Lost, Need, SwarmMessage
 from transports.p2p.proto.swarm import ORIGIN, Swarm
 from transports.p2p.source_lane import SourceLane
 from transports.p2p.traffic import Traffic, source_name
-from transports.unicast.proto.answers import Gone, Held, News, Received, Refused, Returned
+from transports.unicast.proto.answers import Gone, Held, News, Received, Refused, Returned, Turn
 
 __all__ = ["ASKED_BYTES", "ASKED_MIN", "Exchange"]
 
@@ -120,6 +120,8 @@ class Exchange:
                     swarm.handle_news(source, event.chunks)
                 case Gone():
                     swarm.handle_gone(source, event.chunks)
+                case Turn():
+                    swarm.turns.handle_come(source)
 
     def _receive(self, source: int, event: Received, now: float) -> None:
         slot = event.slot
@@ -180,6 +182,10 @@ class Exchange:
         self._take_back(lanes)
         while (asking := self._swarm.poll_ask(now, self._room())) is not None:
             lanes[asking.source].ask(asking.chunk, self._slot())
+        while (peer := self._swarm.turns.poll_pass()) is not None:
+            lanes[peer].pass_turn()
+        while (peer := self._swarm.poll_turn(now, self._room())) is not None:
+            lanes[peer].ask_turn()
         self._take_back(lanes)
         for lane in lanes.values():
             lane.flush()

@@ -299,7 +299,8 @@ class PeerServer:
     def _tick(self) -> None:
         """While somebody waits: tell where it stands."""
         for number, place in self._slots.poll_notices(self._loop.time()):
-            if (lane := self._lanes.get(number)) is not None:
+            lane = self._lanes.get(number)
+            if lane is not None and lane.machine.has_read:
                 lane.machine.handle_waiting(place)
                 lane.pump()
         self._ticking = self._slots.waiting > 0

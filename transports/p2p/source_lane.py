@@ -71,6 +71,14 @@ class SourceLane(asyncio.BufferedProtocol):
         """Take a request back."""
         self.machine.cancel([chunk], self._loop.time())
 
+    def ask_turn(self) -> None:
+        """Ask to be told when it is about to send to this peer."""
+        self.machine.ask_turn(self._loop.time())
+
+    def pass_turn(self) -> None:
+        """Nothing is wanted of it, though the turn has come."""
+        self.machine.pass_turn(self._loop.time())
+
     def ask_map(self) -> None:
         """Ask what it holds."""
         self.machine.ask_map(self._loop.time())

@@ -219,12 +219,17 @@ class Lane:
         if (control := self.machine.poll_control()) is not None:
             self._pending, self._more = memoryview(control), False
             return True
-        if not self.machine.has_read:
+        if self.machine.turn.held:
+            return False
+        if not self.machine.has_read and not self.machine.turn.asked:
             self._host.leave_turn(self)
             return False
         if not self._host.ask_turn(self):
             return False
-        return self._next_chunk()
+        if self.machine.has_read:
+            return self._next_chunk()
+        self.machine.handle_turn(self._loop.time())
+        return True
 
     def _next_chunk(self) -> bool:
         polled = self.machine.poll_read()

@@ -266,6 +266,12 @@ class SimPeer:
             self._free += 1
             self._pump_soon()
 
+    def handle_turn(self, source: int) -> None:
+        """See Receiver."""
+        if self.alive and source in self.swarm.requests:
+            self.swarm.turns.handle_come(source)
+            self._pump_soon()
+
     def count(self) -> int:
         """See Receiver."""
         return int(self.held.sum())
@@ -349,9 +355,11 @@ class SimPeer:
         self._take_back()
         while (asking := swarm.poll_ask(now, self._free)) is not None:
             self._free -= 1
-            uploads = self._ground.uploads(asking.source)
-            if uploads is not None:
-                self._later(partial(uploads.ask, self.number, asking.chunk), self._ground.delay_s)
+            self._tell(asking.source, Uploads.ask, asking.chunk)
+        while (peer := swarm.turns.poll_pass()) is not None:
+            self._tell(peer, Uploads.pass_turn)
+        while (peer := swarm.poll_turn(now, self._free)) is not None:
+            self._tell(peer, Uploads.ask_turn)
         self._take_back()
         if needs := swarm.poll_needs():
             self.say(Need(chunks=tuple(needs)))
@@ -362,9 +370,12 @@ class SimPeer:
 
     def _take_back(self) -> None:
         while (cancel := self.swarm.poll_cancel()) is not None:
-            uploads = self._ground.uploads(cancel.source)
-            if uploads is not None:
-                self._later(partial(uploads.cancel, self.number, cancel.chunk), self._ground.delay_s)
+            self._tell(cancel.source, Uploads.cancel, cancel.chunk)
+
+    def _tell(self, source: int, call: Callable[..., None], *chunk: int) -> None:
+        """Call a method of the sending side of `source`, when word of it is there."""
+        if (uploads := self._ground.uploads(source)) is not None:
+            self._later(partial(call, uploads, self.number, *chunk), self._ground.delay_s)
 
     def _tick(self) -> None:
         if not self.alive or self.done_at is not None:

@@ -11,6 +11,7 @@ from typing import Protocol
 from bench.simnet.clock import Clock
 from bench.simnet.swarm.wire import Flow, Port, Wire
 from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
+from transports.unicast.proto.turn_taking import TURN_S
 
 __all__ = ["Receiver", "Uploads"]
 
@@ -33,6 +34,9 @@ class Receiver(Protocol):
     def count(self) -> int:
         """Chunks it holds."""
 
+    def handle_turn(self, source: int) -> None:
+        """It may say which chunk it wants."""
+
     def handle_waiting(self, source: int, *, waiting: bool) -> None:
         """It was told that it waits, or its turn came."""
 
@@ -43,6 +47,9 @@ class _Lane:
     queue: deque[int] = field(default_factory=deque)
     flow: Flow | None = None
     told: bool = False
+    wants_turn: bool = False
+    turn: int = 0
+    """Number of the turn it has and did not answer; 0: none."""
 
 
 class Uploads:
@@ -72,6 +79,7 @@ class Uploads:
         self._lanes: dict[int, _Lane] = {}
         self._ticking = False
         self._opens_at = -1.0
+        self._turns = 0
 
     @property
     def receivers(self) -> list[Receiver]:
@@ -113,6 +121,18 @@ class Uploads:
             lane.queue.append(chunk)
             self._serve(number)
 
+    def ask_turn(self, number: int) -> None:
+        """Somebody wants to be sent something."""
+        if (lane := self._lanes.get(number)) is not None:
+            lane.wants_turn = True
+            self._serve(number)
+
+    def pass_turn(self, number: int) -> None:
+        """It wants nothing after all."""
+        if (lane := self._lanes.get(number)) is not None:
+            lane.turn = 0
+            self._serve(number)
+
     def cancel(self, number: int, chunk: int) -> None:
         """A request is taken back, if it is not being answered."""
         lane = self._lanes.get(number)
@@ -124,19 +144,22 @@ class Uploads:
     def _serve(self, number: int) -> None:
         """Send the next chunk this lane is owed, when it may."""
         lane = self._lanes.get(number)
-        if lane is None or lane.flow is not None or self.silent:
+        if lane is None or lane.flow is not None:
+            return
+        if self.silent:
+            if lane.wants_turn:
+                self._give_turn(number, lane)
             return
         while lane.queue and not self._holds(lane.queue[0]):
             self._later(partial(lane.receiver.handle_refused, self.source, lane.queue.popleft()))
         if not lane.queue:
-            if self._slots is not None:
-                self._slots.leave(number, self._clock.now)
-                self._wake()
+            self._serve_turn(number, lane)
             return
         if self._slots is not None and not self._slots.ask(number, self._clock.now):
             self._tick_soon()
             self._wake()
             return
+        lane.turn = 0
         chunk = lane.queue.popleft()
         length = self._length_of(chunk)
         if self._slots is not None:
@@ -153,6 +176,29 @@ class Uploads:
         )
         self._wire.send(lane.flow)
         self._wake()
+
+    def _serve_turn(self, number: int, lane: _Lane) -> None:
+        if self._slots is None or lane.turn:
+            return
+        if not lane.wants_turn:
+            self._slots.leave(number, self._clock.now)
+        elif self._slots.ask(number, self._clock.now):
+            self._give_turn(number, lane)
+        self._wake()
+
+    def _give_turn(self, number: int, lane: _Lane) -> None:
+        lane.wants_turn = False
+        self._turns += 1
+        lane.turn = self._turns
+        self._later(partial(lane.receiver.handle_turn, self.source))
+        self._clock.at(self._clock.now + TURN_S, partial(self._take_turn_back, number, lane.turn))
+
+    def _take_turn_back(self, number: int, turn: int) -> None:
+        """It did not answer."""
+        lane = self._lanes.get(number)
+        if lane is not None and lane.turn == turn:
+            lane.turn = 0
+            self._serve(number)
 
     def _sent(self, number: int, lane: _Lane) -> None:
         lane.flow = None
@@ -182,7 +228,7 @@ class Uploads:
         self._ticking = False
         assert self._slots is not None
         for number, _ in self._slots.poll_notices(self._clock.now):
-            if (lane := self._lanes.get(number)) is not None:
+            if (lane := self._lanes.get(number)) is not None and lane.queue:
                 lane.told = True
                 self._later(partial(lane.receiver.handle_waiting, self.source, waiting=True))
         if self._slots.waiting:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +17,8 @@ from images.stores import Encoding
 from tests.support.swarms import running
 from tests.support.takers import SLOTS, Taker
 from transports.p2p.exchange import ASKED_BYTES, ASKED_MIN, Exchange
+from transports.p2p.proto.crowd import CROWD
+from transports.p2p.source_lane import SourceLane
 from transports.p2p.traffic import Traffic
 from transports.unicast.proto.answers import Received
 
@@ -29,6 +33,28 @@ async def test_a_room_shares_what_the_repository_gave_once_and_no_slot_is_lost()
         assert all(len(taker.got) == 60 for taker in takers)
         assert all(taker.from_peers for taker in takers)
         assert sum(taker.sources["repository"] for taker in takers) <= 90
+
+
+async def test_a_crowd_names_chunks_when_turns_come_and_loses_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: Counter[str] = Counter()
+    for name in ("ask_turn", "pass_turn"):
+        monkeypatch.setattr(SourceLane, name, _counted(turns, name))
+    async with running(chunks=60) as room:
+        takers = [Taker(room).start() for _ in range(CROWD + 3)]
+        await asyncio.gather(*(taker.done() for taker in takers))
+        assert all(taker.arena.free == SLOTS for taker in takers)
+        assert all(len(taker.got) == 60 for taker in takers)
+        assert turns["ask_turn"] > turns["pass_turn"]
+
+
+def _counted(turns: Counter[str], name: str) -> Callable[[SourceLane], None]:
+    call: Callable[[SourceLane], None] = getattr(SourceLane, name)
+
+    def counting(lane: SourceLane) -> None:
+        turns[name] += 1
+        call(lane)
+
+    return counting
 
 
 async def test_who_looks_at_nothing_keeps_only_its_own_slots() -> None:
@@ -93,6 +119,8 @@ async def test_no_more_is_asked_for_than_a_link_needs_whatever_memory_there_is(
         requests=SimpleNamespace(count=under_way),
         poll_cancel=lambda: None,
         poll_ask=lambda now, free_slots: told.append(free_slots),
+        poll_turn=lambda now, free_slots: None,
+        turns=SimpleNamespace(poll_pass=lambda: None),
         poll_needs=list,
         poll_failed=list,
         poll_slow=lambda: None,

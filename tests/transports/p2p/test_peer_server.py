@@ -284,6 +284,28 @@ async def test_news_and_what_is_gone_is_told_after_the_map() -> None:
         assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [1]
 
 
+async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None:
+    async with home() as peer:
+        peer.server.set_slots(1)
+        first, second = await peer.welcome(9), await peer.welcome(10)
+        first.say(Op.TURN)
+        assert (await first.hear(Op.TURN)).header.reply
+        second.say(Op.TURN)
+        second.say(Op.ECHO)
+        assert (await second.hear(Op.ECHO)).header.reply  # the only turn there is belongs to the first
+        first.read([0], credits=1)
+        assert (await first.hear(Op.READ)).header.status is Status.OK
+        assert (await second.hear(Op.TURN)).header.reply
+        first.say(Op.TURN)
+        second.say(Op.PASS)
+        assert (await first.hear(Op.TURN)).header.reply
+        first.read([1], credits=1)  # which is not held
+        assert (await first.hear(Op.READ)).header.status is Status.NOT_FOUND
+        second.say(Op.TURN)
+        assert (await second.hear(Op.TURN)).header.reply
+        assert peer.server.counts["chunks_sent"] == 1
+
+
 async def test_what_goes_to_another_subnet_is_counted_and_held_back() -> None:
     async with home(upload_far_bytes_per_s=4 << 20) as peer:
         near, far = await peer.welcome(9), await peer.welcome(10, far=True)

@@ -2,26 +2,23 @@
 
 While a chunk is sent to ten receivers, all of them have it after ten times as long, and pass on nothing meanwhile. In
 a small room that costs little and keeps every link busy. In a crowd fewer chunks are under way, so that each is there
-sooner; but not one at a time, because who sends to one only sends nothing while that one is busy with others.
+sooner; but not one at a time, because who sends to one only sends nothing while that one is busy with others. And
+nothing waits in a queue: who wants a chunk asks for a turn, and says which one when the turn comes (turns.py).
 """
 
 from __future__ import annotations
 
-__all__ = ["CROWD", "MOVING_S", "MOVING_TIMES", "QUEUED", "RECEIVING", "SENDING", "TAKING"]
+__all__ = ["CROWD", "RECEIVING", "SENDING", "TAKING", "TURNS"]
 
 CROWD = 10
 """With more neighbours than this a peer is in a crowd."""
 SENDING = 4
 """Receivers in a crowd that a peer sends to at a time."""
-RECEIVING = 4
-"""Chunks that come to a peer in a crowd at a time; what waits elsewhere is taken back then."""
-QUEUED = 3
-"""Requests of a peer in a crowd that wait for their turn."""
-MOVING_S = 0.025
-MOVING_TIMES = 0.8
-"""Who waits for so many asks others after so many times what a chunk takes to come, and MOVING_S at least, for the same
-chunks: most of the uplinks that are idle in a crowd have a neighbour that waits elsewhere for what they hold. Sooner,
-most of what is moved would have had its turn next."""
-TAKING = 5
-"""Chunks under way from the origin to a crowded subnet, one a member: one more than RECEIVING, because the origin is
-then one sender among five at each of them."""
+RECEIVING = 5
+"""Chunks that come to a peer in a crowd at a time: one more than are sent, so that who may send finds a receiver."""
+TURNS = 10
+"""Turns a peer in a crowd waits for at a time, as long as less than RECEIVING chunks come. Among a hundred members
+fewer find too few who are about to send; among sixteen four would do."""
+TAKING = 8
+"""Chunks under way from the origin to a crowded subnet, one a member: more than RECEIVING, because the origin is one
+sender among several at each of them, and its wire is to be full."""

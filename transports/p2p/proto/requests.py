@@ -27,7 +27,6 @@ OVERDUE_MAX_S = 30.0
 WAITING_S = 5.0
 """… and that is believed for so long after anything came from there: a machine that was switched off said it too."""
 _KEEP = 0.5
-_KEEP_USUAL = 0.9
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -38,6 +37,8 @@ class Request(msgspec.Struct, kw_only=True):
     asked_at: float
     spare: bool = False
     """Another source was asked for it as well."""
+    at_once: bool = False
+    """It was asked for when its turn had come: bytes follow, or something is wrong."""
     begun: bool = False
     """Its bytes are arriving."""
     cancelled: bool = False
@@ -70,8 +71,6 @@ class Requests:
         self._chunks: dict[int, list[Request]] = {}
         self.count = 0
         """Requests under way."""
-        self.usual_s = 0.0
-        """Seconds a chunk of a neighbour takes from being asked for, smoothed over all of them; 0: none came."""
 
     def join(self, source: int, now: float) -> None:
         """A source that may be asked."""
@@ -90,10 +89,10 @@ class Requests:
     def __contains__(self, source: int) -> bool:
         return source in self._flows
 
-    def add(self, source: int, chunk: int, now: float, *, spare: bool = False) -> Request:
+    def add(self, source: int, chunk: int, now: float, *, spare: bool = False, at_once: bool = False) -> Request:
         """It was asked."""
         flow = self._flows[source]
-        request = Request(source=source, chunk=chunk, asked_at=now, spare=spare)
+        request = Request(source=source, chunk=chunk, asked_at=now, spare=spare, at_once=at_once)
         if not flow.requests:
             flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
         flow.requests[chunk] = request
@@ -117,9 +116,6 @@ class Requests:
             took = now - max(request.asked_at, flow.last_at)
             flow.chunk_s = took if not flow.chunk_s else _KEEP * flow.chunk_s + (1 - _KEEP) * took
             flow.last_at = now
-            if source != ORIGIN:
-                whole = now - request.asked_at
-                self.usual_s = whole if not self.usual_s else _KEEP_USUAL * self.usual_s + (1 - _KEEP_USUAL) * whole
             flow.waiting = False
             flow.stuck_at = float("-inf")
             flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
@@ -191,7 +187,7 @@ class Requests:
                 continue
             for request in flow.requests.values():
                 since = max(request.asked_at, flow.last_at)
-                limit = _limit_s(flow)
+                limit = EXPIRY_LEAST_S if request.at_once and not request.begun else _limit_s(flow)
                 if request.cancelled or now < since + limit:
                     continue
                 waits = _waits(flow, now)

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from core.wantmap import WantMap
 from transports.p2p.proto.asking import Asking, SwarmFigures
 from transports.p2p.proto.assignments import Assignments
-from transports.p2p.proto.crowd import CROWD, MOVING_S, MOVING_TIMES, QUEUED, RECEIVING
+from transports.p2p.proto.crowd import CROWD
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
 from transports.p2p.proto.picker import Phase, Picker
 from transports.p2p.proto.requests import ORIGIN, Request, Requests
 from transports.p2p.proto.standing import Standing
+from transports.p2p.proto.turns import Turns
 
 __all__ = ["DUPLICATE_SHARE", "ORIGIN", "PIPELINE", "Swarm"]
 
@@ -50,6 +51,7 @@ class Swarm:
         self.picker = Picker(want, self.holders, seed=seed, window=window)
         self.standing = Standing()
         self.requests = Requests()
+        self.turns = Turns(self.picker, self.holders, self.requests)
         self._rng = rng
         self._seed = seed
         self._reserved_slots = min(ORIGIN_SLOTS, max(0, slots - ORIGIN_SLOTS))
@@ -116,6 +118,7 @@ class Swarm:
             self._assigned.give_back(list(self._assigned))
             return
         self.holders.leave(source)
+        self.turns.forget(source)
         self._bridges.discard(source)
         self.standing.forget(source)
 
@@ -273,12 +276,24 @@ class Swarm:
         if free_slots <= 0:
             return None
         found = self._ask_origin()
-        if found is None and (free_slots > self._reserved_slots or not self.has_origin):
-            found = self._ask_neighbour(now)
+        if found is None and self._has_memory(free_slots):
+            found = self.turns.take(self._able(now), now, spares=self._spares_left > 0)
+            if found is None and len(self.holders.peers) <= CROWD:
+                found = self._ask_neighbour(now)
         if found is not None:
-            self.requests.add(found.source, found.chunk, now, spare=bool(self.requests.of(found.chunk)))
+            spare = bool(self.requests.of(found.chunk))
+            self._spares_left -= spare
+            self.figures.spares += spare
+            at_once = len(self.holders.peers) > CROWD
+            self.requests.add(found.source, found.chunk, now, spare=spare, at_once=at_once)
             self.picker.set_phase(found.chunk, Phase.ASKED)
         return found
+
+    def poll_turn(self, now: float, free_slots: int) -> int | None:
+        """In a crowd: a neighbour to ask for a turn. `turns` has the answer when the turn has come."""
+        able = self._able(now) if len(self.holders.peers) > CROWD and self._has_memory(free_slots) else []
+        self._rng.shuffle(able)
+        return self.turns.ask(able, now, spares=self._spares_left > 0)
 
     def poll_cancel(self) -> Asking | None:
         """A request to take back."""
@@ -312,9 +327,6 @@ class Swarm:
 
     def _ask_neighbour(self, now: float) -> Asking | None:
         """The neighbour with the least under way first: every uplink of the room is to be busy."""
-        if len(self.holders.peers) > CROWD and not self._has_room():
-            patience_s = max(MOVING_S, MOVING_TIMES * self.requests.usual_s)
-            return self._ask_again(self._able(now), now, patience_s) if self._waits_long(now, patience_s) else None
         able = [peer for peer in self._able(now) if self.requests.under_way(peer) < PIPELINE]
         self._rng.shuffle(able)
         able.sort(key=lambda peer: (self.requests.under_way(peer), self.requests.is_waiting(peer)))
@@ -324,21 +336,10 @@ class Swarm:
             chunk = self.picker.choose(peer)
             if chunk is not None and not self.requests.is_asked(peer, chunk):
                 return Asking(source=peer, chunk=chunk)
-        return self._ask_again(able, now, MOVE_AFTER_S)
+        return self._ask_again(able, now)
 
-    def _has_room(self) -> bool:
-        """In a crowd little comes at a time, and then nothing waits for its turn elsewhere."""
-        requests = self.requests.of_neighbours()
-        waiting = [each for each in requests if not each.begun]
-        if len(requests) - len(waiting) < RECEIVING:
-            return len(waiting) < QUEUED
-        for each in waiting:
-            self._cancel(each)
-        return False
-
-    def _waits_long(self, now: float, patience_s: float) -> bool:
-        requests = self.requests.of_neighbours()
-        return any(not each.begun and now >= each.asked_at + patience_s for each in requests)
+    def _has_memory(self, free_slots: int) -> bool:
+        return free_slots > (self._reserved_slots if self.has_origin else 0)
 
     def _able(self, now: float) -> list[int]:
         return [
@@ -347,8 +348,8 @@ class Swarm:
             if self.standing.may_ask(peer, now) and (not self._repod or peer not in self._bridges)
         ]
 
-    def _ask_again(self, able: list[int], now: float, after_s: float) -> Asking | None:
-        """Neighbours with nothing to do: take what waits `after_s` for a busy one, or ask twice for what is late."""
+    def _ask_again(self, able: list[int], now: float) -> Asking | None:
+        """Neighbours with nothing to do: take what waits MOVE_AFTER_S for a busy one, or ask twice for what is late."""
         idle = [peer for peer in able if not self.requests.under_way(peer)]
         if not idle:
             return None
@@ -361,10 +362,8 @@ class Swarm:
             if peer is None or asked.cancelled or asked.source == ORIGIN:
                 continue
             if self._spares_left > 0 and self.requests.is_late(asked, now):
-                self._spares_left -= 1
-                self.figures.spares += 1
                 return Asking(source=peer, chunk=chunk)
-            if not asked.begun and now >= asked.asked_at + after_s:
+            if not asked.begun and now >= asked.asked_at + MOVE_AFTER_S:
                 self.figures.moved += 1
                 self._cancel(asked)
         return None

@@ -9,7 +9,7 @@ import msgspec
 from images.stores import Encoding
 from transports.unicast.proto.frames import Status
 
-__all__ = ["Event", "Gone", "Held", "Memory", "News", "Received", "Refused", "Returned"]
+__all__ = ["Event", "Gone", "Held", "Memory", "News", "Received", "Refused", "Returned", "Turn"]
 
 
 class Memory(Protocol):
@@ -62,4 +62,8 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     chunks: list[int]
 
 
-Event = Received | Refused | Returned | Held | News | Gone
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `ask_turn`: what is asked for now is sent now."""
+
+
+Event = Received | Refused | Returned | Held | News | Gone | Turn

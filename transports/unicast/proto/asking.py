@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from core.errors import ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import ChunkIndex
-from transports.unicast.proto.answers import Event, Gone, Held, Memory, News, Received, Refused, Returned
+from transports.unicast.proto.answers import Event, Gone, Held, Memory, News, Received, Refused, Returned, Turn
 from transports.unicast.proto.frames import Frame, FrameReader, Header, Op, Status
 from transports.unicast.proto.handshake import Handshake, error_of
 from transports.unicast.proto.limits import credits_for
@@ -61,6 +61,7 @@ class AskingLane:
         self._spoke = now
         self._echoed = False
         self._map_asked = False
+        self._turn_asked = False
         self._output: deque[bytes] = deque([self._handshake.begin()])
         self._events: deque[Event] = deque()
         self._slots: list[Memory] = []
@@ -175,6 +176,17 @@ class AskingLane:
         assert self._handle is not None
         self._map_asked = True
         self._request(Op.MAP, now, subject=self._handle)
+
+    def ask_turn(self, now: float) -> None:
+        """Ask a peer to say when it is about to send to this side. Call when `opened`, and again only after its answer,
+        which is to be followed by `ask` or `pass_turn`."""
+        assert self._handle is not None
+        self._turn_asked = True
+        self._request(Op.TURN, now)
+
+    def pass_turn(self, now: float) -> None:
+        """Nothing is wanted now that the turn has come."""
+        self._request(Op.PASS, now)
 
     def close(self) -> None:
         """Nothing more will be asked."""
@@ -335,6 +347,9 @@ class AskingLane:
                 self._handle_dropped(frame)
             case Op.MAP if self._map_asked:
                 self._handle_map(frame)
+            case Op.TURN if self._turn_asked and header.status is Status.OK:
+                self._turn_asked = False
+                self._events.append(Turn())
             case Op.ECHO:
                 pass
             case _:

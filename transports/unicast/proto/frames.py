@@ -69,6 +69,8 @@ class Op(enum.IntEnum):
     MAP = 14
     NEWS = 15
     GONE = 16
+    TURN = 17
+    PASS = 18
 
 
 class Status(enum.IntEnum):
@@ -205,6 +207,9 @@ _PAYLOADS: dict[tuple[Op, bool], _Payload] = {
     (Op.MAP, True): _Payload(least=1, most=MAX_MAP_BYTES),
     (Op.NEWS, False): _Payload(least=_U32, most=MAX_NEWS_CHUNKS * _U32),
     (Op.GONE, False): _Payload(least=_U32, most=MAX_NEWS_CHUNKS * _U32),
+    (Op.TURN, False): _Payload(least=0, most=0),
+    (Op.TURN, True): _Payload(least=0, most=0),
+    (Op.PASS, False): _Payload(least=0, most=0),
 }
 _TEXT = _Payload(least=0, most=MAX_TEXT_BYTES)
 

@@ -25,14 +25,8 @@ from images.stores import Encoding
 from transports.unicast.proto.admission import Admission
 from transports.unicast.proto.frames import Frame, FrameReader, Header, Op, Status, encode_text, error_reply
 from transports.unicast.proto.grants import ChunkTable, Grant, LookUp, Store
-from transports.unicast.proto.holdings import MapTeller
-from transports.unicast.proto.limits import (
-    CREDIT_BYTES,
-    MAX_HANDLES,
-    MAX_OUTPUT_BYTES,
-    MAX_WORK,
-    credits_for,
-)
+from transports.unicast.proto.holdings import Holdings, MapTeller
+from transports.unicast.proto.limits import CREDIT_BYTES, MAX_HANDLES, MAX_OUTPUT_BYTES, MAX_WORK, credits_for
 from transports.unicast.proto.messages import (
     Opened,
     pack_chunks,
@@ -43,6 +37,7 @@ from transports.unicast.proto.messages import (
 )
 from transports.unicast.proto.patience import LaneTimes, Patience
 from transports.unicast.proto.reads import Read, ReadQueue
+from transports.unicast.proto.turn_taking import TurnTaking
 
 __all__ = ["ServerLane", "State"]
 
@@ -81,6 +76,7 @@ class ServerLane:
         self._output_bytes = 0
         self._work: deque[LookUp | Store] = deque()
         self._reads = ReadQueue()
+        self.turn = TurnTaking()
         self._images: dict[int, ChunkTable] = {}
         self._next_handle = 1
         self._map = MapTeller()
@@ -132,6 +128,8 @@ class ServerLane:
 
     def handle_timer(self, now: float) -> None:
         """Call when `deadline` is reached; earlier is harmless."""
+        if self.turn.handle_timer(now):
+            self.handle_break(Status.TIMEOUT, "asks for turns and does not say for what")
         if now < self.deadline:
             return
         if now >= self._patience.write_expired_at:
@@ -143,7 +141,7 @@ class ServerLane:
     @property
     def deadline(self) -> float:
         """When `handle_timer` has something to do."""
-        return float("inf") if self.state is State.ENDED else self._patience.deadline
+        return float("inf") if self.state is State.ENDED else min(self._patience.deadline, self.turn.deadline)
 
     def handle_looked_up(self, work: LookUp, held: list[bool]) -> None:
         """The answer to a LookUp."""
@@ -165,6 +163,10 @@ class ServerLane:
         """The lane waits for its turn at `position`, 1 the next; 0: it is its turn."""
         if self.state in (State.JOINED, State.LOCKED):
             self._send(Header(op=Op.WAIT, subject=position).encode())
+
+    def handle_turn(self, now: float) -> None:
+        """It is the lane's turn, for which it asked (`turn`): it may say for what."""
+        self._send(reply_to(Header(op=Op.TURN, message=self.turn.give(now))))
 
     def tell_news(self, chunks: Sequence[int]) -> None:
         """These are held from now on."""
@@ -229,7 +231,7 @@ class ServerLane:
     @property
     def unreadable(self) -> Status:
         """What a chunk means that cannot be read: who need not hold everything has just let go of it."""
-        return Status.DAMAGED if self._grant is None or self._grant.holdings is None else Status.NOT_FOUND
+        return Status.DAMAGED if self._holdings is None else Status.NOT_FOUND
 
     def poll_work(self) -> LookUp | Store | None:
         """Work on the store, to be done in this order."""
@@ -256,6 +258,7 @@ class ServerLane:
 
     def _clear(self) -> None:
         self._reads = ReadQueue()
+        self.turn.clear()
         self._work.clear()
 
     def _place(self, header: Header, head: bytes) -> memoryview | None:
@@ -296,10 +299,13 @@ class ServerLane:
                 self._handle_cancel(frame)
             case State.JOINED, Op.MAP:
                 self._image(header.subject)
-                assert self._grant is not None
-                self._send(self._map.tell_map(header, self._grant.holdings))
+                self._send(self._map.tell_map(header, self._holdings))
             case State.JOINED, Op.GRANT:
                 self._reads.grant(header.credits)
+            case State.JOINED, Op.TURN if self._holdings is not None:  # who has everything serves by other rules
+                self.turn.handle_asked(header.message)
+            case State.JOINED, Op.PASS:
+                self.turn.handle_answered()
             case State.JOINED, Op.LOCK:
                 self._handle_lock(header)
             case State.LOCKED, Op.HAVE:
@@ -336,6 +342,10 @@ class ServerLane:
         opened = Opened(chunks=image.chunk_count, raw_bytes=image.chunk_size)
         self._send(reply_to(frame.header, opened.encode(), subject=handle))
 
+    @property
+    def _holdings(self) -> Holdings | None:
+        return None if self._grant is None else self._grant.holdings
+
     def _image(self, handle: int) -> ChunkTable:
         try:
             return self._images[handle]
@@ -346,17 +356,14 @@ class ServerLane:
         header = frame.header
         image = self._image(header.subject)
         chunks = unpack_chunks(frame.payload, image.chunk_count)
+        self.turn.handle_answered()
         self._reads.grant(header.credits)
+        costs = [credits_for(image.raw_length(ChunkIndex(chunk))) for chunk in chunks]
         reads = [
-            Read(
-                message=header.message,
-                handle=header.subject,
-                chunk=chunk,
-                cost=credits_for(image.raw_length(ChunkIndex(chunk))),
-            )
-            for chunk in chunks
+            Read(message=header.message, handle=header.subject, chunk=chunk, cost=cost)
+            for chunk, cost in zip(chunks, costs, strict=True)
         ]
-        holdings = self._grant.holdings if self._grant is not None else None
+        holdings = self._holdings
         self._reads.add(read for read in reads if holdings is None or holdings.holds(read.chunk))
         for read in reads:
             if holdings is not None and not holdings.holds(read.chunk):

@@ -6,6 +6,7 @@ from bench.simnet.clock import Clock
 from bench.simnet.swarm.uploads import Uploads
 from bench.simnet.swarm.wire import Port, Wire
 from transports.p2p.proto.slots import UploadSlots
+from transports.unicast.proto.turn_taking import TURN_S
 
 CHUNK = 1 << 20
 RATE = 10 * CHUNK
@@ -28,6 +29,9 @@ class Taker:
 
     def handle_refused(self, source: int, chunk: int) -> None:
         self.heard.append(("refused", chunk, self.clock.now))
+
+    def handle_turn(self, source: int) -> None:
+        self.heard.append(("turn", -1, self.clock.now))
 
     def handle_waiting(self, source: int, *, waiting: bool) -> None:
         self.heard.append(("waits" if waiting else "served", -1, self.clock.now))
@@ -99,6 +103,40 @@ def test_who_waits_for_long_is_told_and_told_again_when_its_turn_comes() -> None
     assert takers[0].words == [("chunk", 0)]
     assert ("waits", -1) in takers[2].words
     assert takers[2].words[-2:] in ([("served", -1), ("chunk", 2)], [("chunk", 2), ("served", -1)])
+
+
+def test_a_turn_is_given_to_one_after_the_other_as_each_says_what_it_wants() -> None:
+    clock, uploads, takers = make(2, slots=1)
+    uploads.ask_turn(0)
+    uploads.ask_turn(1)
+    clock.run(until=0.1)
+    assert [taker.words for taker in takers] == [[("turn", -1)], []]
+    uploads.ask(0, 4)
+    clock.run(until=0.3)
+    assert [taker.words for taker in takers] == [[("turn", -1), ("chunk", 4)], [("turn", -1)]]
+    uploads.ask_turn(0)
+    uploads.pass_turn(1)
+    clock.run(until=0.4)
+    assert takers[0].words[-1] == ("turn", -1)
+
+
+def test_a_turn_that_is_not_answered_goes_to_others() -> None:
+    clock, uploads, takers = make(2, slots=1)
+    uploads.ask_turn(0)
+    uploads.ask_turn(1)
+    clock.run(until=TURN_S - 0.1)
+    assert takers[1].words == []
+    clock.run(until=TURN_S + 0.1)
+    assert takers[1].words == [("turn", -1)]
+
+
+def test_who_never_sends_gives_turns_all_the_same() -> None:
+    clock, uploads, [taker] = make(1, slots=1)
+    uploads.silent = True
+    uploads.ask_turn(0)
+    uploads.ask(0, 1)
+    clock.run(until=0.5)
+    assert taker.words == [("turn", -1)]
 
 
 def uploads_of_slow_chunks(uploads: Uploads) -> Uploads:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, PATIENCE, WAITING_S, Requests
 
 
@@ -127,20 +125,6 @@ def test_who_is_fast_has_two_seconds_as_well() -> None:
     requests.add(1, 6, 1.0)
     assert requests.overdue(2.9) == []
     assert requests.overdue(3.0)
-
-
-def test_what_is_usual_is_learnt_of_neighbours_alone_and_slowly() -> None:
-    requests = Requests()
-    for source in (ORIGIN, 1):
-        requests.join(source, 0.0)
-        requests.add(source, 5, 0.0)
-    requests.arrived(ORIGIN, 5, 9.0)
-    assert requests.usual_s == 0.0
-    requests.arrived(1, 5, 2.0)
-    assert requests.usual_s == 2.0
-    requests.add(1, 6, 3.0)
-    requests.arrived(1, 6, 4.0)
-    assert requests.usual_s == pytest.approx(0.9 * 2.0 + 0.1 * 1.0)
 
 
 def test_a_chunk_is_late_after_three_times_what_it_and_those_before_it_take() -> None:

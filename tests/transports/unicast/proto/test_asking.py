@@ -10,7 +10,7 @@ from images.manifest import Manifest
 from images.stores import Encoding
 from tests.helpers.unicast_link import KEY, SESSION, make_server, serve_bytes
 from transports.conformance.sample import CHUNK_BYTES, SampleStore, sample_image
-from transports.unicast.proto.answers import Event, Gone, Held, News, Received, Refused, Returned
+from transports.unicast.proto.answers import Event, Gone, Held, News, Received, Refused, Returned, Turn
 from transports.unicast.proto.asking import AskingLane
 from transports.unicast.proto.frames import Header, Op, Status, error_reply
 from transports.unicast.proto.grants import Grant
@@ -160,15 +160,37 @@ def test_a_peer_says_what_it_holds_and_what_changes(pair: Pair) -> None:
     assert pair.hear(request(Op.GONE, message=0, payload=pack_chunks([1]))) == [Gone(chunks=[1])]
 
 
+def test_a_turn_comes_once_for_each_time_it_was_asked_for(pair: Pair) -> None:
+    pair.lane.ask_turn(0.0)
+    sent = pair.lane.poll_bytes()
+    assert sent is not None
+    asked = Header.parse(sent)
+    assert asked.op is Op.TURN
+    assert pair.hear(reply_to(asked)) == [Turn()]
+    pair.lane.pass_turn(0.0)
+    passed = pair.lane.poll_bytes()
+    assert passed is not None
+    assert Header.parse(passed).op is Op.PASS
+    assert pair.hear(reply_to(asked)) == []
+    assert isinstance(pair.lane.failed, ProtocolError)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         request(Op.NEWS, message=0, payload=pack_chunks([8])),
         reply_to(Header(op=Op.MAP), b"not asked"),
+        reply_to(Header(op=Op.TURN)),
         Header(op=Op.READ, reply=True, encoding=Encoding.RAW, subject=1, length=4).encode() + b"four",
         request(Op.READ, message=1, payload=pack_chunks([1])),
     ],
-    ids=["a chunk the image has not", "a map nobody asked for", "a chunk nobody asked for", "a request"],
+    ids=[
+        "a chunk the image has not",
+        "a map nobody asked for",
+        "a turn nobody asked for",
+        "a chunk nobody asked for",
+        "a request",
+    ],
 )
 def test_nonsense_ends_the_lane(pair: Pair, data: bytes) -> None:
     assert pair.hear(data) == []

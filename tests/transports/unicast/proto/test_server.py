@@ -14,6 +14,7 @@ from transports.unicast.proto.grants import LookUp, Store
 from transports.unicast.proto.limits import MAX_HANDLES, MAX_OUTPUT_BYTES, MAX_STORED_BYTES, credits_for
 from transports.unicast.proto.messages import Negotiate, pack_chunks, pack_write_head, request
 from transports.unicast.proto.server import ServerLane, State
+from transports.unicast.proto.turn_taking import TURN_S, UNANSWERED_MAX
 
 
 def _manifest(chunks: int = 40) -> Manifest:
@@ -97,6 +98,7 @@ def test_a_frame_too_large_for_the_reader_is_named_and_the_lane_goes_on() -> Non
         request(Op.WAIT, message=1),
         request(Op.NEWS, message=1, payload=bytes(4)),
         request(Op.GONE, message=1, payload=bytes(4)),
+        request(Op.TURN, message=1),
         Header(op=Op.ECHO, reply=True).encode(),
         _write(5),
         b"GET / HTTP/1.1\r\nHost: repository\r\n\r\n",
@@ -265,6 +267,37 @@ def test_a_map_is_told_once_and_news_follow_it() -> None:
     server.tell_news([9])
     server.poll_control()
     assert server.poll_control() is None
+
+
+def test_a_turn_is_told_and_waits_for_a_read_or_for_word_that_there_is_none() -> None:
+    manifest = _manifest()
+    server = _peer(manifest, _Held({2}))
+    server.handle_bytes(request(Op.TURN, message=9), 0.0)
+    assert server.turn.asked
+    server.handle_turn(1.0)
+    assert [(header.op, header.reply, header.message) for header, _ in _frames(server)] == [(Op.TURN, True, 9)]
+    assert server.turn.held
+    assert server.deadline == 1.0 + TURN_S
+    server.handle_bytes(request(Op.READ, message=10, subject=1, credits=1, payload=pack_chunks([2])), 1.1)
+    assert not server.turn.held
+    assert server.has_read
+    server.handle_bytes(request(Op.TURN, message=11), 1.2)
+    server.handle_turn(1.2)
+    server.handle_bytes(request(Op.PASS, message=12), 1.3)
+    assert not server.turn.held
+    assert server.state is State.JOINED
+
+
+def test_who_lets_its_turns_go_by_is_hung_up_on() -> None:
+    server = _peer(_manifest(), _Held())
+    for now in range(UNANSWERED_MAX):
+        assert server.state is State.JOINED
+        server.handle_bytes(request(Op.TURN, message=9), 2.0 * now)
+        server.handle_turn(2.0 * now)
+        server.handle_timer(2.0 * now + TURN_S)
+        assert not server.turn.held
+    assert server.reason is not None
+    assert server.reason[0] is Status.TIMEOUT
 
 
 def test_who_takes_no_news_is_cut_off() -> None:

@@ -1,0 +1,95 @@
+"""Turns of a peer in a crowd: whom it asked for a turn, whose turn has come, and what is asked for then.
+
+A request for a chunk that waits in a queue keeps that chunk from being asked of others. Who asks for a turn names no
+chunk: it says which one it wants when the other side is about to send, and bytes follow at once. So nothing is bound
+before it moves; a turn that nobody needs when it comes is passed, and costs two small messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from transports.p2p.proto.asking import Asking
+from transports.p2p.proto.crowd import RECEIVING, TURNS
+from transports.p2p.proto.holders import Holders
+from transports.p2p.proto.picker import Phase, Picker
+from transports.p2p.proto.requests import ORIGIN, Requests
+
+__all__ = ["BEGIN_S", "BELIEVED_S", "Turns"]
+
+BELIEVED_S = 2.0
+"""A turn that did not come for so long is waited for no more: a machine that was switched off gives none."""
+BEGIN_S = 0.5
+"""What was asked for when its turn had come and did not begin to come for so long takes nobody else's place."""
+
+
+class Turns:
+    """By neighbour; each is asked for one turn at a time. What it was made with is read, never changed."""
+
+    def __init__(self, picker: Picker, holders: Holders, requests: Requests) -> None:
+        self._picker = picker
+        self._holders = holders
+        self._requests = requests
+        self._asked: dict[int, float] = {}
+        """Since when."""
+        self._come: dict[int, None] = {}
+        """In the order they came."""
+
+    def handle_come(self, peer: int) -> None:
+        """It is about to send to this peer, and waits for the chunk's number, or for word that there is none."""
+        self._asked.pop(peer, None)
+        self._come[peer] = None
+
+    def forget(self, peer: int) -> None:
+        """It is a neighbour no more."""
+        self._asked.pop(peer, None)
+        self._come.pop(peer, None)
+
+    def ask(self, able: Iterable[int], now: float, *, spares: bool) -> int | None:
+        """The first of `able` that has something for this peer, to be asked for a turn. With `spares` what was asked of
+        somebody else and is late is something, too."""
+        waited_for = sum(now < since + BELIEVED_S for since in self._asked.values()) + len(self._come)
+        if waited_for >= TURNS or not self._has_room(now):
+            return None
+        for peer in able:
+            if peer in self._asked or peer in self._come or self._requests.under_way(peer):
+                continue
+            if self._choose(peer, now, spares=spares) is not None:
+                self._asked[peer] = now
+                return peer
+        return None
+
+    def take(self, able: Iterable[int], now: float, *, spares: bool) -> Asking | None:
+        """What to ask for now, of one of `able` whose turn has come."""
+        able = set(able)
+        for peer in [peer for peer in self._come if peer in able] if self._has_room(now) else ():
+            chunk = self._choose(peer, now, spares=spares)
+            if chunk is not None and not self._requests.is_asked(peer, chunk):
+                del self._come[peer]
+                return Asking(source=peer, chunk=chunk)
+        return None
+
+    def poll_pass(self) -> int | None:
+        """A neighbour whose turn has come and of which nothing was asked."""
+        peer = next(iter(self._come), None)
+        if peer is not None:
+            del self._come[peer]
+        return peer
+
+    def _has_room(self, now: float) -> bool:
+        coming = (each.begun or now < each.asked_at + BEGIN_S for each in self._requests.of_neighbours())
+        return sum(coming) < RECEIVING
+
+    def _choose(self, peer: int, now: float, *, spares: bool) -> int | None:
+        chunk = self._picker.choose(peer)
+        if chunk is None and spares:
+            late = (each for each in self._requests.chunks() if self._holders.holds(peer, each))
+            chunk = next((each for each in late if self._is_late(each, peer, now)), None)
+        return chunk
+
+    def _is_late(self, chunk: int, peer: int, now: float) -> bool:
+        requests = self._requests.of(chunk)
+        if len(requests) != 1 or self._picker.phase(chunk) is not Phase.ASKED:
+            return False
+        asked = requests[0]
+        return asked.source not in (peer, ORIGIN) and not asked.cancelled and self._requests.is_late(asked, now)
