@@ -19,7 +19,9 @@ from transports.conformance.sample import CHUNK_BYTES
 from transports.member.proto.maps import pack_wants
 from transports.p2p.proto import requests as requests_module
 from transports.p2p.proto.messages import BadChunk, Welcome
-from transports.unicast.proto.frames import Header, Op
+from transports.p2p.proto.standing import REFUSALS_MAX
+from transports.p2p.proto.swarm import PIPELINE
+from transports.unicast.proto.frames import Header, Op, Status
 from transports.unicast.proto.messages import pack_chunks
 from transports.unicast.proto.reads import Read
 from transports.unicast.proto.server import ServerLane
@@ -92,6 +94,21 @@ async def test_who_promises_and_never_sends_is_left_alone_and_repod_told(monkeyp
         assert (await room.happens("peer_lost"))["session"] == liar.guest.session
         assert taker.sources == {"repository": CHUNKS}
         assert taker.arena.free == SLOTS
+
+
+async def test_who_has_nothing_of_what_it_promises_is_left_alone_and_the_origin_serves_everybody() -> None:
+    async def refuse(liar: Liar, lane: ServerLane, writer: asyncio.StreamWriter, read: Read) -> None:
+        header = Header(op=Op.READ, reply=True, status=Status.NOT_FOUND, message=read.message, subject=read.chunk)
+        writer.write(header.encode())
+
+    async with running(chunks=CHUNKS) as room, lying(room, refuse) as liar:
+        takers = [Taker(room).start() for _ in range(2)]
+        for taker in takers:
+            await taker.done()
+            assert taker.arena.free == SLOTS
+        assert (await room.happens("peer_discredited"))["session"] == liar.guest.session
+        assert REFUSALS_MAX <= len(liar.asked) <= 2 * (REFUSALS_MAX + PIPELINE)
+        assert not room.server.counters()["chunks_needed"]  # nobody had to ask for single chunks
 
 
 async def test_who_drips_a_chunk_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

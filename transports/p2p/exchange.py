@@ -111,7 +111,7 @@ class Exchange:
                 case Received():
                     self._receive(source, event, now)
                 case Refused():
-                    swarm.handle_refused(source, event.chunk)
+                    swarm.handle_refused(source, event.chunk, now)
                 case Returned():
                     swarm.handle_returned(source, event.chunk)
                 case Held():

@@ -262,7 +262,7 @@ class SimPeer:
     def handle_refused(self, source: int, chunk: int) -> None:
         """See Receiver."""
         if self.alive and source in self.swarm.requests:
-            self.swarm.handle_refused(source, chunk)
+            self.swarm.handle_refused(source, chunk, self._clock.now)
             self._free += 1
             self._pump_soon()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["DEMERITS_MAX", "REST_S", "Standing"]
+__all__ = ["DEMERITS_MAX", "REFUSALS_MAX", "REST_S", "Standing"]
 
 DEMERITS_MAX = 3
+REFUSALS_MAX = 8
+"""So many times in a row a neighbour may have nothing of what it says it holds. One that lets go of chunks says so at
+once: no more than the few that were asked for meanwhile are refused."""
 REST_S = 30.0
 
 
@@ -13,6 +16,7 @@ class Standing:
 
     def __init__(self) -> None:
         self._demerits: dict[int, int] = {}
+        self._refusals: dict[int, int] = {}
         self._rest_until: dict[int, float] = {}
         self._banned: set[int] = set()
         self.rests = 0
@@ -42,16 +46,29 @@ class Standing:
         count = self._demerits[peer] = self._demerits.get(peer, 0) + 1
         if count < DEMERITS_MAX:
             return False
-        self._demerits[peer] = 0
-        self._rest_until[peer] = now + REST_S
-        self.rests += 1
+        self._rest(peer, now)
+        return True
+
+    def refuse(self, peer: int, now: float) -> bool:
+        """It has not what it says it holds. True when that gave it a rest."""
+        count = self._refusals[peer] = self._refusals.get(peer, 0) + 1
+        if count < REFUSALS_MAX:
+            return False
+        self._rest(peer, now)
         return True
 
     def praise(self, peer: int) -> None:
         """A good chunk came: what was late before is forgotten."""
         self._demerits.pop(peer, None)
+        self._refusals.pop(peer, None)
 
     def forget(self, peer: int) -> None:
         """It is no neighbour any more; only a ban is remembered."""
         self._demerits.pop(peer, None)
+        self._refusals.pop(peer, None)
         self._rest_until.pop(peer, None)
+
+    def _rest(self, peer: int, now: float) -> None:
+        self._demerits[peer] = self._refusals[peer] = 0
+        self._rest_until[peer] = now + REST_S
+        self.rests += 1

@@ -188,13 +188,15 @@ class Swarm:
         self._held[chunk] = source
         return True
 
-    def handle_refused(self, source: int, chunk: int) -> None:
+    def handle_refused(self, source: int, chunk: int, now: float) -> None:
         """The source cannot give it (now)."""
         request = self.requests.pop(source, chunk)
         if source == ORIGIN:
             self._assigned.give_back([chunk])  # repod looks why, and says so to all if nobody can have it
-        else:
+        elif self.holders.holds(source, chunk):
             self.holders.remove(source, [chunk])
+            if self.standing.refuse(source, now):
+                self._slow.append(source)
         if request is not None:
             self._free(request)
 
@@ -244,9 +246,7 @@ class Swarm:
         if not self.has_origin:
             self._assigned.handle_no_origin(now)
         blamed.update(self.requests.stuck(now))
-        for peer in blamed:
-            if self.standing.blame(peer, now):
-                self._slow.append(peer)
+        self._slow.extend(peer for peer in blamed if self.standing.blame(peer, now))
         self._look_for_needs(now)
 
     def handle_wanted(self, chunks: Iterable[int]) -> None:

@@ -12,6 +12,7 @@ from tests.helpers.swarm_room import SwarmRoom
 from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.assignments import ORIGIN_WAIT_S
 from transports.p2p.proto.picker import Phase
+from transports.p2p.proto.standing import REFUSALS_MAX
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, MOVE_AFTER_S, ORIGIN, Swarm
 
 
@@ -123,8 +124,31 @@ def test_what_a_lost_neighbour_owed_or_one_refused_is_asked_elsewhere(gone: bool
     if gone:
         swarm.handle_source_gone(first.source, 0.1)
     else:
-        swarm.handle_refused(first.source, 0)
+        swarm.handle_refused(first.source, 0, 0.0)
     assert swarm.poll_ask(0.1, 8) == Asking(source=15 - first.source, chunk=0)
+
+
+def test_who_refuses_what_it_says_it_holds_is_given_a_rest_and_named() -> None:
+    swarm, _ = make(2 * REFUSALS_MAX)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, range(2 * REFUSALS_MAX))
+    refused = 0
+    while (asking := swarm.poll_ask(0.0, 8)) is not None:
+        swarm.handle_refused(7, asking.chunk, 0.0)
+        refused += 1
+    assert refused == REFUSALS_MAX
+    assert (swarm.poll_slow(), swarm.poll_slow()) == (7, None)
+
+
+def test_who_said_that_it_let_go_of_chunks_is_not_to_blame_for_refusing_them() -> None:
+    swarm, _ = make(2 * REFUSALS_MAX)
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, range(2 * REFUSALS_MAX))
+    while (asking := swarm.poll_ask(0.0, 8)) is not None:
+        swarm.handle_gone(7, [asking.chunk])
+        swarm.handle_refused(7, asking.chunk, 0.0)
+    assert swarm.poll_slow() is None
+    assert not swarm.holders.rarity.any()
 
 
 def test_what_was_taken_back_from_who_is_dead_is_asked_elsewhere() -> None:
@@ -272,7 +296,7 @@ def test_an_assignment_the_origin_refuses_is_given_back_and_counted() -> None:
     swarm.handle_source(ORIGIN, 0.0)
     swarm.handle_assigned([3, 4], 0.0)
     assert swarm.poll_ask(0.0, 8) == Asking(source=ORIGIN, chunk=3)
-    swarm.handle_refused(ORIGIN, 3)
+    swarm.handle_refused(ORIGIN, 3, 0.0)
     assert swarm.poll_failed() == [3]
     assert swarm.poll_failed() == []
     assert swarm.figures.returned == 1
