@@ -205,6 +205,7 @@ async def _hear(draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
         make=lambda *_: None,  # type: ignore[arg-type,return-value]
         on_step=incoming.handle_step,
         on_lost=incoming.handle_lost,
+        on_fault=incoming.handle_fault,
         interface=None,
     )
     membership = Membership(
