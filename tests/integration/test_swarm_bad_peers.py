@@ -12,13 +12,15 @@ import pytest
 import zstandard
 
 from images.stores import Encoding
-from tests.support.liars import Liar, lying, silent, talk
+from tests.support.liars import Liar, lying, mute, silent, talk
 from tests.support.swarms import announce, running
 from tests.support.takers import SLOTS, Taker
 from transports.conformance.sample import CHUNK_BYTES
 from transports.member.proto.maps import pack_wants
 from transports.p2p.proto import requests as requests_module
+from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.messages import BadChunk, Welcome
+from transports.p2p.proto.needs import NEED_CHUNKS
 from transports.p2p.proto.standing import REFUSALS_MAX
 from transports.p2p.proto.swarm import PIPELINE
 from transports.unicast.proto.frames import Header, Op, Status
@@ -109,6 +111,19 @@ async def test_who_has_nothing_of_what_it_promises_is_left_alone_and_the_origin_
         assert (await room.happens("peer_discredited"))["session"] == liar.guest.session
         assert REFUSALS_MAX <= len(liar.asked) <= 2 * (REFUSALS_MAX + PIPELINE)
         assert not room.server.counters()["chunks_needed"]  # nobody had to ask for single chunks
+
+
+async def test_who_promises_and_does_not_answer_a_handshake_costs_one_wait_and_not_one_for_each_few_chunks() -> None:
+    async with running(chunks=CHUNKS) as room, mute(room), mute(room), mute(room):
+        begun = asyncio.get_running_loop().time()
+        takers = [Taker(room).start() for _ in range(2)]
+        for taker in takers:
+            await taker.done()
+            assert taker.arena.free == SLOTS
+        waits = (asyncio.get_running_loop().time() - begun) / NEED_AFTER_S
+        assert waits < CHUNKS / NEED_CHUNKS / 2
+        assert not room.server.counters()["peers_lost"]  # they were still being waited for
+        assert room.server.counters()["chunks_sent"] < 1.2 * CHUNKS
 
 
 async def test_who_drips_a_chunk_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

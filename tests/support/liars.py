@@ -26,7 +26,7 @@ from transports.unicast.proto.patience import LaneTimes
 from transports.unicast.proto.reads import Read
 from transports.unicast.proto.server import ServerLane
 
-__all__ = ["Liar", "lying", "silent", "talk"]
+__all__ = ["Liar", "lying", "mute", "silent", "talk"]
 
 READ_BYTES = 65536
 Answer = Callable[["Liar", ServerLane, asyncio.StreamWriter, Read], Awaitable[None]]
@@ -140,6 +140,30 @@ async def lying(room: Room, answer: Answer = silent) -> AsyncIterator[Liar]:
         server.close()
         for liar in made:
             await liar.stop()
+
+
+@contextlib.asynccontextmanager
+async def mute(room: Room) -> AsyncIterator[None]:
+    """A member that says it holds everything, takes connections, and never answers on them, not even the handshake."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    chunks = room.manifest.chunk_count
+    guest = await room.join(announce(chunks, held=range(chunks), port=server.sockets[0].getsockname()[1]))
+    await guest.hear(Welcome)
+    tasks = [asyncio.create_task(_stay(guest)), asyncio.create_task(talk(guest))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.close()
+        for writer in writers:
+            writer.close()
 
 
 async def talk(guest: Guest) -> None:

@@ -106,6 +106,7 @@ class Exchange:
 
     def _drain(self, lane: SourceLane, now: float) -> None:
         swarm, source = self._swarm, lane.source
+        assert self._neighbours is not None
         while (event := lane.poll_event()) is not None:
             match event:
                 case Received():
@@ -116,6 +117,7 @@ class Exchange:
                     swarm.handle_returned(source, event.chunk)
                 case Held():
                     swarm.handle_map(source, unpack_wants(event.packed, self._want.count))
+                    self._neighbours.handle_told(source)
                 case News():
                     swarm.handle_news(source, event.chunks)
                 case Gone():
@@ -156,7 +158,7 @@ class Exchange:
         for source, lane in self._neighbours.lanes.items():
             self._swarm.requests.handle_bytes(source, lane.bytes_received - self._seen[source])
             self._seen[source] = lane.bytes_received
-        self._swarm.handle_timer(now)
+        self._swarm.handle_timer(now, unheard=self._neighbours.is_unheard(now))
         self.change()
 
     def change(self) -> None:

@@ -24,6 +24,8 @@ __all__ = ["Neighbourhood"]
 TRIES_MAX = 3
 """Times in a row a neighbour is dialled in vain, or hangs up without having given a chunk, before it is given up, until
 repod names it again. One that breaks the protocol is given up at once."""
+UNHEARD_AFTER_S = 0.25
+"""A neighbour in a LAN says within milliseconds what it holds, if its program runs."""
 PAUSE_FIRST_S = 0.5
 PAUSE_LONGEST_S = 8.0
 
@@ -60,6 +62,8 @@ class Neighbourhood:
         self._known: dict[int, PeerAddress] = {}
         self._banned: set[int] = set()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._unheard: dict[int, float] = {}
+        """Neighbours that have not said what they hold, and since when they are connected to."""
         self._bridging = False
         self._asleep = asleep
         self._opened: tuple[socket.socket, AskingLane] | None = None
@@ -92,6 +96,14 @@ class Neighbourhood:
         """In the same subnet."""
         peer = self._known.get(source)
         return peer is not None and peer.same_subnet
+
+    def handle_told(self, source: int) -> None:
+        """It has said what it holds."""
+        self._unheard.pop(source, None)
+
+    def is_unheard(self, now: float) -> bool:
+        """There is a neighbour that should have said by now what it holds."""
+        return any(now >= since + UNHEARD_AFTER_S for since in self._unheard.values())
 
     def meet(self, peers: Iterable[PeerAddress]) -> None:
         """Neighbours from now on."""
@@ -162,6 +174,7 @@ class Neighbourhood:
         self._stop(peer.id)
         name = lane_name(self.me, far=not peer.same_subnet)
         address = _Address(host=peer.host, port=peer.port, name=name, key=peer.credential)
+        self._unheard[peer.id] = asyncio.get_running_loop().time()
         self._keep(peer.id, address)
 
     def _keep(self, source: int, address: _Address) -> None:
@@ -173,6 +186,7 @@ class Neighbourhood:
             self._on_fault(fault)
 
     def _stop(self, source: int) -> None:
+        self._unheard.pop(source, None)
         task = self._tasks.pop(source, None)
         if task is not None:
             task.cancel()
@@ -204,6 +218,7 @@ class Neighbourhood:
             if isinstance(lane.failed, ProtocolError):
                 failures = TRIES_MAX
             if source != ORIGIN and failures >= TRIES_MAX:
+                self._unheard.pop(source, None)
                 self._on_lost(source, reason)
                 return
             await asyncio.sleep(min(PAUSE_FIRST_S * 2**failures, PAUSE_LONGEST_S))

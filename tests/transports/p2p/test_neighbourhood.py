@@ -14,7 +14,7 @@ from core.errors import OgcastError
 from tests.transports.p2p.test_peer_server import CHUNKS, KEY, ME, Home, home
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p import neighbourhood as neighbourhood_module
-from transports.p2p.neighbourhood import TRIES_MAX, Neighbourhood
+from transports.p2p.neighbourhood import TRIES_MAX, UNHEARD_AFTER_S, Neighbourhood
 from transports.p2p.proto.credentials import credential
 from transports.p2p.proto.limits import MAX_NEIGHBOURS
 from transports.p2p.proto.messages import PeerAddress
@@ -229,3 +229,35 @@ async def test_a_fault_is_told_and_being_forgotten_is_none() -> None:
         assert "no such chunk" in str(await here.fails())
         assert len(here.faults) == 1
         assert not here.lost
+
+
+async def test_a_neighbour_that_does_not_say_what_it_holds_is_noticed_until_it_does_or_is_forgotten() -> None:
+    async with home() as peer:
+        street = Street(peer)
+        neighbours, now = street.neighbours, asyncio.get_running_loop().time
+        neighbours.meet([street.address()])
+        late = now() + UNHEARD_AFTER_S
+        assert not neighbours.is_unheard(late - 2 * UNHEARD_AFTER_S)
+        assert neighbours.is_unheard(late)
+        neighbours.handle_told(ME)
+        assert not neighbours.is_unheard(late)
+        neighbours.meet([street.address(member=ME + 1)])
+        late = now() + UNHEARD_AFTER_S
+        assert neighbours.is_unheard(late)
+        neighbours.forget([ME + 1])
+        assert not neighbours.is_unheard(late)
+        await neighbours.close()
+
+
+async def test_who_was_given_up_is_waited_for_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbourhood_module, "PAUSE_FIRST_S", 0.01)
+    async with home() as peer:
+        street = Street(peer)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        street.neighbours.meet([street.address(port=port)])
+        late = asyncio.get_running_loop().time() + UNHEARD_AFTER_S
+        assert street.neighbours.is_unheard(late)
+        await street.loses()
+        assert not street.neighbours.is_unheard(late)
+        await street.neighbours.close()

@@ -24,6 +24,9 @@ class Assignments:
     def __iter__(self) -> Iterator[int]:
         return iter(self._mine)
 
+    def __len__(self) -> int:
+        return len(self._mine)
+
     def __contains__(self, chunk: int) -> bool:
         return chunk in self._mine
 

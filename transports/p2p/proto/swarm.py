@@ -19,7 +19,6 @@ from transports.p2p.proto.asking import Asking, SwarmFigures
 from transports.p2p.proto.assignments import Assignments
 from transports.p2p.proto.crowd import CROWD
 from transports.p2p.proto.holders import Holders
-from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.needs import Needs
 from transports.p2p.proto.picker import Phase, Picker
 from transports.p2p.proto.requests import ORIGIN, Request, Requests
@@ -150,6 +149,7 @@ class Swarm:
     def handle_assigned(self, chunks: Iterable[int], now: float) -> None:
         """Take these from the origin."""
         take = {chunk: chunk in self._want and self.picker.phase(chunk) < Phase.HELD for chunk in chunks}
+        self._needs.handle_assigned(take)
         self._assigned.add([chunk for chunk in take if take[chunk]], [chunk for chunk in take if not take[chunk]], now)
 
     def handle_released(self, chunks: Iterable[int]) -> None:
@@ -232,8 +232,8 @@ class Swarm:
 
     # ------------------------------------------------------------------ time
 
-    def handle_timer(self, now: float) -> None:
-        """Call about ten times a second."""
+    def handle_timer(self, now: float, *, unheard: bool = False) -> None:
+        """Call about ten times a second. `unheard`: a neighbour has not said what it holds, and should have."""
         blamed: set[int] = set()
         for request, guilty in self.requests.overdue(now):
             self.figures.expired += 1
@@ -247,7 +247,7 @@ class Swarm:
             self._assigned.handle_no_origin(now)
         blamed.update(self.requests.stuck(now))
         self._slow.extend(peer for peer in blamed if self.standing.blame(peer, now))
-        self._look_for_needs(now)
+        self._look_for_needs(now, unheard=unheard)
 
     def handle_wanted(self, chunks: Iterable[int]) -> None:
         """The want-map has these since; others had them, or nobody."""
@@ -390,10 +390,11 @@ class Swarm:
         if self.picker.phase(chunk) <= Phase.ASKED and not self.holders.rarity[chunk]:
             self.picker.set_phase(chunk, Phase.LOST)
 
-    def _look_for_needs(self, now: float) -> None:
+    def _look_for_needs(self, now: float, *, unheard: bool) -> None:
         """What the scatter has passed and nobody has; when nothing comes at all, the next few whatever they are."""
-        starving = not self.requests.count and not self._held and now >= self._arrival + NEED_AFTER_S
+        idle = not self.requests.count and not self._held
+        starving = self._needs.is_starving(now - self._arrival, idle=idle, unheard=unheard)
         able = [peer for peer in self._able(now) if not self.standing.is_blamed(peer)]
         lacking = [chunk for chunk in self.picker.lacking(able) if chunk not in self._assigned]
         lacking = lacking if starving else [chunk for chunk in lacking if chunk < self.holders.frontier]
-        self._needs.handle_lacking(lacking, now, starving=starving)
+        self._needs.handle_lacking(lacking, now, starving=starving, unheard=unheard, coming=len(self._assigned))

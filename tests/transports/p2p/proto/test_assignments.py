@@ -27,6 +27,7 @@ def test_no_neighbour_is_asked_for_what_was_assigned() -> None:
     assert {picker.choose(1) for _ in range(9)} <= {0, 3}
     assert 3 not in assigned
     assert list(assigned) == [1, 2, 4, 5, 6, 7]
+    assert len(assigned) == 6
 
 
 def test_what_is_given_back_is_told_once() -> None:

@@ -30,3 +30,51 @@ def test_where_chunks_take_long_more_time_is_given_but_not_for_ever() -> None:
     needs.handle_lacking([2], 20.0, starving=True)
     needs.handle_lacking([2], 20.0 + NEED_AFTER_S, starving=True)
     assert needs.poll() == [2]
+
+
+def test_who_gets_nothing_is_starving_sooner_if_a_neighbour_says_nothing() -> None:
+    needs = Needs()
+    assert not needs.is_starving(NEED_AFTER_S - 0.1, idle=True, unheard=False)
+    assert needs.is_starving(NEED_AFTER_S, idle=True, unheard=False)
+    assert needs.is_starving(0.0, idle=True, unheard=True)
+    assert not needs.is_starving(NEED_AFTER_S, idle=False, unheard=True)
+
+
+def _alone() -> Needs:
+    """One that named the first of 40 chunks while nothing came and a neighbour said nothing."""
+    needs = Needs()
+    for now in (0.0, NEED_AFTER_S):
+        needs.handle_lacking(range(40), now, starving=True, unheard=True)
+    assert needs.poll() == list(range(NEED_CHUNKS))
+    return needs
+
+
+def test_alone_the_next_are_named_when_few_are_coming() -> None:
+    needs, lacking = _alone(), range(NEED_CHUNKS, 40)
+    needs.handle_assigned(range(NEED_CHUNKS))
+    assert needs.is_starving(0.0, idle=False, unheard=True)
+    needs.handle_lacking(lacking, 2.1, starving=True, unheard=True, coming=NEED_CHUNKS)
+    assert needs.poll() == []
+    needs.handle_lacking(lacking, 2.2, starving=True, unheard=True, coming=NEED_CHUNKS - 1)
+    assert needs.poll() == list(lacking[:NEED_CHUNKS])
+    needs.handle_lacking(lacking, 2.3, starving=True, unheard=True)
+    assert needs.poll() == []  # those were named just now
+
+
+def test_nobody_is_alone_whom_repod_assigns_what_was_not_named_or_whose_neighbours_all_speak() -> None:
+    needs = _alone()
+    needs.handle_assigned([0, 39])
+    assert not needs.is_starving(0.0, idle=False, unheard=True)
+    needs = _alone()
+    needs.handle_lacking(range(NEED_CHUNKS, 40), 2.1)
+    assert needs.poll() == []
+    assert not needs.is_starving(0.0, idle=False, unheard=True)
+
+
+def test_who_is_not_starving_or_has_only_neighbours_that_speak_waits_each_time() -> None:
+    for starving, unheard in ((True, False), (False, True)):
+        needs = Needs()
+        for now in (0.0, NEED_AFTER_S):
+            needs.handle_lacking(range(40), now, starving=starving, unheard=unheard)
+        assert needs.poll() == list(range(NEED_CHUNKS))
+        assert not needs.is_starving(0.0, idle=False, unheard=unheard)

@@ -11,6 +11,7 @@ from core.wantmap import WantMap
 from tests.helpers.swarm_room import SwarmRoom
 from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.assignments import ORIGIN_WAIT_S
+from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.picker import Phase
 from transports.p2p.proto.standing import REFUSALS_MAX
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, MOVE_AFTER_S, ORIGIN, Swarm
@@ -178,6 +179,25 @@ def test_what_only_one_has_that_did_not_answer_is_needed() -> None:
         swarm.handle_timer(now)
     assert needs == [0]
     assert swarm.standing.may_ask(7, now)
+
+
+def test_beside_a_neighbour_that_says_nothing_everything_is_needed_and_a_few_are_coming_all_the_time() -> None:
+    swarm, want = make(40)
+    swarm.handle_source(ORIGIN, 0.0)
+    now, named_at = 0.0, {}
+    while len(want) and now < 10.0:
+        now += 0.1
+        swarm.handle_timer(now, unheard=True)
+        needs = swarm.poll_needs()
+        named_at.update(dict.fromkeys(needs, now))
+        swarm.handle_assigned(needs, now)
+        for _ in range(2):  # so many come between two looks
+            if (asking := swarm.poll_ask(now, 8)) is not None:
+                swarm.handle_arrived(ORIGIN, asking.chunk, now)
+                want.discard(asking.chunk)
+                swarm.accept(asking.chunk)
+    assert sorted(named_at) == list(range(40))
+    assert now < NEED_AFTER_S + 0.1 * (40 / 2 + 3)
 
 
 def test_a_bridge_is_asked_only_while_repod_is_out_of_reach() -> None:
