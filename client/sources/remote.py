@@ -112,8 +112,8 @@ class RemoteSource:
         self._roles: dict[str, str] = {}
         self._picked = ("", "")
         self._quiet_until = 0.0
-        self._swarmed = False
-        """A transport was in use that is not only there to stand by another."""
+        self._led: set[str] = set()
+        """Transports that were not only there to stand by another. Those to come are in it before they are made."""
         self._gave_bytes = 0
         self._began = time.monotonic()
         self._draw = random.random()
@@ -139,7 +139,7 @@ class RemoteSource:
 
         Where peers only stood by a group, there is no need for that unless one of them asked for something.
         """
-        if not self._swarmed and not self._gave_bytes:
+        if not self._gave_bytes and not any(isinstance(self._transports.get(name), Sharing) for name in self._led):
             return []
         return [transport for transport in self._transports.values() if isinstance(transport, Seeding)]
 
@@ -372,9 +372,7 @@ class RemoteSource:
             if changed:
                 room = {"sessions": steering.facts.sessions, "near": steering.facts.near}
                 self._on_event("picked", {"transport": choice.name, "message": choice.reason, **room})
-        self._swarmed = self._swarmed or any(
-            role != "helps" and isinstance(self._transports.get(name), Sharing) for name, role in steering.roles.items()
-        )
+        self._led.update(name for name, role in steering.roles.items() if role != "helps")
         if path is not None and path != self._current:
             before, self._current = self._current, path
             why = session.refusals.get(self._paths.first, "") if before is None else ""
