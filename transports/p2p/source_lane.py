@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from core.alarm import Alarm
 from core.arena import Slot
 from core.errors import OgcastError, ProtocolError
 from transports.unicast.proto.answers import Event, Received
@@ -32,8 +33,7 @@ class SourceLane(asyncio.BufferedProtocol):
         self._on_step = on_step
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._alarm = Alarm(self._loop, self._ring)
         self._seen: tuple[object, ...] = ()
         self._socket: socket.socket | None = None
         self._wakes_for = 1
@@ -97,7 +97,7 @@ class SourceLane(asyncio.BufferedProtocol):
         if transport is not None and (data := self.machine.poll_bytes()) is not None:
             transport.write(data)
             self._arm()
-        elif self._timer is None:
+        elif not self._alarm.is_set:
             self._arm()
 
     def close(self) -> None:
@@ -105,8 +105,7 @@ class SourceLane(asyncio.BufferedProtocol):
         if self.closed:
             return
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         if self._transport is not None:
             # Before the slots go back: nothing may be received into them any more.
             self._transport.abort()
@@ -162,18 +161,10 @@ class SourceLane(asyncio.BufferedProtocol):
         self.flush()
 
     def _arm(self) -> None:
-        deadline = self.machine.deadline
-        if self.closed or deadline == float("inf"):
-            return
-        if self._timer is not None:
-            if self._rings_at <= deadline:
-                return
-            self._timer.cancel()
-        self._rings_at = deadline
-        self._timer = self._loop.call_at(deadline, self._ring)
+        if not self.closed:
+            self._alarm.ring_by(self.machine.deadline)
 
     def _ring(self) -> None:
-        self._timer = None
         if not self.closed:
             self.machine.handle_timer(self._loop.time())
             self._step()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
+from core.alarm import Alarm
 from core.arena import Arena, Slot
 from core.errors import UsageError
 from core.ids import SessionId
@@ -88,8 +89,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         self._ready: deque[Delivery] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._feeder: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._alarm = Alarm(self._loop, self._ring)
         self._told_waiting = 0
         self._left = False
 
@@ -129,8 +129,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
     async def close(self) -> None:
         """Cancel what is in flight, give every slot back that no delivery holds, close the connection."""
         self._left = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         if self._feeder is not None:
             self._feeder.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -232,19 +231,10 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         return release
 
     def _arm(self) -> None:
-        deadline = self._lane.deadline
-        if self._left or deadline == float("inf"):
-            return
-        if self._timer is not None:
-            # uvloop's handle of a moment that has passed cannot say when it rings.
-            if self._rings_at <= deadline:
-                return
-            self._timer.cancel()
-        self._rings_at = deadline
-        self._timer = self._loop.call_at(deadline, self._ring)
+        if not self._left:
+            self._alarm.ring_by(self._lane.deadline)
 
     def _ring(self) -> None:
-        self._timer = None
         if not self._left:
             self._lane.handle_timer(self._loop.time())
             self._change()

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from core.alarm import Alarm
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from images.stores import ChunkReader, StoredChunk
@@ -68,8 +69,7 @@ class Lane:
         self._more = False
         self._reading = False
         self._writing = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
+        self._alarm = Alarm(self._loop, self._ring)
         self._working = False
         self._lingering = False
         self._fresh: set[Digest] = set()
@@ -91,7 +91,7 @@ class Lane:
             return
         self._hand_out_work()
         self._watch(writing=blocked)
-        self._arm()
+        self._alarm.ring_by(self.machine.deadline)
 
     def finish(self, act: Callable[[ServerLane], None]) -> None:
         """Work given to `do_work` is done: `act` tells the machine."""
@@ -110,8 +110,7 @@ class Lane:
         if self.closed:
             return
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         self._watch_none()
         self.machine.handle_eof()
         self._host.leave_turn(self)
@@ -128,8 +127,7 @@ class Lane:
         self._lingering = True
         self._watch_none()
         self._host.leave_turn(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -137,7 +135,7 @@ class Lane:
             return
         self._reading = True
         self._loop.add_reader(self._fd, self._drain)
-        self._timer = self._loop.call_later(LINGER_S, self.close, "")
+        self._alarm.ring_by(self._loop.time() + LINGER_S)
         self._host.handle_progress(self)
 
     def _drain(self) -> None:
@@ -303,18 +301,9 @@ class Lane:
             self._close_file(self._file[0])
         self._pending = memoryview(b"")
 
-    def _arm(self) -> None:
-        """One timer, moved only when it would ring too late."""
-        deadline = self.machine.deadline
-        if self._timer is not None:
-            # uvloop's handle of a moment that has passed cannot say when it rings.
-            if self._rings_at <= deadline and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-        self._rings_at = min(deadline, self._loop.time() + 3600)
-        self._timer = self._loop.call_at(self._rings_at, self._ring)
-
     def _ring(self) -> None:
-        self._timer = None
+        if self._lingering:
+            self.close("")
+            return
         self.machine.handle_timer(self._loop.time())
         self.pump()

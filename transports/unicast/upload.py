@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import cast
 
+from core.alarm import Alarm
 from core.ids import Digest, SessionId
 from images.stores import Encoding
 from transports.unicast.dial import dial
@@ -41,7 +42,7 @@ class UnicastCapture(asyncio.Protocol):
         self._closed = self._loop.create_future()
         self._locked = self._loop.create_future()
         self._futures: dict[int, asyncio.Future[Answer]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._loop, self._ring)
         self._full = False
 
     # ------------------------------------------------------------------ CaptureLane
@@ -64,8 +65,7 @@ class UnicastCapture(asyncio.Protocol):
 
     async def close(self) -> None:
         """Give the lock back by closing the lane; repeating is harmless."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         if self._transport is not None and not self._closed.done():
             if self._machine.failed is None and not self._futures:
                 self._machine.ask_close()
@@ -142,14 +142,9 @@ class UnicastCapture(asyncio.Protocol):
                 future.set_exception(error)
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self._machine.deadline
-        if deadline != float("inf") and not self._closed.done():
-            self._timer = self._loop.call_at(deadline, self._ring)
+        if not self._closed.done():
+            self._alarm.ring_by(self._machine.deadline)
 
     def _ring(self) -> None:
-        self._timer = None
         self._machine.handle_timer(self._loop.time())
         self._pump()
