@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from transports.registry import settings_of, specs
 __all__ = ["Initialised", "default_host", "initialise"]
 
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
+_MAY_NOT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +53,11 @@ def initialise(root: Path, *, hosts: Sequence[str], now: datetime.datetime, port
     url = f"https://{_bracketed(named[0])}:{port}"
     root = Path(os.path.abspath(root))
     _check_free(root)
-    draft = root.with_name(f".{root.name}.{secrets.token_hex(4)}")
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
+    with _making(root), _draft_for(root) as draft:
         _fill(draft, names=names, url=url, port=port, now=now)
         if root.exists():
             draft.chmod(stat.S_IMODE(root.stat().st_mode))  # whoever made the folder chose who may enter it
         _settle(draft, root)
-    except OSError as error:
-        kind = RepositoryFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else RepositoryError
-        raise kind(f"cannot make a repository at {root}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return Initialised(url=url, names=names)
 
 
@@ -80,6 +74,35 @@ def _check_free(root: Path) -> None:
         raise UsageError(f"{root} is a repository already", hint="nothing was changed; choose another folder")
     if root.exists() and (not root.is_dir() or any(item.name != "lost+found" for item in root.iterdir())):
         raise UsageError(f"{root} exists and is not an empty folder", hint="nothing was changed; choose another folder")
+
+
+@contextlib.contextmanager
+def _making(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = RepositoryFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else RepositoryError
+        hint = f"let root make the folder: install -d -o USER {root}" if error.errno in _MAY_NOT else None
+        raise kind(f"cannot make a repository at {root}: {error.strerror or error}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def _draft_for(root: Path) -> Iterator[Path]:
+    """A new folder to fill, which goes when the block ends: beside `root`, where one step puts it in its place; in it
+    where only that may be written, as in a relay's unit."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    draft = root.with_name(f".{root.name}.{secrets.token_hex(4)}")
+    try:
+        draft.mkdir()
+    except OSError as error:
+        if error.errno not in _MAY_NOT or not root.is_dir():
+            raise
+        draft = root / draft.name
+        draft.mkdir()
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _fill(draft: Path, *, names: Sequence[str], url: str, port: int, now: datetime.datetime) -> None:
@@ -125,17 +148,18 @@ def client_settings(*, url: str, certificate: str, token: str, public: bytes, wh
 
 def _settle(draft: Path, root: Path) -> None:
     """Make the finished draft the repository. The file `format` comes last where that takes several steps."""
-    try:
-        draft.rename(root)  # replaces an empty folder in one step
-        return
-    except OSError as error:
-        if error.errno not in (errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY, errno.EEXIST):
-            raise
-    # a mount point cannot be replaced: move the content inside
-    moved: list[Path] = []
     inner = root / draft.name
+    if draft != inner:
+        try:
+            draft.rename(root)  # replaces an empty folder in one step
+            return
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    moved: list[Path] = []
     try:
-        shutil.copytree(draft, inner)
+        if draft != inner:  # a mount point cannot be replaced: move the content inside
+            shutil.copytree(draft, inner)
         for item in sorted(inner.iterdir(), key=lambda item: (item.name == "format", item.name)):
             target = root / item.name
             item.rename(target)

@@ -127,6 +127,29 @@ def test_a_mount_point_can_become_a_repository(tmp_path: Path) -> None:
         subprocess.run(["umount", str(root)], check=True)
 
 
+@pytest.mark.root
+def test_an_empty_folder_is_taken_where_nothing_else_may_be_written(tmp_path: Path) -> None:
+    """As a unit of systemd has it with ReadWritePaths."""
+    import subprocess
+
+    protected = tmp_path / "protected"
+    (protected / "writable").mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(protected), str(protected)], check=True)
+    subprocess.run(["mount", "--bind", str(protected / "writable"), str(protected / "writable")], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(protected)], check=True)
+        initialise(protected / "writable", hosts=[], now=NOW)
+        with pytest.raises(RepositoryError, match="Read-only") as raised:
+            initialise(protected / "new", hosts=[], now=NOW)
+        assert raised.value.hint is not None
+        assert "install -d" in raised.value.hint
+    finally:
+        subprocess.run(["umount", "--recursive", str(protected)], check=True)
+    with Repository.open(protected / "writable"):
+        pass
+    assert not [name for name in os.listdir(protected / "writable") if name.startswith(".")]
+
+
 def test_the_template_holds_every_key_of_every_transport_at_its_default(tmp_path: Path) -> None:
     initialise(tmp_path / "r", hosts=["h"], now=datetime.datetime.now(datetime.UTC))
     text = (tmp_path / "r" / "repod.toml").read_text()
