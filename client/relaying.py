@@ -21,7 +21,7 @@ from typing import Any
 from client.control import ControlClient
 from client.deployment import update_cache
 from client.run import Run
-from core.errors import ConnectionFailedError, LocalError, OgcastError, RemoteError, UsageError
+from core.errors import LocalError, LockedError, OgcastError, RemoteError, UsageError
 from core.files import write_atomically
 from core.ids import ImageRef
 from core.service import notify
@@ -32,6 +32,9 @@ __all__ = ["Relay"]
 READY = "repod: serving "
 READY_S = 30.0
 STOP_S = 15.0
+PREDECESSOR_S = 10.0
+"""How long a port or a store that is in use is asked for again: twice what repod gives its sessions when it stops."""
+AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,7 @@ class Relay:
                 while True:
                     ended = await self._wait(child)
                     if ended is not None:
-                        raise LocalError(
-                            f"repod of the relay ended with status {ended}", hint=f"its log: {self.store / 'relay.log'}"
-                        )
+                        raise LocalError(f"repod of the relay ended with status {ended}", hint=f"its log: {self._log}")
                     for ref in refs:
                         await self._refresh(control, ref)
             finally:
@@ -93,10 +94,11 @@ class Relay:
         return interface_address(self.interface)
 
     async def _begin(self, control: ControlClient, ref: ImageRef) -> None:
-        """Where the main repository is away, a relay that was restarted serves what it had."""
+        """A relay that was restarted serves what it had, where the main repository is away, refuses it or has no such
+        image any more: one that ran on would have done so, too."""
         try:
             await self._fetch(control, ref)
-        except ConnectionFailedError as error:
+        except (RemoteError, LocalError) as error:
             if not await asyncio.to_thread(self._holds, ref):
                 raise
             self.run.warning(f"{ref} is served as it is here: {error}")
@@ -136,9 +138,29 @@ class Relay:
                     store.gc(public_key=self.run.settings.public_key)
 
     async def _serve(self) -> asyncio.subprocess.Process:
+        """Run repod. That of a relay that was killed may be about to leave: it is waited for."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PREDECESSOR_S
+        begin = self._log.stat().st_size if self._log.exists() else 0
+        while not (started := await self._start())[1].startswith(READY):
+            code = started[0].returncode
+            if code != LockedError.exit_code or clock() >= deadline:
+                said = _last_error(self._log, since=begin)
+                raise LocalError(f"repod of the relay did not start{said}", hint=f"its log: {self._log}")
+            await asyncio.sleep(AGAIN_S)
+        child, line = started
+        self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})
+        notify(f"STATUS={line}")
+        return child
+
+    @property
+    def _log(self) -> Path:
+        return self.store / "relay.log"
+
+    async def _start(self) -> tuple[asyncio.subprocess.Process, str]:
+        """A repod and what it says first; it has ended if that is anything else than that it serves."""
         interface = ["--interface", self.interface] if self.interface else []
-        log = (self.store / "relay.log").open("ab")
-        try:
+        with self._log.open("ab") as log:
             child = await asyncio.create_subprocess_exec(
                 *_ending_with_us(),
                 *_repod_words("serve", str(self.store), "--port", str(self.port), *interface),
@@ -148,8 +170,6 @@ class Relay:
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C is ours to pass on
             )
-        finally:
-            log.close()
         try:
             line = await _first_line(child)
         except BaseException:
@@ -157,10 +177,7 @@ class Relay:
             raise
         if not line.startswith(READY):
             await _end(child)
-            raise LocalError("repod of the relay did not start", hint=f"its log: {self.store / 'relay.log'}")
-        self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})
-        notify(f"STATUS={line}")
-        return child
+        return child, line
 
     async def _wait(self, child: asyncio.subprocess.Process) -> int | None:
         """Exit status of the child, or None when it is time to look for newer versions."""
@@ -210,6 +227,14 @@ async def _first_line(child: asyncio.subprocess.Process) -> str:
             return (await child.stdout.readline()).decode(errors="replace").strip()
     except TimeoutError:
         return ""
+
+
+def _last_error(log: Path, *, since: int) -> str:
+    """With a colon before it, what stands last as an error in the part of a log from byte `since`; or nothing."""
+    with log.open("rb") as file:
+        file.seek(since)
+        errors = [line for line in file if line.startswith(b"error: ")]
+    return f": {errors[-1].decode(errors='replace')[len('error: ') :].strip()}" if errors else ""
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -14,7 +14,7 @@ import pytest
 from client.config import load_settings
 from client.relaying import Relay
 from client.run import Run
-from core.errors import LocalError, UsageError
+from core.errors import AuthenticationError, LocalError, UsageError
 from images.repository import Repository
 from tests.client.conftest import Room
 
@@ -72,15 +72,56 @@ async def test_it_fetches_serves_and_ends_its_child(room: Room, tmp_path: Path) 
         pass
 
 
+async def test_restarted_it_serves_what_it_has_where_the_main_repository_refuses_it(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "relay"
+    for token in (None, "x" * 43):
+        if token is not None:
+            monkeypatch.setenv("OGCAST_TOKEN", token)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        told = Told()
+        task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+        await told.until("relay")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ("warning" in told.names) == (token is not None)
+    with pytest.raises(AuthenticationError):
+        await _relay(room, tmp_path / "other", Told(), "room1", port=port).perform()
+
+
 async def test_without_a_name_there_is_nothing_to_relay(room: Room, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         await _relay(room, tmp_path / "relay", Told()).perform()
 
 
-async def test_a_taken_port_is_an_error_with_the_place_of_the_log(room: Room, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LocalError) as caught:
-        await _relay(room, tmp_path / "relay", Told(), "room1", port=taken.getsockname()[1]).perform()
+async def test_a_port_that_stays_taken_is_an_error_with_the_place_of_the_log(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.relaying.PREDECESSOR_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalError) as caught:
+            await _relay(room, tmp_path / "relay", Told(), "room1", port=port).perform()
+    assert str(caught.value).startswith(f"repod of the relay did not start: port {port}")
     assert "relay.log" in str(caught.value.hint)
+
+
+async def test_a_repod_that_is_about_to_leave_is_waited_for(room: Room, tmp_path: Path) -> None:
+    told, store = Told(), tmp_path / "relay"
+    log = store / "relay.log"
+    with socket.create_server(("127.0.0.1", 0)) as before:
+        port = before.getsockname()[1]
+        task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+        async with asyncio.timeout(30):
+            while not (log.exists() and b"in use" in log.read_bytes()):  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.02)
+    await told.until("relay")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_one_that_is_stopped_while_its_child_starts_leaves_no_child(
