@@ -12,6 +12,7 @@ import sys
 
 import client
 from core.bundle import bundle_path, write_bundle
+from core.ending import ended
 from transports import registry
 from transports.listeners import LISTENERS
 
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

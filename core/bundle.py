@@ -52,7 +52,11 @@ def use_bundle(path: str) -> bool:
 
 def write_bundle(path: str, modules: Iterable[ModuleType]) -> int:
     """Write those of `modules` that have a source; returns how many. Raises OSError; a reader sees all of it or the one
-    before."""
+    before. Everybody may read it, and only who wrote it may write it, whatever umask says."""
+    from pathlib import Path  # who only starts needs neither
+
+    from core.files import write_atomically
+
     entries: dict[str, Any] = {}
     codes: list[bytes] = []
     end = 0
@@ -68,10 +72,7 @@ def write_bundle(path: str, modules: Iterable[ModuleType]) -> int:
         end += len(code)
     index = marshal.dumps((_surroundings(), entries, end))
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    fresh = f"{path}.{os.getpid()}"
-    with open(fresh, "wb") as file:
-        file.writelines([len(index).to_bytes(_LENGTH_BYTES, "little"), index, *codes])
-    os.replace(fresh, path)
+    write_atomically(Path(path), b"".join([len(index).to_bytes(_LENGTH_BYTES, "little"), index, *codes]))
     return len(entries)
 
 

@@ -39,3 +39,12 @@ __main__.main()
     # what runs before the bundle can be used
     assert set(ast.literal_eval(others)) <= {"client", "client.__main__", "core.startup", "core.errors"}
     assert target.read_bytes() == room.image.expected_on(bytes(IMAGE_SIZE))
+
+
+def test_where_nothing_may_be_written_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = [sys.executable, "-m", "client.bundling", str(tmp_path / "file" / "bundle")]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 40
+    assert done.stderr.startswith("error: ")
+    assert str(tmp_path / "file") in done.stderr

@@ -82,6 +82,23 @@ def test_no_bundle_is_none_to_use(tmp_path: Path) -> None:
     assert not use_bundle(str(tmp_path / "missing"))
 
 
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_everybody_may_read_it_and_nobody_else_write_it(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_bundle(str(tmp_path / "made"), [])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644
+
+
+def test_one_that_cannot_be_put_in_its_place_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_bundle(str(tmp_path / "made"), [])
+    assert os.listdir(tmp_path) == ["made"]
+
+
 def test_noise_is_not_used(tmp_path: Path) -> None:
     noise = tmp_path / "noise"
     noise.write_bytes(bytes(range(256)))
