@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Cost, run_pipeline
+from core.config import toml_value
 from core.errors import OgcastError
 
 __all__ = ["ROOT", "Daemon", "Site"]
@@ -57,7 +58,7 @@ class Site:
         """Make the repository."""
         self.run(self.repod("init", self.repository))
         with (self.repository / "client.toml").open("a") as settings:
-            settings.write(f"state_dir = {str(self.folder / 'state')!r}\n")  # nothing outside our folder
+            settings.write(f"state_dir = {toml_value(self.folder / 'state')}\n")  # nothing outside our folder
             settings.write("seed = false\n")  # nothing goes on beside the next measurement
 
     def import_image(self, source: Path, name: str, *, chunk_bytes: int | None = None) -> Cost:
