@@ -33,6 +33,20 @@ def test_what_the_environment_says_of_algebra_stays() -> None:
     assert _run(OPENBLAS_NUM_THREADS="2")[1] == "2"
 
 
+def test_numpy_comes_without_its_texts_and_computes_as_ever() -> None:
+    script = """
+from importlib.machinery import PathFinder
+from core.startup import settle
+settle()
+import numpy
+names = "_add_newdocs", "_add_newdocs_scalars"
+texts = [PathFinder.find_spec(f"numpy._core.{name}", numpy._core.__path__) for name in names]
+print(numpy.ndarray.__doc__, all(texts), numpy.arange(4, dtype=numpy.uint8).sum())
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["None", "True", "6"]  # True: they would be there, so that something is saved
+
+
 def test_a_process_in_the_background_starts_behind_all_others_and_then_takes_part() -> None:
     script = """
 import os, threading
