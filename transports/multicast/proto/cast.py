@@ -85,8 +85,7 @@ class Cast:
         self._pace = Pace(self._rate.rate_bytes_per_s, now)
         self._demotion = Demotion(now)
         self._current: Burst | None = None
-        self._row = 0
-        self._stop_row = 0
+        self._row = self._stop_row = 0
         self._heads = Heads()
         self._typical = 0.0
         self._announcer = Announcer(now)
@@ -220,8 +219,7 @@ class Cast:
         if now < self._pace.ready_at() or self.exhausted or not self._has_work():
             return None
         self._group_feedback(now)
-        limit = self._pace.burst_packets(self._packet_wire_bytes)
-        burst = self._next_burst(limit, now)
+        burst = self._next_burst(self._pace.burst_packets(self._packet_wire_bytes), now)
         if burst is None:
             return None
         count = len(burst)
@@ -364,6 +362,8 @@ class Cast:
         for verdict in self._demotion.poll(self._members, self.totals.packets, now):
             if verdict.lane == "unicast":
                 self.handle_moved(verdict.member)
+            elif verdict.lane == "late" and (member := self._members.get(verdict.member)):
+                self._repairs.defer(member.place)
             self._events.append(verdict)
         self._rate.follow(self._members, self.totals.packets, now)
         self._pace.rate_bytes_per_s = self._rate.rate_bytes_per_s

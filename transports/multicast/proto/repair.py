@@ -134,6 +134,16 @@ class ChunkRepair:
             self._late_for = 0
             self.late[:] = 0
 
+    def defer(self, place: int) -> None:
+        """What the member at `place` alone asked for is sent when there is nothing else."""
+        alone = self._owner == place
+        if not alone.any():
+            return
+        self.late = np.where(alone, np.maximum(self.late, self.due), self.late).astype(np.int32)
+        self._late_for |= 1 << place
+        self.due = np.where(alone, self._second, self.due).astype(np.int32)
+        self._owner[alone] = NOBODY
+
     def take(self, limit: int, *, late: bool) -> RepairBurst:
         """Up to `limit` fresh symbols of what is due, dealt over the blocks."""
         wanted = np.maximum(self.late if late else self.due, 0)
@@ -278,6 +288,14 @@ class Repairs:
         for chunk, repair in {**self._due, **self._late}.items():
             repair.forget(place)
             self._drop_served(chunk, repair)
+
+    def defer(self, place: int) -> None:
+        """Nobody is to wait for a member any more: not for what it asked for before, either."""
+        for chunk, repair in list(self._due.items()):
+            repair.defer(place)
+            self._drop_served(chunk, repair)
+            if repair.late.any():
+                self._late.setdefault(chunk, repair)
 
     def _drop_served(self, chunk: int, repair: ChunkRepair) -> None:
         if not repair.due.any():

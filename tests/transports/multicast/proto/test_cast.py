@@ -494,6 +494,23 @@ def test_what_two_asked_for_is_charged_to_neither() -> None:
     assert [member.sole_packets for member in cast.members] == [0, 0]
 
 
+def test_what_a_member_asked_for_before_it_was_late_is_sent_after_what_others_lack() -> None:
+    cast = make_cast()
+    for member in (1, 2, 3):
+        cast.add_member(member, key=KEY, wanted=wants(), now=0.0, probe=False)
+    _, _, now = drain(cast, bursts=1)
+    while cast.upcoming(1) == [0]:
+        _, _, now = drain(cast, now, bursts=1)
+    ask(cast, (0, 0, 90), number=1, as_of=cast.sequence, member=2, now=now)
+    flooded = cast.members.get(2)
+    assert flooded is not None
+    flooded.loss, flooded.span = 0.7, 10_000
+    bursts, _, _ = drain(cast, now + 1.0)
+    late = [burst.first_row is None for burst in bursts]
+    assert late == sorted(late)
+    assert sum(len(burst) for burst in bursts if burst.first_row is None) >= 90
+
+
 def test_nothing_is_sent_any_more_for_who_is_moved_by_a_verdict() -> None:
     cast = make_cast()
     for member in (1, 3):

@@ -261,3 +261,33 @@ def test_who_was_late_before_a_chunk_was_sent_again_takes_nothing_with_it() -> N
     ask(repair, {0: 3}, as_of=800, place=1, late=True)
     repair.forget(0)
     assert repair.late.tolist() == [3, 0, 0]
+
+
+def test_what_a_member_that_became_late_alone_asked_for_is_sent_after_all_else() -> None:
+    repairs = Repairs()
+    for chunk in (1, 2):
+        repairs.start(chunk, LAYOUT, 0)
+        repairs.finish(chunk, 10)
+    for chunk, place, deficit in ((1, 3, 90), (1, 4, 5), (2, 3, 7)):
+        repairs.merge(chunk, np.array([0]), np.array([deficit]), as_of=10, place=place, late=False, now=0.0)
+    repairs.defer(5)  # it had asked for nothing
+    assert (repairs.pending, repairs.any_late) == (97, False)
+    repairs.defer(3)
+    assert (repairs.pending, repairs.oldest(late=False)) == (5, (1, 0.0))
+    burst = repairs.take(1, 200, late=False)
+    assert (len(burst.blocks), burst.sole) == (5, {})
+    assert not repairs.any_due
+    assert [len(repairs.take(chunk, 200, late=True).blocks) for chunk in (1, 2)] == [85, 7]
+    assert not repairs.any_late
+
+
+def test_what_became_late_goes_with_the_member_and_not_with_others() -> None:
+    repairs = Repairs()
+    repairs.start(1, LAYOUT, 0)
+    repairs.finish(1, 10)
+    repairs.merge(1, np.array([0]), np.array([9]), as_of=10, place=3, late=False, now=0.0)
+    repairs.defer(3)
+    repairs.forget(4)
+    assert repairs.any_late
+    repairs.forget(3)
+    assert not repairs.any_late
