@@ -19,7 +19,9 @@ PATIENCE_SHARE = 0.25
 STEP_BYTES = 32 << 20
 """Given at a time: a tenth of a second of 1 Gbit/s, twice."""
 FEW_SLOTS = 4
-"""With fewer left, more are given."""
+"""With fewer left, more are given …"""
+FEW_OF_STEP = 0.5
+"""… or with less than this part of what is given at a time: on a busy machine it is looked at, and taken, late."""
 
 
 class Patience:
@@ -38,6 +40,7 @@ class Patience:
         self._limit = limit_bytes
         self._free_bytes = free_bytes
         self._step = max(1, STEP_BYTES // slot_bytes)
+        self._few = max(FEW_SLOTS, int(FEW_OF_STEP * self._step))
         self._pools: list[Arena] = []
 
     @property
@@ -47,7 +50,7 @@ class Patience:
 
     def poll(self, *, free: int) -> list[Slot]:
         """More slots, if `free` are few: what came back of them first. Empty where there is enough, or no more."""
-        if free >= FEW_SLOTS:
+        if free >= self._few:
             return []
         if not any(pool.free for pool in self._pools) and self._may_grow():
             self._pools.append(Arena(slot_bytes=self._slot_bytes, slots=self._step))

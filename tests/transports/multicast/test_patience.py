@@ -21,6 +21,12 @@ def test_memory_is_given_as_it_is_needed() -> None:
     assert memory.given_bytes == 2 * STEP * SLOT
 
 
+def test_small_slots_are_given_while_there_are_some_for_most_of_a_second() -> None:
+    memory = Patience(MIB, free_bytes=lambda: 1 << 40)
+    assert memory.poll(free=16) == []
+    assert len(memory.poll(free=15)) == 32
+
+
 def test_what_came_back_is_given_again_before_more_is_taken() -> None:
     memory = patience()
     slots = memory.poll(free=0)
