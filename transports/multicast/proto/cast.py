@@ -296,7 +296,7 @@ class Cast:
         return None if late is None else self._repair_burst(late[0], limit, late=True)
 
     def _begin_chunk(self) -> None:
-        chunk = self._schedule.take(self._demand.nearly_done())
+        chunk = self._schedule.take(self._demand.nearly_done(), self._demand.fewest())
         if chunk is None:
             return
         again = chunk in self._repairs

@@ -104,8 +104,17 @@ class Demand:
 
     def nearly_done(self) -> int | None:
         """The first chunk of the member that waits for the fewest, if those are at most NEARLY_CHUNKS."""
-        near = np.flatnonzero((self._waits > 0) & (self._waits <= NEARLY_CHUNKS))
-        if not len(near):
+        return self._first_of((self._waits > 0) & (self._waits <= NEARLY_CHUNKS))
+
+    def fewest(self) -> int | None:
+        """The first chunk of the member that waits for the fewest, if others wait as well."""
+        waiting = self._waits > 0
+        return self._first_of(waiting) if np.count_nonzero(waiting) > 1 else None
+
+    def _first_of(self, places: NDArray[np.bool_]) -> int | None:
+        """Of those at `places`, the one that waits for the fewest: its first chunk."""
+        some = np.flatnonzero(places)
+        if not len(some):
             return None
-        place = int(near[self._waits[near].argmin()])
+        place = int(some[self._waits[some].argmin()])
         return int((self._bits[place >> 3] & np.uint8(1 << (place & 7)) != 0).argmax())

@@ -3,9 +3,10 @@
 A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
 a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
 else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
-eighth time simply the next, so that a lone want is not put off for ever. Repetitions for one member alone share the
-wire with the repairs of late members, which get nearly all of it: those are few, end what may be the whole image's wait
-for somebody, and whoever waits for whole chunks waits no longer in all than if they came last.
+eighth time simply the next, so that a lone want is not put off for ever. Where no chunk is wanted by two, who waits
+for the fewest goes first, but for that eighth time: the others wait no longer in all. Repetitions for one member alone
+share the wire with the repairs of late members, which get nearly all of it: those are few, end what may be the whole
+image's wait for somebody, and whoever waits for whole chunks waits no longer in all than if they came last.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ class Schedule:
         self._pointer = 0
         self.repeating = False
 
-    def take(self, nearly_done: int | None = None) -> int | None:
-        """The next chunk to send, or None if nobody lacks any; `nearly_done` is one that a member waits for last.
+    def take(self, nearly_done: int | None = None, fewest: int | None = None) -> int | None:
+        """The next chunk to send, or None if nobody lacks any; `nearly_done` is one that a member waits for last,
+        `fewest` one of the member that waits for less than others.
 
-        The pointer does not follow that one: who waits for the rest gets it in its order.
+        The pointer does not follow these: who waits for the rest gets it in its order.
         """
         chunk = self._fresh_from(self._pointer)
         self.repeating = chunk is None
@@ -53,7 +55,11 @@ class Schedule:
             self._let_go = nearly_done is not None and not self._let_go
             if self._let_go:
                 return nearly_done
-            chunk = self._repeat()
+            most = int(self._counts.max(initial=0))
+            self._turn = (self._turn + (most > 0)) % FAIR_TURN
+            if most == 1 and self._turn and fewest is not None:
+                return fewest
+            chunk = self._repeat(most)
         if chunk is None:
             return None
         self._sent[chunk] = True
@@ -90,11 +96,9 @@ class Schedule:
     def _fresh_from(self, start: int) -> int | None:
         return self._scan(start, 0, fresh_only=True)
 
-    def _repeat(self) -> int | None:
-        most = int(self._counts.max(initial=0))
+    def _repeat(self, most: int) -> int | None:
         if most == 0:
             return None
-        self._turn = (self._turn + 1) % FAIR_TURN
         return self._scan(self._pointer, most // 2 if self._turn else 0, fresh_only=False)
 
     def _scan(self, start: int, above: int, *, fresh_only: bool) -> int | None:

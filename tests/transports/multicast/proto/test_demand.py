@@ -93,6 +93,20 @@ def test_who_gets_what_it_waited_for_another_way_or_left_is_near_and_no_chunk_is
     assert demand.is_near(9)
 
 
+def test_who_waits_for_the_fewest_is_named_while_others_wait_too() -> None:
+    demand = Demand(CHUNKS)
+    assert demand.fewest() is None
+    demand.add(0, flags(*range(NEARLY_CHUNKS + 1)))
+    assert demand.fewest() is None
+    demand.add(9, flags(*range(CHUNKS)))
+    assert demand.fewest() == 0
+    demand.withdraw_all(9, flags(0, 1, 2))
+    assert demand.fewest() == 3
+    demand.take(4)
+    demand.remove(9)
+    assert demand.fewest() is None
+
+
 operations = st.lists(
     st.tuples(
         st.sampled_from(["add", "remove", "ask", "withdraw", "withdraw all", "take"]),

@@ -86,6 +86,18 @@ def test_every_eighth_repetition_is_simply_the_next() -> None:
     assert [schedule.take() for _ in range(FAIR_TURN)] == [0, 2, 0, 2, 0, 2, 0, 1]
 
 
+def test_of_lone_wants_those_of_who_waits_for_the_fewest_go_first() -> None:
+    counts = np.ones(12, dtype=np.int32)
+    schedule = Schedule(counts)
+    taken(schedule, counts)
+    counts[:] = 1
+    assert [schedule.take(fewest=9) for _ in range(FAIR_TURN)] == [9] * (FAIR_TURN - 1) + [0]
+    counts[5] = 2
+    assert schedule.take(fewest=9) == 5
+    counts[:] = 0
+    assert schedule.take(fewest=None) is None
+
+
 def test_a_lone_want_is_not_put_off_for_ever() -> None:
     counts = np.ones(4, dtype=np.int32)
     schedule = Schedule(counts)
