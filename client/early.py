@@ -3,7 +3,8 @@
 Importing everything a restore needs takes a few tenths of a second of processor time, and where eight clients start on
 two cores, a tenth of the time that the image takes on the wire. So the session of a transport that knows how to listen
 early (TransportSpec.early) is opened first, with little more than TLS: the repository can begin to send while this
-process still imports, and what it sends waits in a socket's buffer.
+process still imports, and what it sends waits in a socket's buffer. Where nothing listens early the session is opened
+beside the imports: the command goes on asking by the connection of that, and imports no HTTP client.
 
 Nothing depends on it. Whatever goes wrong here is forgotten, and the command opens its session as it always does; a
 session that the command has no use for is given back. Only a restore that lacks every chunk is opened early, so a
@@ -26,7 +27,7 @@ from core.connecting import connect_blocking, plain_name
 from core.errors import OgcastError
 from core.hostname import host_name
 from core.pinning import pinned_context
-from transports.listeners import listeners_for
+from transports.listeners import SILENT, listeners_for
 from transports.paths import API_PREFIX
 
 TYPE_CHECKING = False
@@ -167,7 +168,7 @@ class EarlySession:
             "method": self.wish.method.upper(),
             "options": self.wish.options,
             "host": host_name(),
-            "listening": True,
+            "listening": True,  # that is, it lacks every chunk, where there is nothing to listen to
         }
         try:
             if self._chooses and not _suits_group(self._settings):
@@ -221,7 +222,8 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
         if wish is None:
             return None
         ways = listeners_for(wish.protocol, chooses=wish.chooses)
-        settings = read_settings(wish.config, repo=wish.repo, interface=wish.interface) if ways else None
+        opens = bool(ways) or wish.protocol in SILENT
+        settings = read_settings(wish.config, repo=wish.repo, interface=wish.interface) if opens else None
         if settings is None or _unfinished(settings.state_path):
             return None
     except (OgcastError, OSError):
@@ -230,7 +232,8 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
     with contextlib.suppress(ImportError):  # while the answer is awaited: what is sent before it listens is lost
         for path in ways.values():
             importlib.import_module(path.partition(":")[0])
-    _begun.wait(HEAD_START_S)
+    if ways:
+        _begun.wait(HEAD_START_S)
     return _begun
 
 

@@ -102,7 +102,8 @@ class SessionRequest(msgspec.Struct, kw_only=True, frozen=True):
     want: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Chunks it lacks."""
     listening: bool = False
-    """It lacks every chunk, and listens as the first offer says as soon as it has it: sending may begin."""
+    """It lacks every chunk, and listens as the first offer says, if there is anything to listen to, as soon as it has
+    it: sending may begin."""
 
 
 class SessionOpened(msgspec.Struct, kw_only=True, frozen=True):

@@ -17,7 +17,7 @@ SHARED = ("MULTICAST",)
 """Those of transports with `shared_send`: what a client that has the choice listens to, for where many begin at once,
 one sending serves all."""
 SILENT = frozenset({"UNICAST"})
-"""Protocols known to have none."""
+"""Protocols of ogcast's own that have none."""
 
 
 def listeners_for(protocol: str, *, chooses: bool) -> dict[str, str]:

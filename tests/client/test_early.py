@@ -33,10 +33,20 @@ DIRECT = ["restore", "room1", "disk.img", "--method", "MULTICAST-DIRECT"]
 
 def test_what_cannot_listen_early_or_be_read_is_left_to_the_command(room: Room, tmp_path: Path) -> None:
     common = ["--config", str(room.config), "--repo", room.url]
-    assert begin([*common, "restore", "room1", "x", "--method", "UNICAST-DIRECT"]) is None
     assert begin([*common, "restore", "room1", "x", "--method", "NOBODY-DIRECT"]) is None
     assert begin(["--config", str(tmp_path / "none.toml"), *DIRECT]) is None
     assert early.hand_over() is None
+
+
+def test_where_nothing_listens_the_session_is_opened_beside_the_imports(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _begun(room, monkeypatch, "UNICAST-DIRECT") as begun:
+        opened = _take(begun, room, method="UNICAST-DIRECT")
+        assert opened.offers[0].transport == "unicast"
+        assert begun.heard == ""
+        assert begun.take_listening("unicast") is None
+        assert begun.manifest(ImageRef("room1")) is not None
 
 
 def _sessions(room: Room) -> int:

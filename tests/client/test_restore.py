@@ -26,7 +26,7 @@ def test_the_options_before_the_command_are_taken(monkeypatch: pytest.MonkeyPatc
     assert heard == [Options(), Options(config=Path("c.toml"), repo="r", interface="i", json=True)]
 
 
-@pytest.mark.parametrize("method", ["MULTICAST-DIRECT", "TORRENT-DIRECT"])
+@pytest.mark.parametrize("method", ["UNICAST-DIRECT", "MULTICAST-DIRECT", "TORRENT-DIRECT"])
 def test_a_short_restore_needs_no_typer_no_http_client_and_no_tomllib(room: Room, tmp_path: Path, method: str) -> None:
     target = tmp_path / "disk.img"
     line = ["--config", str(room.config), "--repo", room.url, "restore", "room1", str(target), "--method", method]
