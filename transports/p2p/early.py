@@ -36,8 +36,8 @@ __all__ = ["EarlyMember", "listen"]
 TIMEOUT_S = 1.0
 """For each answer. Whatever takes longer is left to the command."""
 ASSIGNED_WITHIN_S = 0.15
-"""In a crowd the first chunks are others', and the command, which imports the rest meanwhile, waits for the end of this;
-an answer that comes later waits for it on the lane."""
+"""In a crowd the first chunks are others', and the command, which imports the rest meanwhile, waits for the end of
+this; an answer that comes later waits for it on the lane."""
 BUFFER_BYTES = 32 * 1024 * 1024
 """For what the origin sends meanwhile, where this process may have so much; it is held only while it is filled."""
 SLACK_BYTES = 64 * 1024
