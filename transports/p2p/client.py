@@ -37,8 +37,9 @@ __all__ = ["SwarmClient"]
 
 STALL_S = 15.0
 """A source that owes an answer and is silent for this long has gone."""
-LEAVE_WITHIN_S = 1.0
-"""Who is complete leaves after so long at most, however much others still ask for."""
+LEAVE_WITHIN_S = 3.0
+"""Who is complete leaves after so long at most, however much others still ask for. The last of a room is to
+take what it lacks from all of them, not from the repository alone."""
 WINDOW_CHUNKS = 256
 """Until repod says otherwise."""
 
@@ -73,7 +74,7 @@ class SwarmClient:
             self._incoming.handle_verified(chunk)
 
     async def leave(self) -> None:
-        """See Sharing. What is being sent to somebody may be all that is lacking there: it is sent, for a moment.
+        """See Sharing. What others lack may be with nobody else: it is given for a moment while they are connected.
         Not where another process gives on what this one has."""
         lingering, self._lingering = self._lingering, None
         if lingering is not None:

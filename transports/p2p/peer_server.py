@@ -32,8 +32,8 @@ ACCEPTS_AT_ONCE = 16
 TIMES = LaneTimes(handshake_s=5.0, idle_s=60.0, write_s=30.0)
 ACCEPT_PAUSE_S = 1.0
 SETTLE_LOOK_S = 0.02
-QUIET_S = 0.05
-"""Who is sent to asks for the next chunk within this time, if it does."""
+QUIET_S = 0.5
+"""Who lacks something asks somebody for the next chunk within this time, if perhaps not this peer for the one after."""
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
 would say nothing about how many are sent at a time."""
@@ -118,9 +118,10 @@ class PeerServer:
                 lane.end(Status.DENIED, "banned by the repository")
 
     async def settle(self, *, within_s: float) -> None:
-        """Until nobody has been sent anything for a moment, nobody is connected, or `within_s` have passed."""
+        """Until nobody has been sent anything for QUIET_S, nobody is connected, or `within_s` have passed. Who has
+        everything is not connected any more."""
         until = self._loop.time() + within_s
-        quiet_at = float("-inf")
+        quiet_at = self._loop.time() + QUIET_S
         while self._lanes and (now := self._loop.time()) < until:
             if self._slots.active or self._slots.waiting:
                 quiet_at = now + QUIET_S

@@ -350,13 +350,26 @@ async def test_who_holds_least_is_given_first_and_who_gives_nothing_last() -> No
         assert came == [10, 9, 11]
 
 
-async def test_it_settles_at_once_when_nobody_is_there_or_asks() -> None:
+async def test_it_settles_when_nobody_is_there_or_asks() -> None:
     async with home() as peer:
         async with asyncio.timeout(WAIT_S):
             await peer.server.settle(within_s=10 * WAIT_S)
         await peer.welcome(9)
         async with asyncio.timeout(WAIT_S):
             await peer.server.settle(within_s=10 * WAIT_S)
+
+
+async def test_it_does_not_settle_while_somebody_who_is_connected_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_server_module, "QUIET_S", 1000.0)
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        settling = asyncio.create_task(peer.server.settle(within_s=1000.0))
+        visitor.read([2], credits=1)
+        assert (await visitor.hear(Op.READ)).header.status is Status.OK
+        assert not settling.done()
+        visitor.writer.close()
+        async with asyncio.timeout(WAIT_S):
+            await settling
 
 
 async def test_it_settles_when_what_was_asked_for_is_sent_and_waits_for_nobody_for_ever() -> None:
