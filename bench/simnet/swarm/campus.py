@@ -45,7 +45,7 @@ class Outcome:
     unfinished: list[int]
     """Peers that live, were not banned, and lack something."""
     bound_s: float
-    """What no swarm of those who live could have been faster than, had all been there from the beginning."""
+    """What no swarm of those who live could have been faster than, each of them coming when it came."""
     origin_copies: float
     """Images the origin sent."""
     link_copies: dict[int, float]
@@ -266,6 +266,7 @@ class Campus:
                 up=[peer.settings.up_bytes_per_s for peer in living],
                 down=[peer.settings.down_bytes_per_s for peer in living],
                 subnet_link_bytes_per_s=self._link_rate,
+                joined_at=[peer.joined_at for peer in living],
             ),
             origin_copies=self.wire.bytes / image,
             link_copies={number: port.bytes / image for number, port in enumerate(self._into)},

@@ -19,3 +19,15 @@ def test_equal_links_need_what_one_link_needs() -> None:
 )
 def test_the_narrowest_place_decides(up: list[float], down: list[float], link: float, seconds: float) -> None:
     assert fluid_bound_s(100, origin_bytes_per_s=10, up=up, down=down, subnet_link_bytes_per_s=link) == seconds
+
+
+@pytest.mark.parametrize(
+    ("joined_at", "seconds"),
+    [
+        ([0.0, 0.0, 3.0], 13.0),  # who comes last still needs its own link's time
+        ([3.0, 0.0, 0.0], 20.0),  # who comes late is faster than the slowest of the first
+    ],
+)
+def test_nobody_is_done_before_its_own_link_has_carried_the_image(joined_at: list[float], seconds: float) -> None:
+    down = [10, 5 if joined_at[0] else 10, 10]
+    assert fluid_bound_s(100, origin_bytes_per_s=10, up=[10] * 3, down=down, joined_at=joined_at) == seconds
