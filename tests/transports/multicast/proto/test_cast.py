@@ -15,15 +15,16 @@ SYMBOL = 64
 ROWS = 100
 """Symbols of each chunk: one block."""
 RATE = 1e6
+NARROW = RateLimits(cap_bytes_per_s=RATE)
 
 
-def make_cast(chunks: int = 4, **more: int) -> Cast:
+def make_cast(chunks: int = 4, *, limits: RateLimits = NARROW, **more: int) -> Cast:
     return Cast(
         cast_id=7,
         chunks=chunks,
         stored=lambda chunk: (ROWS * SYMBOL, chunk % 2),
         symbol_bytes=SYMBOL,
-        limits=RateLimits(cap_bytes_per_s=RATE),
+        limits=limits,
         now=0.0,
         **more,
     )
@@ -72,6 +73,24 @@ def test_a_second_class_begins_anew_when_the_first_is_done() -> None:
         _, said, _ = drain(cast)
         assert not any(StatusFlags.REPEATS in status.flags for status in said)
         cast.handle_done(member)
+
+
+def test_whom_a_cast_after_a_rest_has_not_heard_yet_is_not_sent_the_whole_rate() -> None:
+    wide = RateLimits(cap_bytes_per_s=125e6, adaptive=True)
+    cast = make_cast(chunks=4000, limits=wide)
+    cast.add_member(1, key=KEY, wanted=wants(count=4000), now=0.0)
+    now = 0.0
+    for number in range(1, 30):
+        _, _, now = drain(cast, now, stop=number * 0.1)
+        came = cast.sequence
+        report = Report(cast_id=7, member=1, number=number, as_of=came, span=came, received=came, overflow=0)
+        cast.handle_report(report.encode(KEY), now)
+    assert cast.rate.rate_bytes_per_s == wide.cap_bytes_per_s
+    cast.handle_done(1)
+    _, _, now = drain(cast, now)
+    cast.add_member(2, key=KEY, wanted=wants(count=4000), now=now)
+    assert cast.rate.rate_bytes_per_s < wide.cap_bytes_per_s
+    assert cast.rate.limited_by == "start"
 
 
 def test_who_is_nearly_done_does_not_wait_for_what_a_joiner_lacks() -> None:

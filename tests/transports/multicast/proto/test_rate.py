@@ -304,7 +304,7 @@ class Crowd:
         while self.now < end:
             self.now += 0.01
             self.sent += self.rate.rate_bytes_per_s * 0.01 / PACKET_BYTES
-            for member in self.members:
+            for member in (each for each in self.members if not each.done):
                 wake, since = self._wakes[member.id]
                 if self.now >= wake and round(self.now * 100) % 10 == 0:
                     number, span = member.number + 1, int(self.sent) - since
