@@ -8,9 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from core.alarm import Alarm
 from core.arena import Slot
 from core.errors import OgcastError, ProtocolError
+from core.timer import Timer
 from transports.unicast.proto.answers import Event, Received
 from transports.unicast.proto.asking import AskingLane
 
@@ -33,7 +33,7 @@ class SourceLane(asyncio.BufferedProtocol):
         self._on_step = on_step
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._alarm = Alarm(self._loop, self._ring)
+        self._timer = Timer(self._loop, self._ring)
         self._seen: tuple[object, ...] = ()
         self._socket: socket.socket | None = None
         self._wakes_for = 1
@@ -97,7 +97,7 @@ class SourceLane(asyncio.BufferedProtocol):
         if transport is not None and (data := self.machine.poll_bytes()) is not None:
             transport.write(data)
             self._arm()
-        elif not self._alarm.is_set:
+        elif not self._timer.is_set:
             self._arm()
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class SourceLane(asyncio.BufferedProtocol):
         if self.closed:
             return
         self.closed = True
-        self._alarm.cancel()
+        self._timer.cancel()
         if self._transport is not None:
             # Before the slots go back: nothing may be received into them any more.
             self._transport.abort()
@@ -162,7 +162,7 @@ class SourceLane(asyncio.BufferedProtocol):
 
     def _arm(self) -> None:
         if not self.closed:
-            self._alarm.ring_by(self.machine.deadline)
+            self._timer.ring_by(self.machine.deadline)
 
     def _ring(self) -> None:
         if not self.closed:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import cast
 
-from core.alarm import Alarm
 from core.arena import Arena, Slot
 from core.errors import UsageError
 from core.ids import SessionId
 from core.quota import Quota
+from core.timer import Timer
 from core.wantmap import WantMap
 from images.manifest import Manifest
 from transports.base import CaptureLane, ClientContext, Delivery, Offer, Outlook
@@ -89,7 +89,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
         self._ready: deque[Delivery] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._feeder: asyncio.Task[None] | None = None
-        self._alarm = Alarm(self._loop, self._ring)
+        self._timer = Timer(self._loop, self._ring)
         self._told_waiting = 0
         self._left = False
 
@@ -129,7 +129,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
     async def close(self) -> None:
         """Cancel what is in flight, give every slot back that no delivery holds, close the connection."""
         self._left = True
-        self._alarm.cancel()
+        self._timer.cancel()
         if self._feeder is not None:
             self._feeder.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -232,7 +232,7 @@ class UnicastIncoming(asyncio.BufferedProtocol):
 
     def _arm(self) -> None:
         if not self._left:
-            self._alarm.ring_by(self._lane.deadline)
+            self._timer.ring_by(self._lane.deadline)
 
     def _ring(self) -> None:
         if not self._left:

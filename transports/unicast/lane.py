@@ -13,9 +13,9 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.alarm import Alarm
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
+from core.timer import Timer
 from images.stores import ChunkReader, StoredChunk
 from transports.unicast.proto.frames import Status
 from transports.unicast.proto.grants import LookUp, Store
@@ -69,7 +69,7 @@ class Lane:
         self._more = False
         self._reading = False
         self._writing = False
-        self._alarm = Alarm(self._loop, self._ring)
+        self._timer = Timer(self._loop, self._ring)
         self._working = False
         self._lingering = False
         self._fresh: set[Digest] = set()
@@ -91,7 +91,7 @@ class Lane:
             return
         self._hand_out_work()
         self._watch(writing=blocked)
-        self._alarm.ring_by(self.machine.deadline)
+        self._timer.ring_by(self.machine.deadline)
 
     def finish(self, act: Callable[[ServerLane], None]) -> None:
         """Work given to `do_work` is done: `act` tells the machine."""
@@ -110,7 +110,7 @@ class Lane:
         if self.closed:
             return
         self.closed = True
-        self._alarm.cancel()
+        self._timer.cancel()
         self._watch_none()
         self.machine.handle_eof()
         self._host.leave_turn(self)
@@ -127,7 +127,7 @@ class Lane:
         self._lingering = True
         self._watch_none()
         self._host.leave_turn(self)
-        self._alarm.cancel()
+        self._timer.cancel()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -135,7 +135,7 @@ class Lane:
             return
         self._reading = True
         self._loop.add_reader(self._fd, self._drain)
-        self._alarm.ring_by(self._loop.time() + LINGER_S)
+        self._timer.ring_by(self._loop.time() + LINGER_S)
         self._host.handle_progress(self)
 
     def _drain(self) -> None:

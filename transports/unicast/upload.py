@@ -8,8 +8,8 @@ import os
 from collections.abc import AsyncIterator
 from typing import cast
 
-from core.alarm import Alarm
 from core.ids import Digest, SessionId
+from core.timer import Timer
 from images.stores import Encoding
 from transports.unicast.dial import dial
 from transports.unicast.proto.upload import Answer, UploadLane
@@ -42,7 +42,7 @@ class UnicastCapture(asyncio.Protocol):
         self._closed = self._loop.create_future()
         self._locked = self._loop.create_future()
         self._futures: dict[int, asyncio.Future[Answer]] = {}
-        self._alarm = Alarm(self._loop, self._ring)
+        self._timer = Timer(self._loop, self._ring)
         self._full = False
 
     # ------------------------------------------------------------------ CaptureLane
@@ -65,7 +65,7 @@ class UnicastCapture(asyncio.Protocol):
 
     async def close(self) -> None:
         """Give the lock back by closing the lane; repeating is harmless."""
-        self._alarm.cancel()
+        self._timer.cancel()
         if self._transport is not None and not self._closed.done():
             if self._machine.failed is None and not self._futures:
                 self._machine.ask_close()
@@ -143,7 +143,7 @@ class UnicastCapture(asyncio.Protocol):
 
     def _arm(self) -> None:
         if not self._closed.done():
-            self._alarm.ring_by(self._machine.deadline)
+            self._timer.ring_by(self._machine.deadline)
 
     def _ring(self) -> None:
         self._machine.handle_timer(self._loop.time())

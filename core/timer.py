@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["Alarm"]
+__all__ = ["Timer"]
 
 
-class Alarm:
+class Timer:
     """Calls `ring` on its loop, for one thread: that of the loop.
 
     A machine that hears something puts its deadline off with every packet. Cancelling a timer and making another each
@@ -18,32 +18,32 @@ class Alarm:
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._ring = ring
-        self._timer: asyncio.TimerHandle | None = None
+        self._handle: asyncio.TimerHandle | None = None
         # uvloop's handle of a moment that has passed cannot say when it rings.
         self._rings_at = 0.0
 
     @property
     def is_set(self) -> bool:
         """Whether it will ring."""
-        return self._timer is not None
+        return self._handle is not None
 
     def ring_by(self, moment: float) -> None:
         """Ring at `moment` (seconds, the loop's clock), or earlier where it was set already; infinity asks nothing."""
         if moment == float("inf"):
             return
-        if self._timer is not None:
+        if self._handle is not None:
             if self._rings_at <= moment:
                 return
-            self._timer.cancel()
+            self._handle.cancel()
         self._rings_at = moment
-        self._timer = self._loop.call_at(moment, self._go_off)
+        self._handle = self._loop.call_at(moment, self._go_off)
 
     def cancel(self) -> None:
         """Do not ring; harmless when it is not set."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _go_off(self) -> None:
-        self._timer = None
+        self._handle = None
         self._ring()
