@@ -11,10 +11,12 @@ from pathlib import Path
 
 from core.errors import RepositoryError, RepositoryFullError
 
-__all__ = ["TEMPORARY_PREFIX", "disk_errors", "full_error", "sync_directory", "write_temporary"]
+__all__ = ["FILE_MODE", "TEMPORARY_PREFIX", "disk_errors", "full_error", "sync_directory", "write_temporary"]
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files that a crash may leave behind and `gc` removes."""
+FILE_MODE = 0o640
+"""Of every file of a repository: a partition holds password files and keys, and the index says what is in it."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -50,7 +52,7 @@ def sync_directory(path: Path) -> None:
 def write_temporary(folder: Path, data: bytes) -> Path:
     """Write `data` durably to a new file with a passing name in `folder`; nothing stays behind on failure."""
     path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
         view = memoryview(data)
         while view:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from core.errors import OgcastError, RepositoryError
 from core.ids import Digest
-from images.store.disk import full_error
+from images.store.disk import FILE_MODE, disk_errors, full_error
 from images.stores import Encoding
 
 __all__ = ["ChunkIndex", "DamagedIndexError", "Place"]
@@ -70,7 +70,9 @@ class ChunkIndex:
         Only a new repository and a rebuild make one: to gc, an empty index beside full packs says that all is garbage.
         """
         with _sqlite_errors(path):
-            connection = _connect(path, "rwc" if create else "rw")
+            if create:
+                _touch(path)
+            connection = _connect(path, "rw")
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # Rows must be on disk before a manifest that needs them is: commits are rare enough to sync each.
@@ -224,6 +226,12 @@ class ChunkIndex:
             self._connection.close()
             self._connection, self._inode = fresh._connection, fresh._inode
         return True
+
+
+def _touch(path: Path) -> None:
+    """SQLite makes a file that everybody may read; its side files have the mode of the one that is there."""
+    with disk_errors("making the index"):
+        path.touch(mode=FILE_MODE)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

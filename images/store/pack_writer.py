@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from core.errors import RepositoryError
-from images.store.disk import disk_errors, sync_directory
+from images.store.disk import FILE_MODE, disk_errors, sync_directory
 from images.store.pack import PACK_HEADER, PACK_HEADER_BYTES, RECORD_HEADER_BYTES, RecordHeader
 from images.store.paths import RepositoryPaths
 from images.store.writeback import start_writeback
@@ -104,7 +104,7 @@ def _create(paths: RepositoryPaths) -> tuple[int, int]:
     for _ in range(_CREATE_ATTEMPTS_MAX):
         number += 1
         try:
-            return number, os.open(paths.pack(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            return number, os.open(paths.pack(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         except FileExistsError:
             continue
     raise RepositoryError("no free pack number", hint="too many writers create packs at once")

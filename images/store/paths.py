@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.ids import ImageRef
-from images.store.disk import disk_errors
+from images.store.disk import FILE_MODE, disk_errors
 
 __all__ = ["RESERVE_BYTES", "RepositoryPaths"]
 
@@ -17,7 +17,7 @@ _FORMAT_LINE = "ogcast-repository 1\n"
 RESERVE_BYTES = 2**20
 """What the index needs to forget the chunks of some thousand gigabytes: its journal and side files."""
 FOLDER_MODE = 0o750
-"""Of the folders with content; the mode of the directory itself is its owner's choice."""
+"""Of the folders with content; the mode of the directory itself is its owner's choice. For files see FILE_MODE."""
 _PACK_NAME = re.compile(r"([0-9]{8,})\.ogp", re.ASCII)
 
 
@@ -87,13 +87,14 @@ class RepositoryPaths:
         for folder in (self.manifests, self.trash, self.packs):
             # a partition holds password files and keys: not for every user of this machine
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        self.lock.touch()
+        self.lock.touch(mode=FILE_MODE)
         self.set_room_aside()
+        self.format.touch(mode=FILE_MODE)
         self.format.write_text(_FORMAT_LINE)  # last: a directory without it is no repository
 
     def set_room_aside(self) -> None:
         """Make the reserve if it is not there."""
-        fd = os.open(self.reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(self.reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             os.posix_fallocate(fd, 0, RESERVE_BYTES)
         except OSError:

@@ -25,4 +25,5 @@ def test_a_temporary_file_has_what_was_written(tmp_path: Path) -> None:
     path = write_temporary(tmp_path, b"content")
     sync_directory(tmp_path)
     assert path.read_bytes() == b"content"
+    assert path.stat().st_mode & 0o007 == 0
     assert list(tmp_path.iterdir()) == [path]

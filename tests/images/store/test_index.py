@@ -34,6 +34,13 @@ def test_rows_are_found_again_also_by_another_connection(tmp_path: Path) -> None
         assert other.count() == 10
 
 
+def test_neither_the_index_nor_its_journal_is_for_every_user_of_the_machine(tmp_path: Path) -> None:
+    with closing(ChunkIndex.open(tmp_path / "i", create=True)) as index:
+        index.add([(digest(1), place(1))])
+        others = {path.name: path.stat().st_mode & 0o007 for path in tmp_path.iterdir()}
+    assert others == {"i": 0, "i-wal": 0, "i-shm": 0}
+
+
 def test_the_first_place_of_a_chunk_stays_until_it_is_moved_or_forgotten(tmp_path: Path) -> None:
     with closing(ChunkIndex.open(tmp_path / "i", create=True)) as index:
         index.add([(digest(1), place(1)), (digest(1), place(2))])

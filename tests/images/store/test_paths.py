@@ -29,6 +29,8 @@ def test_content_is_not_for_every_user_of_the_machine(tmp_path: Path) -> None:
     paths.create()
     for folder in (paths.packs, paths.manifests, paths.trash):
         assert folder.stat().st_mode & 0o007 == 0
+    for file in (paths.format, paths.lock, paths.reserve):
+        assert file.stat().st_mode & 0o007 == 0
 
 
 def test_a_half_made_repository_is_none(tmp_path: Path) -> None:
