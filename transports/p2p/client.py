@@ -32,6 +32,7 @@ from transports.p2p.proto.requests import ORIGIN
 from transports.p2p.proto.swarm import Swarm
 from transports.p2p.shelf import Shelf
 from transports.unicast.proto.asking import AskingLane
+from transports.unicast.proto.handshake import REPOSITORY
 
 __all__ = ["SwarmClient"]
 
@@ -269,7 +270,7 @@ def _asking(manifest: Manifest, want: WantMap, arena: Arena, source: int, sessio
         slot_bytes=arena.slot_bytes,
         stall_s=STALL_S,
         now=asyncio.get_running_loop().time(),
-        other="the repository" if source == ORIGIN else f"peer {source}",
+        other=REPOSITORY if source == ORIGIN else f"peer {source}",
     )
 
 

@@ -14,7 +14,7 @@ from core.errors import ConnectionFailedError, OgcastError, ProtocolError
 from core.ids import ChunkIndex
 from transports.unicast.proto.answers import Event, Gone, Held, Memory, News, Received, Refused, Returned, Turn
 from transports.unicast.proto.frames import Frame, FrameReader, Header, Op, Status
-from transports.unicast.proto.handshake import Handshake, error_of
+from transports.unicast.proto.handshake import REPOSITORY, Handshake, error_of
 from transports.unicast.proto.limits import credits_for
 from transports.unicast.proto.messages import Opened, pack_chunks, request, unpack_chunks
 
@@ -44,10 +44,10 @@ class AskingLane:
         slot_bytes: int,
         stall_s: float,
         now: float,
-        other: str = "the repository",
+        other: str = REPOSITORY,
     ) -> None:
         """`wanted` is asked when a chunk begins to arrive; `other` is what people call the serving side."""
-        self._handshake = Handshake(session_id=session_id, key=key, nonce=nonce, max_stored=slot_bytes)
+        self._handshake = Handshake(session_id=session_id, key=key, nonce=nonce, max_stored=slot_bytes, other=other)
         self._slot_bytes = slot_bytes
         self._reader = FrameReader(self._place)
         self._root = root
@@ -324,7 +324,7 @@ class AskingLane:
     def _handle_frame(self, frame: Frame) -> None:
         header = frame.header
         if header.op is Op.LEASE_BREAK:
-            raise error_of(header.status, frame.text)
+            raise error_of(header.status, frame.text, other=self._other)
         if not self._handshake.done:
             answer = self._handshake.handle_frame(frame)
             self._output.append(answer or request(Op.OPEN, message=self._next_message(), payload=self._root))
@@ -357,7 +357,7 @@ class AskingLane:
 
     def _handle_opened(self, frame: Frame) -> None:
         if frame.header.status is not Status.OK:
-            raise error_of(frame.header.status, frame.text)
+            raise error_of(frame.header.status, frame.text, other=self._other)
         opened = Opened.parse(frame.payload)
         if opened.chunks != self._chunks:
             raise ProtocolError(f"{self._other} serves {opened.chunks} chunks of an image of {self._chunks}")
@@ -381,7 +381,7 @@ class AskingLane:
 
     def _handle_dropped(self, frame: Frame) -> None:
         if frame.header.status is not Status.OK:
-            raise error_of(frame.header.status, frame.text)
+            raise error_of(frame.header.status, frame.text, other=self._other)
         for chunk in unpack_chunks(frame.payload, self._chunks):
             if chunk not in self._asked or chunk not in self._cancelled:
                 raise ProtocolError(f"chunk {chunk} cancelled, which was not asked")
@@ -390,7 +390,7 @@ class AskingLane:
 
     def _handle_map(self, frame: Frame) -> None:
         if frame.header.status is not Status.OK:
-            raise error_of(frame.header.status, frame.text)
+            raise error_of(frame.header.status, frame.text, other=self._other)
         self._map_asked = False
         self._events.append(Held(packed=frame.payload))
 

@@ -16,16 +16,29 @@ from transports.unicast.proto.limits import MAX_STORED_BYTES, VERSION
 from transports.unicast.proto.messages import Join, Negotiate, Negotiated, request
 from transports.unicast.proto.proof import CLIENT, SERVER, proof_matches, prove
 
-__all__ = ["Handshake", "error_of"]
+__all__ = ["REPOSITORY", "Handshake", "error_of"]
+
+REPOSITORY = "the repository"
+"""What people call the serving side, where that is no peer."""
 
 
 class Handshake:
     """Two questions, two answers, in lock step. `done` when both sides proved the key."""
 
-    def __init__(self, *, session_id: str, key: bytes, nonce: bytes, max_stored: int = MAX_STORED_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        key: bytes,
+        nonce: bytes,
+        max_stored: int = MAX_STORED_BYTES,
+        other: str = REPOSITORY,
+    ) -> None:
+        """`other` is what people call the serving side."""
         self._session_id = session_id
         self._key = key
         self._nonce = nonce
+        self._other = other
         self._max_stored = min(max_stored, MAX_STORED_BYTES)
         self.agreed: Negotiated | None = None
         self.done = False
@@ -39,7 +52,7 @@ class Handshake:
         """What to send after `frame`; empty when done. Raises ProtocolError, or what a refusal stands for."""
         header = frame.header
         if header.op is Op.LEASE_BREAK or header.status is not Status.OK:
-            raise error_of(header.status, frame.text)
+            raise error_of(header.status, frame.text, other=self._other)
         if self.agreed is None:
             if (header.op, header.reply, header.message) != (Op.NEGOTIATE, True, 1):
                 raise ProtocolError(f"{header.op.name} where NEGOTIATE was to be answered")
@@ -52,7 +65,7 @@ class Handshake:
             raise ProtocolError(f"{header.op.name} where SESSION was to be answered")
         if not proof_matches(self._prove(SERVER, self.agreed.nonce), frame.payload):
             raise AuthenticationError(
-                "the data port is not the repository that opened this session",
+                f"what answers there is not {self._other}: it does not know the key of this session",
                 hint="something else answers at that address; check the port and the network",
             )
         self.done = True
@@ -62,23 +75,23 @@ class Handshake:
         return prove(self._key, role, client_nonce=self._nonce, server_nonce=server_nonce, session_id=self._session_id)
 
 
-def error_of(status: Status, text: str) -> RemoteError:
-    """What a refusal or a broken lease means on this side."""
+def error_of(status: Status, text: str, *, other: str = REPOSITORY) -> RemoteError:
+    """What a refusal or a broken lease of `other` means on this side."""
     said = f": {text}" if text else ""
     match status:
         case Status.DENIED:
             return AuthenticationError(
-                f"the repository refused the session{said}", hint="open a new session; this one is unknown or expired"
+                f"{other} refused the session{said}", hint="open a new session; this one is unknown or expired"
             )
         case Status.STOPPING | Status.BUSY | Status.TIMEOUT | Status.REPLACED:
-            return ConnectionFailedError(f"the repository ended the lane{said}", hint="try again; what arrived is kept")
+            return ConnectionFailedError(f"{other} ended the lane{said}", hint="try again; what arrived is kept")
         case Status.CLOSED | Status.NOT_FOUND | Status.TOO_LARGE:
-            return TransferError(f"the repository closed the session{said}", hint="open a new session")
+            return TransferError(f"{other} closed the session{said}", hint="open a new session")
         case Status.FULL:
-            return CaptureError(f"the repository is full{said}", hint="free space there, then start again")
+            return CaptureError(f"{other} is full{said}", hint="free space there, then start again")
         case Status.DAMAGED:
-            return ChunkError(f"damaged chunk{said}", hint="run `repod verify` at the repository")
+            return ChunkError(f"a chunk of {other} is damaged{said}", hint="run `repod verify` at the repository")
         case Status.FAILED:
-            return TransferError(f"trouble at the repository{said}", hint="its log says more")
+            return TransferError(f"trouble at {other}{said}", hint="its log says more")
         case _:
-            return ProtocolError(f"the repository found a violation{said}")
+            return ProtocolError(f"{other} found a violation{said}")

@@ -206,6 +206,15 @@ def test_a_broken_lane_says_who_and_gives_every_slot_back(pair: Pair) -> None:
     assert pair.arena.free == pair.arena.slots
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_the_other_side_says_before_it_hangs_up_is_said_of_that_side(joined: bool) -> None:
+    pair = Pair()
+    if joined:
+        pair.up()
+    pair.hear(Header(op=Op.LEASE_BREAK, status=Status.BUSY).encode())
+    assert str(pair.lane.failed) == "peer 7 ended the lane"
+
+
 def test_what_is_asked_for_ahead_comes_into_slots_given_later_to_whoever_goes_on(pair: Pair) -> None:
     pair.lane.ask_ahead([3, 1], 0.0)
     assert pair.lane.under_way == 2

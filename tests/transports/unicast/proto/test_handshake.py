@@ -71,6 +71,8 @@ def test_answers_out_of_order_are_refused() -> None:
 
 @pytest.mark.parametrize("status", list(Status))
 def test_every_status_means_an_error_with_the_text(status: Status) -> None:
-    error = error_of(status, "the reason")
+    error = error_of(status, "the reason", other="peer 7")
     assert isinstance(error, OgcastError)
     assert "the reason" in str(error)
+    assert "peer 7" in str(error)
+    assert "the repository" in str(error_of(status, "the reason"))
