@@ -112,6 +112,7 @@ class Session:
             try:
                 for number, source in enumerate(self._sources, start=1):
                     if len(self._want):
+                        self.brake.handle_source(time.monotonic(), source.supply)
                         await self._drain(source, pool, writer, last=number == len(self._sources))
             finally:
                 await writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from client.proto.brake import Brake
 from core.arena import Arena
 from core.wantmap import WantMap
 from images.manifest import Manifest
@@ -19,6 +20,10 @@ class Source(Protocol):
     @property
     def label(self) -> str:
         """For messages and figures."""
+
+    @property
+    def supply(self) -> Brake:
+        """What the brake is called while everything waits for this source."""
 
     def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AbstractAsyncContextManager[Incoming]:
         """Deliver what is in `want` (the contract of transports.base.ClientTransport.fetch).

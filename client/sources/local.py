@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
+from client.proto.brake import Brake
 from core.arena import Arena, Slot
 from core.errors import ChunkError, RepositoryTroubleError
 from core.ids import ChunkIndex
@@ -22,6 +23,7 @@ class LocalSource:
     """Delivers the chunks a store holds. A chunk that is missing or rejected is left to the next source."""
 
     label = "cache"
+    supply = Brake.CACHE
 
     def __init__(self, chunks: ChunkReader, *, on_damaged: Callable[[ChunkIndex], None] | None = None) -> None:
         self._chunks = chunks

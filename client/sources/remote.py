@@ -16,6 +16,7 @@ from typing import Any
 
 from client.control import ControlClient
 from client.early import EarlySession
+from client.proto.brake import Brake
 from client.proto.paths import PathPolicy
 from client.proto.picker import Facts, Way
 from client.proto.steering import FLOOD_LOSS, FLOOD_REST_S, Steering
@@ -54,6 +55,7 @@ class RemoteSource:
     """Opens a session when first asked, again when the repository forgot it, and reports where this client stands."""
 
     label = "repository"
+    supply = Brake.NETWORK
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from client.budget import budget_for
 from client.figures import Figures
 from client.journal import Journal, JournalIdentity, read_journal
+from client.proto.brake import Brake
 from client.proto.plan import RestorePlan
 from client.readback import matching_chunks
 from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, RETRY_FIRST_S, Session
@@ -41,6 +43,7 @@ class FlakySource:
     """Delivers from a store, breaks after some deliveries, and damages some frames on their way."""
 
     label = "repository"
+    supply = Brake.NETWORK
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class TwiceSource:
     """Delivers everything twice in a row."""
 
     label = "repository"
+    supply = Brake.NETWORK
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -365,6 +369,14 @@ async def test_what_one_source_lacks_the_next_one_gives(store: MemoryStore) -> N
     assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
     assert figures.chunks_by_source == {"cache": 10, "repository": manifest.chunk_count - 10}
     assert len(local.damaged) == figures.chunks_by_source["repository"]
+
+
+async def test_what_comes_out_of_the_cache_waits_for_the_cache(store: MemoryStore) -> None:
+    _, manifest = _image(store)
+    session, _ = _session(manifest, LocalSource(store), Collected())
+    await session.run()
+    shares = session.brake.shares(time.monotonic())
+    assert shares["cache"] > shares["network"]
 
 
 async def test_an_error_of_the_target_ends_the_session_as_itself(store: MemoryStore) -> None:
