@@ -41,7 +41,9 @@ class Blend:
         on_event: Callable[[str, Mapping[str, Any]], None],
         on_steered: Callable[[], None],
         want: WantMap,
+        contention: Contention | None = None,
     ) -> None:
+        """`contention` says whether this machine has anything to spare for others; without one it is looked at."""
         self._steering = steering
         self._arena = arena
         self._fetch = fetch
@@ -55,7 +57,7 @@ class Blend:
         self._news = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
         self._failed: Exception | None = None
-        self._contention = Contention()
+        self._contention = contention or Contention()
 
     async def start(self) -> None:
         """Return when the first lane is open. Raises what keeps every lane from opening."""

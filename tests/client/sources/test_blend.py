@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from client.contention import Contention
 from client.proto.paths import PathPolicy
 from client.proto.picker import Facts, Way
 from client.proto.steering import Steering
@@ -23,6 +25,9 @@ pytestmark = pytest.mark.asyncio
 
 WAYS = (Way(name="cast", group=True), Way(name="swarm", peers=True), Way(name="plain"))
 SLOTS = 8
+NOWHERE = Path("/nowhere")
+"""What is not there says nothing, and a machine that says nothing is idle: no helper is opened on a busy one, and these
+tests are not about the machine they run on."""
 
 
 class Scene:
@@ -58,6 +63,7 @@ class Scene:
             on_event=self.note,
             on_steered=lambda: None,
             want=self.want,
+            contention=Contention(thread=NOWHERE, machine=NOWHERE),
         )
 
     def note(self, name: str, fields: Mapping[str, Any]) -> None:
