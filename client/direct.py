@@ -23,10 +23,12 @@ from client.sources.base import Source
 from client.sources.remote import RemoteSource
 from client.target_reader import TargetReader, is_solid_state
 from client.written import FileFrames
+from core.errors import UsageError
 from core.ids import ImageRef
 from images.manifest import Manifest
 from images.stores import ChunkReader
 from transports import registry
+from transports.control import SHORT_CHARS
 from transports.methods import AUTO, Method, Target, parse_method
 from transports.written import WrittenFrames
 
@@ -139,8 +141,13 @@ def remote_of(
 ) -> RemoteSource:
     """The repository as a source. It may be given a session that was opened early, which the first caller gets.
 
-    `cache` and `written` are what peers may be given from; they are the caller's.
+    `cache` and `written` are what peers may be given from; they are the caller's. UsageError for an option string that
+    no message can carry, and as RemoteSource says.
     """
+    if len(options) > SHORT_CHARS:
+        raise UsageError(
+            f"the option string has {len(options)} characters", hint=f"{SHORT_CHARS} at most; see --help for its form"
+        )
     settings = run.settings
     return RemoteSource(
         control,

@@ -14,6 +14,7 @@ from transports.paths import API_PREFIX
 
 __all__ = [
     "API_PREFIX",
+    "SHORT_CHARS",
     "CaptureCommitted",
     "CaptureOpened",
     "CaptureRequest",
@@ -28,7 +29,9 @@ __all__ = [
     "SessionRequest",
 ]
 
-Short = Annotated[str, msgspec.Meta(max_length=256)]
+SHORT_CHARS = 256
+"""Of the texts of a message: names, option strings."""
+Short = Annotated[str, msgspec.Meta(max_length=SHORT_CHARS)]
 
 
 class ErrorBody(msgspec.Struct, kw_only=True, frozen=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.errors import UsageError
 from tests.client.conftest import Room
+from transports.control import SHORT_CHARS
 
 
 def test_deploy_fills_the_cache_then_restores_from_it(room: Room, tmp_path: Path) -> None:
@@ -28,6 +30,14 @@ def test_a_target_that_is_no_disk_is_refused_before_the_cache_is_filled(room: Ro
     ended = room.ogcast("deploy", "room1", "/dev/null", "--cache", tmp_path / "cache")
     assert ended.code == 3
     assert not (tmp_path / "cache").exists()
+
+
+def test_an_option_string_that_no_message_can_carry_is_told_in_words(room: Room, tmp_path: Path) -> None:
+    words = ("--method", "MULTICAST-DIRECT", "--options", "9" * (SHORT_CHARS + 1))
+    ended = room.ogcast("deploy", "room1", tmp_path / "disk.img", *words)
+    assert ended.code == UsageError.exit_code
+    assert ended.last["message"] == f"the option string has {SHORT_CHARS + 1} characters"
+    assert not (tmp_path / "disk.img").exists()
 
 
 def test_without_a_cache_the_method_is_not_changed(room: Room, tmp_path: Path) -> None:
