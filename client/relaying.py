@@ -56,8 +56,11 @@ class Relay:
         refs = [ImageRef.parse(name) for name in self.names]
         if not refs:
             raise UsageError("no image to relay", hint="name at least one: ogcast relay NAME --store DIR")
-        await self._prepare()
         async with ControlClient(self.run.settings) as control:
+            if not self._is_made:
+                for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
+                    await control.image(ref)
+            await self._prepare()
             for ref in refs:
                 notify(f"STATUS=fetching {ref}")
                 await self._begin(control, ref)
@@ -76,7 +79,7 @@ class Relay:
 
     async def _prepare(self) -> None:
         """Make the store a repository with settings for clients that trust the main repository's signatures."""
-        if not (self.store / "repod.toml").exists():
+        if not self._is_made:
             host = ["--host", self._address()] if self.interface else []
             code, said = await self._repod("init", str(self.store), "--port", str(self.port), *host)
             if code:
@@ -86,6 +89,10 @@ class Relay:
         text = re.sub(r'(?m)^signing_key = ".*"$', f'signing_key = "{key}"', path.read_text())
         if text != path.read_text():
             write_atomically(path, text, mode=0o600)
+
+    @property
+    def _is_made(self) -> bool:
+        return (self.store / "repod.toml").exists()
 
     def _address(self) -> str:
         from core.netif import interface_address

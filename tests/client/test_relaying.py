@@ -14,7 +14,7 @@ import pytest
 from client.config import load_settings
 from client.relaying import Relay
 from client.run import Run
-from core.errors import AuthenticationError, LocalError, UsageError
+from core.errors import AuthenticationError, LocalError, NotFoundError, UsageError
 from images.repository import Repository
 from tests.client.conftest import Room
 
@@ -90,6 +90,13 @@ async def test_restarted_it_serves_what_it_has_where_the_main_repository_refuses
         assert ("warning" in told.names) == (token is not None)
     with pytest.raises(AuthenticationError):
         await _relay(room, tmp_path / "other", Told(), "room1", port=port).perform()
+
+
+async def test_an_image_that_is_not_there_leaves_no_store_behind(room: Room, tmp_path: Path) -> None:
+    store = tmp_path / "relay"
+    with pytest.raises(NotFoundError):
+        await _relay(room, store, Told(), "room1", "nosuch").perform()
+    assert not store.exists()
 
 
 async def test_without_a_name_there_is_nothing_to_relay(room: Room, tmp_path: Path) -> None:
