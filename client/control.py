@@ -55,6 +55,10 @@ MANIFEST_MAX_BYTES = 256 << 20
 """2^22 chunk records of 40 bytes and 2^20 extents fit."""
 
 CONNECT_TIMEOUT_S = 5.0
+"""For one attempt to connect; several are made, one after the other."""
+UNANSWERED_S = 15.0
+"""For all of them: a repository that takes connections and says nothing on them, not even who it is, is given up then.
+Where the session was opened early (client/early.py), that is counted in."""
 SILENCE_TIMEOUT_S = 30.0
 RETRY_FOR_S = 4.0
 """How long a request is repeated before its command fails; a session in progress has its own, longer patience."""
@@ -72,8 +76,13 @@ T = TypeVar("T")
 class ControlClient:
     """One repository. An async context manager; use on one event loop."""
 
-    def __init__(self, settings: ClientSettings, *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, settings: ClientSettings, *, rng: random.Random | None = None, asked_since: float | None = None
+    ) -> None:
+        """`asked_since`: when, by the monotonic clock, this repository was asked something first that may yet have no
+        answer."""
         self._settings = settings
+        self._asked_since = asked_since
         self._random = rng or random.Random()
         self._pinned: ssl.SSLContext | None = None
         """While it is entered."""
@@ -187,12 +196,20 @@ class ControlClient:
                 self._http = aiohttp.ClientSession(
                     connector=module.Connector(ssl=self._pinned, limit=4),
                     headers={"Authorization": f"Bearer {self._settings.token}"},
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S
-                    ),
                     trust_env=False,
                 )
             return self._http
+
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        from client.http import aiohttp
+
+        waited_s = 0.0 if self._asked_since is None else time.monotonic() - self._asked_since
+        return aiohttp.ClientTimeout(
+            total=None,
+            connect=max(CONNECT_TIMEOUT_S, UNANSWERED_S - waited_s),
+            sock_connect=CONNECT_TIMEOUT_S,
+            sock_read=SILENCE_TIMEOUT_S,
+        )
 
     def _retry(self, limit_s: float) -> RetryPolicy:
         return RetryPolicy(
@@ -235,7 +252,10 @@ class ControlClient:
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         headers = {"Content-Type": kind} if data is not None else {}
         try:
-            async with http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            async with http.request(
+                method, url, data=data, headers=headers, allow_redirects=False, timeout=self._timeout()
+            ) as answer:
+                self._asked_since = None
                 text = await _read_bounded(answer, limit)
                 if answer.status >= 300:
                     raise _refusal(answer.status, text, self._settings.base_url)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # a name for the checker alone: `typing` takes as long to imp
     from transports.base import Early
     from transports.control import SessionOpened
 
-__all__ = ["EarlySession", "begin", "hand_over", "manifest"]
+__all__ = ["EarlySession", "begin", "begun_at", "hand_over", "manifest"]
 
 TIMEOUT_S = 5.0
 """For the connection and each answer; the command waits for an answer under way that long at most."""
@@ -59,6 +59,7 @@ class EarlySession:
     def __init__(self, wish: Wish, settings: FirstSettings, early: Mapping[str, str], *, chooses: bool = False) -> None:
         """`early`: import paths of `Listen` by transport; a client that `chooses` does so only on a link that suits."""
         self.wish = wish
+        self.begun_at = time.monotonic()
         self._chooses = chooses
         self._settings = settings
         self._early = early
@@ -257,6 +258,11 @@ def _suits_group(settings: FirstSettings) -> bool:
 def manifest(ref: ImageRef) -> bytes | None:
     """The manifest that came with the session `begin` is opening; blocks until it is there. None: ask for it."""
     return None if _begun is None else _begun.manifest(ref)
+
+
+def begun_at() -> float | None:
+    """When `begin` began to open a session, by the monotonic clock; None where it opens none."""
+    return None if _begun is None else _begun.begun_at
 
 
 def hand_over() -> EarlySession | None:

@@ -54,7 +54,7 @@ def _is_direct(method: str | None) -> bool:
 async def _restore_direct(run: Run, ref: ImageRef, order: Order) -> Mapping[str, Any]:
     from client.control import ControlClient
 
-    async with ControlClient(run.settings) as control:
+    async with ControlClient(run.settings, asked_since=early.begun_at()) as control:
         data = await asyncio.to_thread(early.manifest, ref) or await control.manifest(ref)
         from client.direct import restore_direct
 

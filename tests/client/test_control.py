@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from aiohttp import web
 
 from client import control as module
 from client.config import ClientSettings, load_settings
-from client.control import ControlClient
+from client.control import UNANSWERED_S, ControlClient
 from client.exchange import Exchange
 from core.errors import (
     AuthenticationError,
@@ -224,6 +227,27 @@ async def test_nobody_there_is_a_connection_error_with_a_hint(server: Server, mo
             await control.manifest(REF)
     assert caught.value.exit_code == 23
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("waited_s", "attempts"), [(None, {3}), (UNANSWERED_S, {1, 2})])
+async def test_who_takes_connections_and_says_nothing_is_given_up_the_sooner_the_longer_it_was_asked_before(
+    server: Server, monkeypatch: pytest.MonkeyPatch, waited_s: float | None, attempts: set[int]
+) -> None:
+    monkeypatch.setattr(module, "RETRY_FOR_S", 0.1)
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.setblocking(False)
+        settings = replace(server.settings, url=f"https://127.0.0.1:{mute.getsockname()[1]}")
+        since = None if waited_s is None else time.monotonic() - waited_s
+        async with ControlClient(settings, asked_since=since) as control:
+            with pytest.raises(ConnectionFailedError, match="cannot reach"):
+                await control.manifest(REF)
+        taken = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                mute.accept()[0].close()
+                taken += 1
+    assert taken in attempts
 
 
 class Line:

@@ -60,8 +60,10 @@ def _begun(room: Room, monkeypatch: pytest.MonkeyPatch, method: str = "MULTICAST
     monkeypatch.setenv("OGCAST_STATE_DIR", str(room.state))
     begun = begin(["--config", str(room.config), "--repo", room.url, *DIRECT[:-1], method])
     assert begun is not None
+    assert early.begun_at() == begun.begun_at
     assert early.hand_over() is begun
     assert early.hand_over() is None
+    assert early.begun_at() is None
     try:
         yield begun
     finally:
