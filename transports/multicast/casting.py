@@ -288,6 +288,7 @@ class Casting:
             "limit_send_buffer": sender.packets_lost,
             "limit_repairs_tracked": totals.repairs_forgotten,
             "limit_report_entries": totals.reports_cut,
+            "limit_reports": totals.reports_passed_over,
             "limit_calls": sender.calls_refused,
         }
 

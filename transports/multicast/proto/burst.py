@@ -71,6 +71,8 @@ class Totals:
     """Malformed, forged, repeated, of nobody or another cast."""
     reports_cut: int = 0
     """Reports whose member had more to ask for than one holds; it asks again."""
+    reports_passed_over: int = 0
+    """Reports of members who ask for more than they may; their figures count, what they ask for does not."""
     entries_refused: int = 0
     """Deficits of chunks or blocks that do not exist, or above k."""
     entries_stale: int = 0

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.errors import BusyError, ProtocolError
+from transports.member.proto.allowance import Allowance
 from transports.multicast.keys import KEY_BYTES
-from transports.multicast.proto.limits import MAX_MEMBERS
+from transports.multicast.proto.limits import MAX_MEMBERS, MAX_REPORT_ENTRIES
+from transports.multicast.proto.report_clock import REPORT_S
 from transports.multicast.proto.reports import Report, ReportFlags
 
 __all__ = ["Member", "Members"]
@@ -19,6 +21,10 @@ FIRST_PACKETS = 200
 """Fewer say little about a wire."""
 ROUND_TRIP_START_S = 0.02
 ROUND_TRIP_MAX_S = 1.0
+ASKED_PER_S = MAX_REPORT_ENTRIES / REPORT_S
+"""Chunks of which a member may ask for something, counted in each report anew; a report without any counts as one.
+Reports as full as can be, as often as they are due: what is sent beyond that takes the sender's time from all."""
+ASKED_AT_ONCE = ASKED_PER_S
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +54,8 @@ class Member:
     lane: str = "multicast"
     """`multicast`, `late` (served when nobody else lacks anything) or `unicast` (asked to go on by other means)."""
     done: bool = False
+    asking: Allowance = field(init=False, repr=False)
+    """What it may ask for: who floods the sender with good reports takes no time from others."""
     sole_packets: int = 0
     """Repairs only this member asked for, since the cast began."""
     span: int = 0
@@ -55,6 +63,9 @@ class Member:
     overflowed: int = 0
     counted_from: tuple[int, int] = (0, 0)
     """`span` and `received` when the count of fresh loss began."""
+
+    def __post_init__(self) -> None:
+        self.asking = Allowance(rate=ASKED_PER_S, burst=ASKED_AT_ONCE, now=self.joined_at)
 
     @property
     def fresh_packets(self) -> int:

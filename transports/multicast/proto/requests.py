@@ -70,7 +70,11 @@ class Requests:
     def _merge(self, member: Member, report: Report, current: int | None, now: float) -> None:
         chunks, blocks, deficits = split_entries(report.entries)
         late = member.lane == "late" and self._members.lacking > 1
-        for chunk in dict.fromkeys(chunks.tolist()):
+        asked = dict.fromkeys(chunks.tolist())
+        if not member.asking.take(max(1, len(asked)), now):
+            self._totals.reports_passed_over += 1
+            return
+        for chunk in asked:
             mine = chunks == chunk
             if chunk >= len(self._demand.counts):
                 self._totals.entries_refused += int(mine.sum())

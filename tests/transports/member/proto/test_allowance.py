@@ -19,3 +19,12 @@ def test_time_gives_no_more_than_a_burst() -> None:
     allowance = Allowance(rate=10, burst=5, now=0.0)
     assert allowance.spend(5, 1e6) == 0.0
     assert allowance.spend(5, 1e6) == pytest.approx(0.5)
+
+
+def test_what_is_not_left_is_not_taken() -> None:
+    allowance = Allowance(rate=10, burst=5, now=0.0)
+    assert allowance.take(4, 0.0)
+    assert not allowance.take(2, 0.0)
+    assert allowance.take(1, 0.0)
+    assert not allowance.take(2, 0.1)
+    assert allowance.take(2, 0.2)

@@ -9,7 +9,7 @@ from transports.multicast.proto.burst import Totals
 from transports.multicast.proto.demand import Demand
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
-from transports.multicast.proto.members import Member, Members
+from transports.multicast.proto.members import ASKED_AT_ONCE, ASKED_PER_S, Member, Members
 from transports.multicast.proto.repair import Repairs
 from transports.multicast.proto.reports import Report, ReportFlags, entries_of
 from transports.multicast.proto.requests import LATE_MORE, Requests
@@ -45,13 +45,13 @@ class Desk:
         assert found is not None
         return found
 
-    def report(self, *entries: tuple[int, int, int], key: bytes = KEY, **fields: int) -> bool:
+    def report(self, *entries: tuple[int, int, int], key: bytes = KEY, now: float = 1.0, **fields: int) -> bool:
         self.number += 1
         columns = [np.array([entry[n] for entry in entries], dtype=np.int64) for n in range(3)]
         values = {"cast_id": 7, "member": 10, "number": self.number, "as_of": 900}
         values |= {"span": 0, "received": 0, "overflow": 0}
         report = Report(**(values | fields), entries=entries_of(*columns))  # type: ignore[arg-type]
-        return self.requests.handle_report(report.encode(key), sequence=SEQUENCE, current=2, now=1.0)
+        return self.requests.handle_report(report.encode(key), sequence=SEQUENCE, current=2, now=now)
 
 
 def test_deficits_become_repairs() -> None:
@@ -70,6 +70,20 @@ def test_deficits_that_cannot_be_are_counted_and_the_rest_holds(entry: tuple[int
     assert desk.repairs[1].due.tolist() == [0, 0, 133]
     assert desk.totals.entries_refused == 1
     assert desk.demand.chunks_wanted == 0
+
+
+def test_who_asks_without_end_is_heard_only_so_often_and_keeps_nobody_else_from_asking() -> None:
+    desk = Desk()
+    for _ in range(int(ASKED_AT_ONCE) + 7):
+        assert desk.report((1, 0, 3), missing_chunks=4)
+    assert desk.totals.reports_passed_over == 7
+    assert desk.member().missing_chunks == 4
+    assert desk.report((1, 2, 5))
+    assert desk.repairs[1].due.tolist() == [3, 0, 0]
+    assert desk.report((1, 2, 5), member=11)
+    assert desk.repairs[1].due.tolist() == [3, 0, 5]
+    assert desk.report((1, 1, 4), now=1.0 + 1 / ASKED_PER_S)
+    assert desk.repairs[1].due.tolist() == [3, 4, 5]
 
 
 def test_reports_that_could_not_hold_everything_are_counted() -> None:
@@ -104,7 +118,7 @@ def test_a_report_of_an_earlier_membership_does_not_silence_the_later_one() -> N
     desk.members.remove(10)
     desk.demand.add(desk.members.add(10, KEY, 2.0, since=950).place, np.zeros(5, dtype=np.bool_))
     assert not desk.report((1, 1, 3), number=71, as_of=950, span=950, received=900)  # repeated, or late on its way
-    assert desk.report((1, 1, 5), number=1, as_of=951, span=1, received=1)
+    assert desk.report((1, 1, 5), number=1, as_of=951, span=1, received=1, now=2.0)
     assert desk.repairs[1].due.tolist() == [3, 5, 0]
 
 
