@@ -14,7 +14,9 @@ WINDOW_PACKETS = 1 << 16
 class SequenceTracker:
     """Sorts the packets of one cast into new, repeated and too old. Feed it only what was authenticated.
 
-    Numbers are whole (see packets.extend_sequences). Loss counts from the first packet that came.
+    Numbers are whole (see packets.extend_sequences). Loss counts from the first packet that came, of those sent since
+    the sender said where it stands: what is older was heard by somebody else, and is sent again to make a newcomer
+    count as lost what it cannot have heard.
     """
 
     def __init__(self, highest: int = 0) -> None:
@@ -25,7 +27,7 @@ class SequenceTracker:
         self.repeated = 0
         """Packets that came twice."""
         self.late = 0
-        """Packets older than the window."""
+        """Packets older than the window, or than the beginning."""
         self._before_first: int | None = None
         self._seen = np.zeros(WINDOW_PACKETS, dtype=np.bool_)
 
@@ -44,8 +46,11 @@ class SequenceTracker:
         if not len(sequences):
             return np.zeros(0, dtype=np.bool_)
         if self._before_first is None:
-            self._before_first = int(sequences.min()) - 1
-            self.highest = self._before_first
+            later = sequences[sequences > self.highest]
+            if not len(later):
+                self.late += len(sequences)
+                return np.zeros(len(sequences), dtype=np.bool_)
+            self._before_first = self.highest = int(later.min()) - 1
         if sequences[0] > self.highest and (sequences[1:] > sequences[:-1]).all():
             # The usual train: later than all before, in order.
             self._advance(int(sequences[-1]))

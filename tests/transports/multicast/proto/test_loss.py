@@ -25,6 +25,15 @@ def test_what_was_sent_before_the_first_packet_is_no_loss() -> None:
     assert (tracker.span, tracker.lost, tracker.highest) == (1, 0, 1000)
 
 
+def test_what_was_sent_before_the_offer_says_nothing() -> None:
+    tracker = SequenceTracker(1000)
+    assert feed(tracker, 7, 1000) == [False] * 2
+    assert (tracker.span, tracker.highest, tracker.late) == (0, 1000, 2)
+    assert feed(tracker, 900, 1010) == [False, True]
+    assert feed(tracker, 8, 1009) == [False] * 2
+    assert (tracker.span, tracker.lost, tracker.late) == (1, 0, 5)
+
+
 def test_a_packet_counts_once() -> None:
     tracker = SequenceTracker()
     assert feed(tracker, 5, 6, 6, 7) == [True, True, False, True]
