@@ -71,6 +71,8 @@ class Requests:
         self._chunks: dict[int, list[Request]] = {}
         self.count = 0
         """Requests under way."""
+        self.took_s = 0.0
+        """Seconds from asking at a turn to the last byte of the chunk, smoothed over all sources; 0: none came yet."""
 
     def join(self, source: int, now: float) -> None:
         """A source that may be asked."""
@@ -114,7 +116,9 @@ class Requests:
         flow = self._flows.get(source)
         if flow is not None and request is not None:
             took = now - max(request.asked_at, flow.last_at)
-            flow.chunk_s = took if not flow.chunk_s else _KEEP * flow.chunk_s + (1 - _KEEP) * took
+            flow.chunk_s = _smooth(flow.chunk_s, took)
+            if request.at_once:
+                self.took_s = _smooth(self.took_s, took)
             flow.last_at = now
             flow.waiting = False
             flow.stuck_at = float("-inf")
@@ -234,6 +238,10 @@ class Requests:
         others.remove(request)
         if not others:
             del self._chunks[request.chunk]
+
+
+def _smooth(before: float, now: float) -> float:
+    return _KEEP * before + (1 - _KEEP) * now if before else now
 
 
 def _limit_s(flow: _Flow) -> float:

@@ -15,10 +15,15 @@ from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.picker import Phase, Picker
 from transports.p2p.proto.requests import ORIGIN, Requests
 
-__all__ = ["BEGIN_S", "BELIEVED_S", "Turns"]
+__all__ = ["BEGIN_S", "BELIEVED_LEAST_S", "BELIEVED_MOST_S", "BELIEVED_TIMES", "Turns"]
 
-BELIEVED_S = 2.0
-"""A turn that did not come for so long is waited for no more: a machine that was switched off gives none."""
+BELIEVED_TIMES = 0.75
+"""A turn that did not come for so many times what a chunk takes makes room for another: who was asked is busy with
+others, and somebody else, who was not asked, may send nothing meanwhile. It may come still."""
+BELIEVED_LEAST_S = 0.1
+"""… for so long at least, and before any chunk came …"""
+BELIEVED_MOST_S = 2.0
+"""… and at most: a machine that was switched off gives none."""
 BEGIN_S = 0.5
 """What was asked for when its turn had come and did not begin to come for so long takes nobody else's place."""
 
@@ -48,7 +53,8 @@ class Turns:
     def ask(self, able: Iterable[int], now: float, *, spares: bool) -> int | None:
         """The first of `able` that has something for this peer, to be asked for a turn. With `spares` what was asked of
         somebody else and is late is something, too."""
-        waited_for = sum(now < since + BELIEVED_S for since in self._asked.values()) + len(self._come)
+        believed_s = min(BELIEVED_MOST_S, max(BELIEVED_LEAST_S, BELIEVED_TIMES * self._requests.took_s))
+        waited_for = sum(now < since + believed_s for since in self._asked.values()) + len(self._come)
         if waited_for >= TURNS or not self._has_room(now):
             return None
         for peer in able:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from core.wantmap import WantMap
 from transports.p2p.proto.crowd import CROWD, RECEIVING, TURNS
 from transports.p2p.proto.requests import EXPIRY_LEAST_S, LATE_AFTER, LATE_LEAST_S, ORIGIN
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, Swarm
-from transports.p2p.proto.turns import BEGIN_S, BELIEVED_S
+from transports.p2p.proto.turns import BEGIN_S, BELIEVED_LEAST_S, BELIEVED_MOST_S, BELIEVED_TIMES
 
 CHUNKS = 40
 
@@ -92,10 +94,27 @@ def test_what_another_sends_meanwhile_is_not_asked_for_again() -> None:
 def test_a_turn_that_does_not_come_holds_up_nothing_for_long() -> None:
     swarm = _crowd()
     asked = _ask(swarm)
-    assert _ask(swarm, BELIEVED_S / 2) == []
-    anew = _ask(swarm, BELIEVED_S)
+    assert _ask(swarm, BELIEVED_LEAST_S / 2) == []
+    anew = _ask(swarm, BELIEVED_LEAST_S)
     assert len(anew) == TURNS
     assert not set(asked) & set(anew)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "believed_s"),
+    [(0.01, BELIEVED_LEAST_S), (1.0, BELIEVED_TIMES), (100.0, BELIEVED_MOST_S)],
+)
+def test_a_turn_is_waited_for_as_long_as_a_part_of_a_chunk_takes(took_s: float, believed_s: float) -> None:
+    swarm = _crowd()
+    [first, *_] = _ask(swarm)
+    swarm.turns.handle_come(first)
+    asking = swarm.poll_ask(0.0, 50)
+    assert asking is not None
+    swarm.handle_arrived(first, asking.chunk, took_s)
+    now = took_s + BELIEVED_MOST_S  # nobody is waited for any more
+    assert len(_ask(swarm, now)) == TURNS
+    assert _ask(swarm, now + 0.99 * believed_s) == []
+    assert len(_ask(swarm, now + 1.01 * believed_s)) == TURNS
 
 
 def test_who_gives_turns_and_sends_nothing_takes_no_place_for_long() -> None:
