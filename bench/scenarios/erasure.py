@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.scenario import Options, Outcome, Row, Scenario
 from transports.multicast.fec.cauchy import CauchyCode
-from transports.multicast.fec.code import Erased, ErasureCode
+from transports.multicast.fec.code import ErasureCode
 from transports.multicast.fec.isal import IsalCode, find_code
 
 __all__ = ["SCENARIO"]
@@ -67,22 +67,23 @@ def _mending_rate(chunk: NDArray[np.uint8], runs: int, code: ErasureCode, count:
     """Of a frame of which each block lost `count` symbols, whose places parity has taken."""
     best = float("inf")
     for _ in range(max(3, runs)):
-        frame, erased = _damaged(chunk, code, count)
+        frame, rows, parity = _damaged(chunk, code, count)
         before = time.thread_time()
-        code.decode_many(erased)
+        code.decode_frame(frame, BLOCKS, rows, parity)
         best = min(best, time.thread_time() - before)
         if not np.array_equal(frame, chunk):
             raise ArithmeticError("what was decoded is not what was encoded")
     return chunk.nbytes / best / 1e6
 
 
-def _damaged(chunk: NDArray[np.uint8], code: ErasureCode, count: int) -> tuple[NDArray[np.uint8], list[Erased]]:
-    frame, erased = chunk.copy(), []
+def _damaged(
+    chunk: NDArray[np.uint8], code: ErasureCode, count: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    frame = chunk.copy()
     for number in range(BLOCKS):
-        block, lost, indices = frame[number::BLOCKS], _lost(count), list(range(K, K + count))
-        block[lost] = code.encode(block, indices)
-        erased.append(Erased(block=block, missing=lost, parity=indices))
-    return frame, erased
+        frame[number::BLOCKS][_lost(count)] = code.encode(chunk[number::BLOCKS], range(K, K + count))
+    rows = (np.array(_lost(count))[:, None] * BLOCKS + np.arange(BLOCKS)).ravel()
+    return frame, rows, np.repeat(np.arange(K, K + count), BLOCKS)
 
 
 def _encoder(code: ErasureCode, count: int) -> Callable[[NDArray[np.uint8]], object]:

@@ -272,7 +272,7 @@ class CastReceiver:
         self._last_wake = now
 
     def _finish(self, ready: Ready) -> None:
-        if ready.repairs:
+        if len(ready.repairs):
             self._menders.submit(self._mend, ready)
         else:
             self._post(partial(self._hand_over, ready))
@@ -299,7 +299,7 @@ class CastReceiver:
     def _mend(self, ready: Ready) -> None:
         frame = self._memory[ready.slot][: ready.layout.symbols]
         try:
-            symbols = mend(frame, ready.layout.blocks, ready.repairs, self._code)
+            symbols = mend(frame, ready.layout, ready.repairs, self._code)
         except Exception as error:
             self._note_fault("a chunk cannot be decoded", error)
             return

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transports.multicast.fec.isal import find_code
 from transports.multicast.mending import mend
-from transports.multicast.proto.assembly import Assembly, BlockRepair
+from transports.multicast.proto.assembly import Assembly, Repairs
 from transports.multicast.proto.layout import Layout
 
 CODE = find_code()
@@ -41,23 +41,23 @@ def test_a_chunk_that_came_in_any_order_with_any_losses_is_mended(seed: int, sym
         for packet, row in zip(taken.tolist(), rows.tolist(), strict=True):
             memory[row] = train[order[packet]][2]
     assert assembly.complete
-    mend(memory, layout.blocks, assembly.repairs(), CODE)
+    mend(memory, layout, assembly.repairs(), CODE)
     assert memory.tobytes() == frame.tobytes()
 
 
 def test_an_original_in_another_row_goes_home_and_is_not_computed() -> None:
     frame = np.random.default_rng(1).integers(0, 256, (4, 8), dtype=np.uint8)
     broken = frame[[1, 0, 2, 3]]
-    repair = BlockRepair(block=0, places=[0, 1], symbols=[1, 0])
-    assert mend(broken, 1, [repair], CODE) == 0
+    repairs = Repairs(rows=np.array([0, 1]), symbols=np.array([1, 0]))
+    assert mend(broken, Layout(4 * 8, 8), repairs, CODE) == 0
     assert broken.tobytes() == frame.tobytes()
 
 
 def test_the_answer_counts_computed_symbols() -> None:
-    frame = np.random.default_rng(2).integers(0, 256, (6, 8), dtype=np.uint8)
-    parity = CODE.encode(frame[0::2], [3, 4])
+    layout = Layout(200 * 8, 8)  # two blocks
+    frame = np.random.default_rng(2).integers(0, 256, (200, 8), dtype=np.uint8)
     broken = frame.copy()
-    broken[0], broken[4] = parity[0], parity[1]
-    repair = BlockRepair(block=0, places=[0, 2], symbols=[3, 4])
-    assert mend(broken, 2, [repair], CODE) == 2
+    broken[[0, 4]] = CODE.encode(frame[0::2], [100, 101])
+    repairs = Repairs(rows=np.array([0, 4]), symbols=np.array([100, 101]))
+    assert mend(broken, layout, repairs, CODE) == 2
     assert broken.tobytes() == frame.tobytes()

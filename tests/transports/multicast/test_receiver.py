@@ -17,6 +17,7 @@ from core.errors import LocalError
 from tests.support.casts import KEY, SYMBOL_BYTES, MemberOfCast, StoredImage, cast_sender
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman, Protection
+from transports.multicast.proto.assembly import Repairs
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.received import Ready
 from transports.multicast.proto.reception import Alarm
@@ -265,7 +266,8 @@ async def test_a_chunk_that_is_handed_over_when_all_has_stopped_is_nobodys() -> 
         member = MemberOfCast(image, GROUP, reports)
         taken: list[object] = []
         member.receiver._on_chunk = taken.append
-        ready = Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=[])
+        none = Repairs(rows=np.zeros(0, dtype=np.int64), symbols=np.zeros(0, dtype=np.int64))
+        ready = Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=none)
         member.receiver._finish(ready)  # the loop hears of it when this test waits
         member.stop()
         await asyncio.sleep(0)

@@ -29,10 +29,20 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX, Erased
+from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX
+from transports.multicast.fec.erasures import erasures_of
 from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 
-__all__ = ["CauchyCode", "check_decoding", "check_indices", "check_symbols", "decodings", "factors", "inverse"]
+__all__ = [
+    "CauchyCode",
+    "check_decoding",
+    "check_indices",
+    "check_symbols",
+    "decoding",
+    "factors",
+    "inverse",
+    "inverses",
+]
 
 _BITS = 8
 _ROWS_REMEMBERED_MAX = 512  # a few kilobytes each; a whole image of equal blocks uses at most 68
@@ -83,10 +93,15 @@ class CauchyCode:
         for position, row in zip(lost, inverse(len(block), indices, lost), strict=True):
             block[position] = _combine(differences, row)
 
-    def decode_many(self, erased: Sequence[Erased]) -> None:
-        """As ErasureCode.decode_many."""
-        for one in erased:
-            self.decode(one.block, one.missing, one.parity, one.block[list(one.missing)])
+    def decode_frame(
+        self, frame: _Symbols, blocks: int, rows: NDArray[np.integer], parity: NDArray[np.integer]
+    ) -> None:
+        """As ErasureCode.decode_frame."""
+        check_symbols(frame[::blocks])
+        lost = erasures_of(frame, blocks, rows, parity)
+        for some in lost.groups(1):
+            block = frame[int(lost.blocks[some.start]) :: blocks]
+            self.decode(block, lost.missing[some].tolist(), lost.parity[some].tolist(), frame[lost.rows[some]])
 
 
 def check_symbols(block: _Symbols) -> None:
@@ -142,38 +157,41 @@ def factors(k: int, index: int) -> NDArray[np.uint8]:
 
 
 def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
-    """Rows of the inverse of the matrix c(i, j), i in `parity`, j in `missing`: one for each missing original.
+    """Rows of the inverse of the matrix c(i, j), i in `parity`, j in `missing`: one for each missing original."""
+    zeros = np.zeros(len(missing), dtype=np.int64)
+    return inverses(zeros + k, zeros, np.asarray(parity, dtype=np.int64), np.asarray(missing, dtype=np.int64))
 
-    With x, y the points of a Cauchy matrix, element (j, i) of its inverse is the product over all m of
-    (x_i + y_m)(x_m + y_j), divided by (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over
-    m != j of (y_j + y_m). Scaling column j of the matrix divides row j of the inverse. Products are sums of logarithms.
+
+def inverses(
+    k: NDArray[np.int64], blocks: NDArray[np.int64], parity: NDArray[np.int64], missing: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """The inverses of many blocks along the diagonal of one matrix, which is zero elsewhere.
+
+    Every argument has an entry for each missing original; `k` is how many its block has. With x, y the points of a
+    Cauchy matrix, element (j, i) of its inverse is the product over all m of (x_i + y_m)(x_m + y_j), divided by
+    (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over m != j of (y_j + y_m). Scaling
+    column j of the matrix divides row j of the inverse. Products are sums of logarithms.
     """
-    logarithms: NDArray[np.int64] = _inverse_log(k, np.array([parity]), np.array([missing]))[0]
-    rows: NDArray[np.uint8] = EXP.take(logarithms)
+    same = (blocks[:, None] == blocks).astype(np.int64)
+    cross = _LOG_SUM[parity[:, None], missing] * same
+    of_x = cross.sum(axis=1) - (_LOG_SUM[parity[:, None], parity] * same).sum(axis=1)
+    of_y = cross.sum(axis=0) - (_LOG_SUM[missing[:, None], missing] * same).sum(axis=1) - _LOG_SUM[missing, k]
+    rows: NDArray[np.uint8] = EXP.take((of_x + of_y[:, None] - cross.T) % ORDER) * same.astype(np.uint8)
     return rows
 
 
-def _inverse_log(k: int, parity: NDArray[np.int64], missing: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Logarithms of `inverse`, 0 to 254, of many blocks: arguments have a row for each, the result a matrix."""
-    cross = _LOG_SUM[parity[:, :, None], missing[:, None, :]]
-    of_x = cross.sum(axis=2) - _LOG_SUM[parity[:, :, None], parity[:, None, :]].sum(axis=2)
-    of_y = cross.sum(axis=1) - _LOG_SUM[missing[:, :, None], missing[:, None, :]].sum(axis=2) - _LOG_SUM[missing, k]
-    result: NDArray[np.int64] = (of_x[:, None, :] + of_y[:, :, None] - cross.transpose(0, 2, 1)) % ORDER
-    return result
+def decoding(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
+    """The originals `missing` of a block as sums of what is there.
 
-
-def decodings(k: int, parity: NDArray[np.int64], missing: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The originals `missing` of many blocks as sums of what is there: a matrix for each row of the arguments.
-
-    Row r of a matrix has a factor for each row of the block, the rows that are missing being those where as many of
-    `parity` stand in, in the same order. A missing original is the inverse's sum of the differences of parity, and each
-    of these a sum of all that is there.
+    A row has a factor for each row of the block, the rows that are missing being those where as many of `parity` stand
+    in, in the same order. A missing original is the inverse's sum of the differences of parity, and each of these a sum
+    of all that is there.
     """
-    rows = _LOG_SUM[k, :k] - _LOG_SUM[parity, :k] + ORDER
-    matrix = _inverse_log(k, parity, missing)
-    products = _EXP_WIDE.take(matrix[:, :, :, None] + rows[:, None, :, :])
-    result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=2)
-    np.put_along_axis(result, np.broadcast_to(missing[:, None, :], matrix.shape), EXP.take(matrix), axis=2)
+    matrix = inverse(k, parity, missing)
+    rows = _LOG_SUM[k, :k] - _LOG_SUM[np.asarray(parity), :k] + ORDER
+    products = _EXP_WIDE.take(LOG[matrix][:, :, None] + rows)
+    result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=1)
+    result[:, missing] = matrix
     return result
 
 

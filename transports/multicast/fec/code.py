@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SYMBOLS_MAX", "SYMBOL_ALIGN_BYTES", "Erased", "ErasureCode"]
+__all__ = ["SYMBOLS_MAX", "SYMBOL_ALIGN_BYTES", "ErasureCode"]
 
 SYMBOLS_MAX = 256
 """Originals and parity of one block together: the elements of GF(2^8)."""
 SYMBOL_ALIGN_BYTES = 8
 """A symbol's length is a multiple of this, so that rows are handled as machine words."""
-
-
-class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """A block of which parity has taken the place of some originals."""
-
-    block: NDArray[np.uint8]
-    """As ErasureCode has it; written to."""
-    missing: Sequence[int]
-    """Rows whose originals are not there."""
-    parity: Sequence[int]
-    """The index of the parity that lies in each of these rows."""
 
 
 class ErasureCode(Protocol):
@@ -58,5 +46,8 @@ class ErasureCode(Protocol):
         given. ValueError if there is less parity than missing rows, or an index is repeated or out of range.
         """
 
-    def decode_many(self, erased: Sequence[Erased]) -> None:
-        """Rebuild the missing originals of many blocks, where parity lies now. ValueError as in `decode`."""
+    def decode_frame(
+        self, frame: NDArray[np.uint8], blocks: int, rows: NDArray[np.integer], parity: NDArray[np.integer]
+    ) -> None:
+        """Rebuild the originals that belong in `rows` of a frame, dealt to `blocks` as `encode_frame` has them, in
+        place: what lies there is parity of their blocks, of the indices `parity`. ValueError as in `decode`."""

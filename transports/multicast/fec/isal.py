@@ -11,6 +11,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ from transports.multicast.fec.cauchy import (
     check_decoding,
     check_indices,
     check_symbols,
-    decodings,
+    decoding,
     factors,
     inverse,
+    inverses,
 )
-from transports.multicast.fec.code import SYMBOLS_MAX, Erased, ErasureCode
+from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
+from transports.multicast.fec.erasures import Erasures, erasures_of
 
 __all__ = ["LIBRARY", "IsalCode", "find_code"]
 
@@ -37,6 +40,10 @@ _ROWS_AT_A_TIME = 32
 """So many rows side by side are read as fast as one: a processor foresees no more."""
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
+_TOGETHER = 4
+"""A parity of all blocks costs as much as so many missing symbols cost block by block."""
+_SOLVED_AT_ONCE = 32
+"""So many missing symbols, of several blocks, are one product of a matrix: most of it is zero, but calls are few."""
 _GATHER_BYTES_MAX = 1 << 20
 """A block of up to so many bytes is copied together before it is read. The library walks through all rows at once, 64
 bytes of each: more rows than a processor foresees, and they are no longer in its cache. With the copy it takes half."""
@@ -77,38 +84,42 @@ class IsalCode:
         """As ErasureCode.encode_frame. Originals with one number lie side by side in all blocks of one k: they are one
         long row. Few rows are read at a time, which a processor foresees, and nothing is copied together."""
         check_symbols(frame[::blocks])
-        least, longer = divmod(len(frame), blocks)
-        most = least + (longer > 0)
+        most = -(-len(frame) // blocks)
         check_indices(most, range(most + first, most + first + count))
-        made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
+        return self._encode_all(frame, blocks, range(first, first + count))
+
+    def _encode_all(self, frame: _Symbols, blocks: int, numbers: Sequence[int]) -> _Symbols:
+        """Parity k + n of every block, for each n of `numbers`."""
+        made = np.empty((len(numbers), blocks, frame.shape[1]), dtype=np.uint8)
+        least, longer = divmod(len(frame), blocks)
         for begin, end, k in ((0, longer, least + 1), (longer, blocks, least)):
-            for at in range(0, count if end > begin else 0, _AT_ONCE_MAX // 2):
-                some = made[at : at + _AT_ONCE_MAX // 2, begin:end]
-                self._encode_long(frame, blocks, begin, k, first + at, some)
+            for at in range(0, len(numbers) if end > begin else 0, _AT_ONCE_MAX // 2):
+                some = slice(at, at + _AT_ONCE_MAX // 2)
+                self._encode_long(frame[begin::blocks][:k], k, tuple(numbers[some]), made[some, begin:end])
         return made
 
-    def _encode_long(self, frame: _Symbols, blocks: int, begin: int, k: int, first: int, made: _Symbols) -> None:
-        """Parity from k + `first` on of the blocks from `begin` on, as many blocks and parities as `made` has."""
+    def _encode_long(self, block: _Symbols, k: int, numbers: tuple[int, ...], made: _Symbols) -> None:
+        """Parity of the block and of those beside it, as many as `made` has, whose rows lie behind those of `block`."""
         count, width, symbol = made.shape
         # what was added up so far is one of the rows that are added up next, so it cannot lie where these go
         scratch = np.empty_like(made, order="C")
-        steps = self._steps(k, first, count)
-        here, there = (made, scratch) if len(steps) % 2 else (scratch, made)
-        rows = _places(frame[begin::blocks][:k])
+        steps = self._steps(k, numbers)
+        here, there = _places(made), _places(scratch)
+        if len(steps) % 2 == 0:
+            here, there = there, here
+        rows = _places(block)
         so_far = rows[:0]
         for start, tables in steps:
             sources = np.concatenate([rows[start : start + _ROWS_AT_A_TIME], so_far])
-            so_far = _places(here)
-            self._encode(
-                width * symbol, len(sources), count, tables.ctypes.data, sources.ctypes.data, so_far.ctypes.data
-            )
+            so_far = here
+            self._encode(width * symbol, len(sources), count, _place(tables), _place(sources), _place(here))
             here, there = there, here
 
-    def _steps_of(self, k: int, first: int, count: int) -> list[tuple[int, NDArray[np.uint8]]]:
-        """For each few originals of a block, the first and ISA-L's form of their factors in `count` parities, and, but
-        for the first few, of 1 for each parity's sum so far."""
-        matrix = np.stack([factors(k, k + first + number) for number in range(count)])
-        so_far = np.eye(count, dtype=np.uint8)
+    def _steps_of(self, k: int, numbers: tuple[int, ...]) -> list[tuple[int, NDArray[np.uint8]]]:
+        """For each few originals of a block, the first and ISA-L's form of their factors in the parity k + n of each n,
+        and, but for the first few, of 1 for each parity's sum so far."""
+        matrix = np.stack([factors(k, k + number) for number in numbers])
+        so_far = np.eye(len(numbers), dtype=np.uint8)
         return [
             (
                 start,
@@ -134,8 +145,7 @@ class IsalCode:
             found = np.empty((len(lost), block.shape[1]), dtype=np.uint8)
             sources = _places(self._gather(block))
             sources[lost] = _places(rows)[: len(lost)]
-            matrix = decodings(len(block), np.array([indices]), np.array([lost]))[0]
-            self._multiply(self._tables(matrix), sources, found)
+            self._multiply(self._tables(decoding(len(block), indices, lost)), sources, found)
             block[lost] = found
             return
         block[lost] = 0
@@ -145,32 +155,35 @@ class IsalCode:
         self._combine(self._tables(inverse(len(block), indices, lost)), differences, found)
         block[lost] = found
 
-    def decode_many(self, erased: Sequence[Erased]) -> None:
-        """As ErasureCode.decode_many. Matrices of blocks with as many rows and as many missing ones are made at once:
-        for the one or two symbols that are usually missing it took as long as decoding."""
-        alike: dict[tuple[tuple[int, ...], int], list[Erased]] = {}
-        for one in erased:
-            block, missing, parity = one.block, one.missing, one.parity
-            check_symbols(block)
-            check_decoding(len(block), missing, parity, len(missing))
-            if list(parity) == [len(block)]:  # all of a block, this parity included, adds up to what is missing
-                block[missing[0]] = np.bitwise_xor.reduce(block.view(np.uint64), axis=0).view(np.uint8)
-            elif len(missing) > _AT_ONCE_MAX:
-                self.decode(block, missing, parity, block[list(missing)])
-            elif missing:
-                alike.setdefault((block.shape, len(missing)), []).append(one)
-        for group in alike.values():
-            self._decode_alike(group)
+    def decode_frame(
+        self, frame: _Symbols, blocks: int, rows: NDArray[np.integer], parity: NDArray[np.integer]
+    ) -> None:
+        """As ErasureCode.decode_frame. Where most blocks lack something, what they lack is computed of all together:
+        a frame that is read from front to back takes a third of the time that its blocks take one by one."""
+        check_symbols(frame[::blocks])
+        lost = erasures_of(frame, blocks, rows, parity)
+        numbers = sorted(set((lost.parity - lost.k).tolist()))
+        # the last parity of a shorter block is one that a longer one does not have
+        all_have = not numbers or numbers[-1] + -(-len(frame) // blocks) < SYMBOLS_MAX
+        if all_have and len(numbers) * blocks <= _TOGETHER * len(lost):
+            self._decode_together(frame, blocks, lost, numbers)
+            return
+        for some in lost.groups(1):
+            block = frame[int(lost.blocks[some.start]) :: blocks]
+            self.decode(block, lost.missing[some].tolist(), lost.parity[some].tolist(), frame[lost.rows[some]])
 
-    def _decode_alike(self, group: Sequence[Erased]) -> None:
-        """Blocks of one shape of which equally many rows are parity."""
-        k, lost = len(group[0].block), len(group[0].missing)
-        missing = np.array([one.missing for one in group])
-        tables = self._tables(decodings(k, np.array([one.parity for one in group]), missing).reshape(-1, k))
-        found = np.empty((lost, group[0].block.shape[1]), dtype=np.uint8)
-        for one, table in zip(group, tables.reshape(len(group), -1), strict=True):
-            self._combine(table, one.block, found)
-            one.block[list(one.missing)] = found
+    def _decode_together(self, frame: _Symbols, blocks: int, lost: Erasures, numbers: Sequence[int]) -> None:
+        """By the parity `numbers` of every block, made with zeros where originals are missing: its difference to what
+        came is parity of the missing ones alone."""
+        came = frame[lost.rows]
+        frame[lost.rows] = 0
+        made = self._encode_all(frame, blocks, numbers)
+        came ^= made[np.searchsorted(numbers, lost.parity - lost.k), lost.blocks]
+        found = np.empty_like(came)
+        for some in lost.groups(_SOLVED_AT_ONCE):
+            matrix = inverses(lost.k[some], lost.blocks[some], lost.parity[some], lost.missing[some])
+            self._multiply(self._tables(matrix), _places(came[some]), found[some])
+        frame[lost.rows] = found
 
     def _row_of(self, k: int, index: int) -> NDArray[np.uint8]:
         return self._tables(factors(k, index)[None, :])
@@ -198,9 +211,7 @@ class IsalCode:
     def _multiply(self, tables: NDArray[np.uint8], sources: NDArray[np.uint64], rows: _Symbols) -> None:
         """As _combine, of rows that lie at `sources`."""
         results = _places(rows)
-        self._encode(
-            rows.shape[1], len(sources), len(rows), tables.ctypes.data, sources.ctypes.data, results.ctypes.data
-        )
+        self._encode(rows.shape[1], len(sources), len(rows), _place(tables), _place(sources), _place(results))
 
 
 @cache
@@ -216,7 +227,12 @@ def find_code() -> ErasureCode:
     return theirs if same else ours
 
 
+def _place(memory: NDArray[Any]) -> int:
+    """The address of what must be held until the library has used it; `ndarray.ctypes` takes three times as long."""
+    address: int = memory.__array_interface__["data"][0]
+    return address
+
+
 def _places(rows: _Symbols) -> NDArray[np.uint64]:
     """The address of each row."""
-    first = rows.__array_interface__["data"][0]
-    return np.arange(len(rows), dtype=np.uint64) * np.uint64(rows.strides[0]) + np.uint64(first)
+    return np.arange(len(rows), dtype=np.uint64) * np.uint64(rows.strides[0]) + np.uint64(_place(rows))

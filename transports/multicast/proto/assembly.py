@@ -12,19 +12,21 @@ from numpy.typing import NDArray
 
 from transports.multicast.proto.layout import Layout
 
-__all__ = ["Assembly", "BlockRepair"]
+__all__ = ["Assembly", "Repairs"]
 
 EMPTY = -1
 
 
-class BlockRepair(msgspec.Struct, frozen=True, kw_only=True):
-    """A block that is not yet what its originals are: some of its rows hold parity, or another original."""
+class Repairs(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a complete chunk that hold anything but their originals."""
 
-    block: int
-    places: list[int]
-    """The originals, by number, in whose rows something else lies, rising."""
-    symbols: list[int]
-    """The symbol that lies in each of these rows."""
+    rows: NDArray[np.int64]
+    """Rising."""
+    symbols: NDArray[np.int64]
+    """The symbol that lies in each of them: parity of its block, or another original."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 class Assembly:
@@ -69,20 +71,10 @@ class Assembly:
             return np.arange(len(flat)), flat
         return self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)
 
-    def repairs(self) -> list[BlockRepair]:
-        """The blocks of a complete chunk that hold anything but their originals in order."""
-        width = len(self._k)
-        rows = np.arange(len(self._held))
-        foreign = np.flatnonzero(self._held != rows // width)
-        foreign = foreign[np.argsort(foreign % width, kind="stable")]
-        blocks = foreign % width
-        places, symbols = (foreign // width).tolist(), self._held[foreign].tolist()
-        damaged, firsts = np.unique(blocks, return_index=True)
-        ends = [*firsts[1:].tolist(), len(foreign)]
-        return [
-            BlockRepair(block=block, places=places[first:end], symbols=symbols[first:end])
-            for block, first, end in zip(damaged.tolist(), firsts.tolist(), ends, strict=False)
-        ]
+    def repairs(self) -> Repairs:
+        """What has to be done before a complete chunk can be read."""
+        rows = np.flatnonzero(self._held != np.arange(len(self._held)) // len(self._k))
+        return Repairs(rows=rows, symbols=self._held[rows].astype(np.int64))
 
     def _place_some(
         self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64]

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.proto.assembly import BlockRepair
+from transports.multicast.proto.assembly import Repairs
 from transports.multicast.proto.layout import Layout
 
 __all__ = ["Figures", "Placement", "Progress", "Ready"]
@@ -27,7 +27,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     slot: int
     layout: Layout
     encoding: int
-    repairs: list[BlockRepair]
+    repairs: Repairs
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

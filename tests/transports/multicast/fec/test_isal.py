@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from transports.multicast.fec import isal
 from transports.multicast.fec.cauchy import CauchyCode
-from transports.multicast.fec.code import Erased
 from transports.multicast.fec.isal import IsalCode, find_code
 
 CODE = find_code()
@@ -68,31 +67,43 @@ def test_a_whole_frame_has_no_parity_that_its_longest_block_has_not() -> None:
 
 
 @installed
-@settings(max_examples=60, deadline=None)
-@given(data=st.data(), k=st.integers(1, 200), blocks=st.integers(1, 5), size=st.sampled_from([8, 72, 1448]))
-def test_blocks_with_parity_in_their_rows_are_rebuilt_together(
-    data: st.DataObject, k: int, blocks: int, size: int
+@settings(max_examples=120, deadline=None)
+@given(
+    data=st.data(),
+    k=st.integers(1, 200),
+    blocks=st.integers(1, 16),
+    size=st.sampled_from([8, 72, 1448]),
+    first=st.sampled_from([0, 0, 3, "last"]),
+)
+def test_what_the_blocks_of_a_frame_lack_is_rebuilt_as_numpy_rebuilds_it(
+    data: st.DataObject, k: int, blocks: int, size: int, first: int | str
 ) -> None:
-    chunk = np.random.default_rng(k).integers(0, 256, (k * blocks + blocks // 2, size), dtype=np.uint8)
-    broken, erased = chunk.copy(), []
+    frame = np.random.default_rng(k).integers(0, 256, (k * blocks + blocks // 2, size), dtype=np.uint8)
+    broken, rows, parity = frame.copy(), [], []
     for number in range(blocks):
         block = broken[number::blocks]
-        rows = len(block)
-        losses = min(rows, data.draw(st.sampled_from([0, 1, 1, 2, 3, 18])))
-        missing = data.draw(st.lists(st.integers(0, rows - 1), min_size=losses, max_size=losses, unique=True))
-        parity = data.draw(st.lists(st.integers(rows, 255), min_size=losses, max_size=losses, unique=True))
-        block[missing] = OURS.encode(block, parity)
-        erased.append(Erased(block=block, missing=missing, parity=parity))
+        have = 256 - len(block)
+        losses = min(len(block), have, data.draw(st.sampled_from([0, 1, 1, 2, 3, 18])))
+        missing = data.draw(st.lists(st.integers(0, len(block) - 1), min_size=losses, max_size=losses, unique=True))
+        lowest = max(0, have - losses - 1) if first == "last" else min(int(first), have - losses)
+        some = st.integers(len(block) + lowest, min(255, len(block) + lowest + losses))
+        indices = data.draw(st.lists(some, min_size=losses, max_size=losses, unique=True))
+        block[missing] = OURS.encode(block, indices)
+        rows += [number + row * blocks for row in missing]
+        parity += indices
     again = broken.copy()
-    CODE.decode_many(erased)
-    assert broken.tobytes() == chunk.tobytes()
-    OURS.decode_many(
-        [
-            Erased(block=again[number::blocks], missing=one.missing, parity=one.parity)
-            for number, one in enumerate(erased)
-        ]
-    )
-    assert again.tobytes() == chunk.tobytes()
+    for code, copy in ((CODE, broken), (OURS, again)):
+        code.decode_frame(copy, blocks, np.array(rows, dtype=np.int64), np.array(parity, dtype=np.int64))
+        assert copy.tobytes() == frame.tobytes()
+
+
+@installed
+def test_a_parity_that_only_shorter_blocks_have_rebuilds_them() -> None:
+    frame = np.random.default_rng(4).integers(0, 256, (3 * 100 + 1, 8), dtype=np.uint8)
+    broken = frame.copy()
+    broken[[1, 2]] = OURS.encode(frame[1::3], [255])[0], OURS.encode(frame[2::3], [255])[0]
+    CODE.decode_frame(broken, 3, np.array([1, 2]), np.array([255, 255]))
+    assert broken.tobytes() == frame.tobytes()
 
 
 @installed
@@ -104,7 +115,7 @@ def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> N
     with pytest.raises(ValueError, match=r"missing|parity"):
         CODE.decode(block, missing, parity, np.zeros((len(parity), 8), dtype=np.uint8))
     with pytest.raises(ValueError, match=r"missing|parity"):
-        CODE.decode_many([Erased(block=block, missing=missing, parity=parity)])
+        CODE.decode_frame(block, 1, np.array(missing), np.array(parity))
     assert block.tobytes() == bytes(range(32))
     with pytest.raises(ValueError, match="multiple of"):
         CODE.encode(np.zeros((4, 12), dtype=np.uint8), [4])

@@ -112,7 +112,7 @@ def test_symbols_go_to_their_rows_and_a_whole_chunk_comes_out() -> None:
     wire.send(2, range(44, 400))
     ready = wire.reception.poll_ready()
     assert ready is not None
-    assert (ready.chunk, ready.slot, ready.layout.stored_bytes, ready.repairs) == (2, 1, LAYOUT.stored_bytes, [])
+    assert (ready.chunk, ready.slot, ready.layout.stored_bytes, len(ready.repairs)) == (2, 1, LAYOUT.stored_bytes, 0)
     assert wire.reception.lacking == 5
     wire.reception.handle_accepted(2)
     wire.reception.handle_accepted(2)
@@ -133,7 +133,7 @@ def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
     assert placed.rows.tolist() == [7, 0, 1]
     ready = wire.reception.poll_ready()
     assert ready is not None
-    assert (ready.repairs[0].places, ready.repairs[0].symbols) == ([2], [200])
+    assert (ready.repairs.rows.tolist(), ready.repairs.symbols.tolist()) == ([7], [200])
 
 
 def test_what_names_nothing_or_contradicts_changes_only_counters() -> None:
