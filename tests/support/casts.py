@@ -98,7 +98,7 @@ def cast_sender(
     authenticator: PacketAuthenticator | None = None,
 ) -> Iterator[tuple[CastSender, tuple[str, int]]]:
     """A running sender without members, and where its reports go."""
-    frames = Frames(image.locate, symbol_bytes=SYMBOL_BYTES)
+    frames = Frames(image.locate, symbol_bytes=SYMBOL_BYTES, chunk_bytes=max(map(len, image.frames)))
     cast = Cast(
         cast_id=cast_id,
         chunks=len(image.frames),

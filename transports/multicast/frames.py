@@ -14,24 +14,35 @@ from core.errors import ChunkError
 from images.stores import StoredChunk
 from transports.multicast.proto.layout import Layout
 
-__all__ = ["AHEAD_MAX", "FRAMES_MAX", "Frames"]
+__all__ = ["AHEAD_MAX", "FRAMES_BYTES", "FRAMES_LEAST", "FRAMES_MAX", "Frames", "places_for"]
 
-FRAMES_MAX = 12
-"""Frames in memory: the one being sent, those read ahead, those just sent that repairs will be asked of."""
+FRAMES_BYTES = 48 << 20
+"""Memory for frames: the one being sent, those read ahead, those just sent that repairs will be asked of. When a room
+begins, its first repairs are of what was sent a second or two before: to read that again, chunk by chunk, leaves the
+wire idle."""
+FRAMES_LEAST, FRAMES_MAX = 12, 64
+"""So many frames at least, and at most: chunks may be large, or very small."""
 AHEAD_MAX = 5
 """How many of them are read ahead at most, the one being sent included: the others are kept for repairs."""
 _LOCATED_MAX = 4096
+
+
+def places_for(chunk_bytes: int) -> int:
+    """Frames that are kept of an image with chunks of this size."""
+    return min(FRAMES_MAX, max(FRAMES_LEAST, FRAMES_BYTES // chunk_bytes))
 
 
 class Frames:
     """Stored frames of one image as arrays of symbols. Use from one thread, the sender's.
 
     `locate` says where a chunk lies (ChunkReader.locate of its digest); it is called from both threads.
+    `chunk_bytes` is the size of the image's chunks, which no frame exceeds.
     """
 
-    def __init__(self, locate: Callable[[int], StoredChunk], *, symbol_bytes: int) -> None:
+    def __init__(self, locate: Callable[[int], StoredChunk], *, symbol_bytes: int, chunk_bytes: int) -> None:
         self._locate = locate
         self._symbol_bytes = symbol_bytes
+        self._places = places_for(chunk_bytes)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="multicast-read")
         self._frames: OrderedDict[int, Future[NDArray[np.uint8]]] = OrderedDict()
         self._lengths: OrderedDict[int, tuple[int, int]] = OrderedDict()
@@ -56,7 +67,7 @@ class Frames:
         for chunk in wanted:
             if chunk in self._frames:
                 continue
-            if len(self._frames) >= FRAMES_MAX and not self._drop_one(wanted):
+            if len(self._frames) >= self._places and not self._drop_one(wanted):
                 return
             self._start(chunk)
 
@@ -68,7 +79,7 @@ class Frames:
         """
         future = self._frames.get(chunk)
         if future is None:
-            if len(self._frames) >= FRAMES_MAX:
+            if len(self._frames) >= self._places:
                 self._drop_one((), wait=True)
             future = self._start(chunk)
         if not future.done():

@@ -87,7 +87,7 @@ class CastMaker:
         def on_event(name: str, fields: Mapping[str, Any]) -> None:
             self._on_event(root, cast_id, name, fields)
 
-        frames = Frames(locate, symbol_bytes=symbol_bytes)
+        frames = Frames(locate, symbol_bytes=symbol_bytes, chunk_bytes=manifest.chunk_size)
         cast = self._machine(cast_id, manifest.chunk_count, frames, symbol_bytes, cap, on_event)
         trains = TrainBuilder(
             cast_id=cast_id,

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
 from transports.multicast.proto.layout import Layout
 
-__all__ = ["CHUNKS_MAX", "FRAME_ROWS_MAX", "Parity"]
+__all__ = ["FRAME_ROWS_MAX", "PARITY_BYTES", "Parity"]
 
-CHUNKS_MAX = 32
-"""Chunks whose parity is kept: more than are sent until the last who lack something of the first have said so."""
+PARITY_BYTES = 18 << 20
+"""Memory for parity: that of 32 chunks of 4 MiB with all rows, of many more with few. More than are sent until the last
+who lack something of the first have said so."""
 FRAME_ROWS_MAX = 24
 """Parities of each block that are made for whole frames, and kept; whoever needs more is served block by block."""
 
@@ -27,13 +28,14 @@ FRAME_ROWS_MAX = 24
 class Parity:
     """Parity of the chunks sent last. Use from one thread.
 
-    Holds at most CHUNKS_MAX times FRAME_ROWS_MAX rows for each block: 18 MiB where chunks have 4 MiB.
+    Holds PARITY_BYTES at most, and the parity of the chunk asked for last.
     """
 
     def __init__(self, code: ErasureCode) -> None:
         self._code = code
         self._made: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         """By chunk: parity k, k + 1 … of every block."""
+        self._bytes = 0
         self.readings = 0
         """Frames, or single blocks, that were read to make parity."""
 
@@ -68,12 +70,19 @@ class Parity:
             more = self._code.encode_frame(frame(), layout.blocks, have, min(room, last + 1 + ahead) - have)
             self.readings += 1
             made = more if made is None else np.concatenate([made, more])
-            self._made[chunk] = made
-            if len(self._made) > CHUNKS_MAX:
-                self._made.popitem(last=False)
+            self._keep(chunk, made, more.nbytes)
         assert made is not None
         rows: NDArray[np.uint8] = made[numbers, blocks]
         return rows
+
+    def _keep(self, chunk: int, made: NDArray[np.uint8], more_bytes: int) -> None:
+        """It counts as the last; the first go when there is no room."""
+        self._made[chunk] = made
+        self._made.move_to_end(chunk)
+        self._bytes += more_bytes
+        while self._bytes > PARITY_BYTES and len(self._made) > 1:
+            _, oldest = self._made.popitem(last=False)
+            self._bytes -= oldest.nbytes
 
     def _some(
         self, layout: Layout, blocks: NDArray[np.uint8], symbols: NDArray[np.uint8], frame: NDArray[np.uint8]

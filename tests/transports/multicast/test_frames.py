@@ -9,9 +9,11 @@ import pytest
 
 from core.errors import ChunkError
 from tests.support.casts import SYMBOL_BYTES, StoredImage
-from transports.multicast.frames import AHEAD_MAX, FRAMES_MAX, Frames
+from transports.multicast.frames import AHEAD_MAX, FRAMES_BYTES, FRAMES_LEAST, FRAMES_MAX, Frames, places_for
 
-LENGTHS = (1, SYMBOL_BYTES, SYMBOL_BYTES + 1, 50_000, *(3000 + n for n in range(2 * FRAMES_MAX)))
+LENGTHS = (1, SYMBOL_BYTES, SYMBOL_BYTES + 1, 50_000, *(3000 + n for n in range(2 * FRAMES_LEAST)))
+LARGE_CHUNK_BYTES = FRAMES_BYTES // FRAMES_LEAST
+"""Of chunks of this size no more than the least number of frames is kept."""
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def image() -> Iterator[StoredImage]:
 
 @pytest.fixture
 def frames(image: StoredImage) -> Iterator[Frames]:
-    made = Frames(image.locate, symbol_bytes=SYMBOL_BYTES)
+    made = Frames(image.locate, symbol_bytes=SYMBOL_BYTES, chunk_bytes=LARGE_CHUNK_BYTES)
     yield made
     made.close()
     made.close()
@@ -48,15 +50,15 @@ def test_no_more_than_the_bound_is_held_and_what_is_wanted_stays(image: StoredIm
     for start in range(len(LENGTHS)):
         frames.read_ahead(range(start, min(start + 5, len(LENGTHS))))
         frames.get(start)
-    assert len(frames._frames) <= FRAMES_MAX
+    assert len(frames._frames) <= FRAMES_LEAST
     assert frames.reads == len(LENGTHS)
     frames.read_ahead(range(len(LENGTHS)))
-    assert len(frames._frames) <= FRAMES_MAX
+    assert len(frames._frames) <= FRAMES_LEAST
     assert frames.get(0).tobytes()[:1] == image.frames[0]
 
 
 def test_what_was_just_sent_stays_for_repairs_however_much_is_to_come(frames: Frames) -> None:
-    sent = range(FRAMES_MAX - AHEAD_MAX + 1)
+    sent = range(FRAMES_LEAST - AHEAD_MAX + 1)
     for chunk in sent:
         frames.read_ahead(range(chunk, len(LENGTHS)))
         frames.get(chunk)
@@ -67,7 +69,7 @@ def test_what_was_just_sent_stays_for_repairs_however_much_is_to_come(frames: Fr
 
 
 def test_a_frame_not_read_yet_is_waited_for_and_counted(frames: Frames) -> None:
-    for chunk in range(4, 4 + FRAMES_MAX + 3):
+    for chunk in range(4, 4 + FRAMES_LEAST + 3):
         frames.get(chunk)
     assert frames.stalls > 0
     assert np.array_equal(frames.get(4), frames.get(4))
@@ -92,10 +94,16 @@ def test_a_file_that_ends_early_is_an_error(image: StoredImage, frames: Frames) 
 
 
 def test_what_repairs_need_is_kept_before_what_was_used_longer_ago(frames: Frames) -> None:
-    for chunk in range(FRAMES_MAX):
+    for chunk in range(FRAMES_LEAST):
         frames.get(chunk)
     frames.get(0)
-    frames.get(FRAMES_MAX)
+    frames.get(FRAMES_LEAST)
     reads = frames.reads
     frames.get(0)
     assert frames.reads == reads
+
+
+def test_the_smaller_chunks_are_the_more_of_them_are_kept() -> None:
+    assert places_for(4 << 20) == FRAMES_LEAST == places_for(64 << 20)
+    assert places_for(1 << 20) == FRAMES_BYTES >> 20
+    assert places_for(1 << 16) == FRAMES_MAX

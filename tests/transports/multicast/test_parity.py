@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from transports.multicast import parity as parity_module
 from transports.multicast.fec.cauchy import CauchyCode
-from transports.multicast.parity import CHUNKS_MAX, FRAME_ROWS_MAX, Parity
+from transports.multicast.parity import FRAME_ROWS_MAX, Parity
 from transports.multicast.proto.layout import Layout
 
 CODE = CauchyCode()
@@ -48,12 +50,17 @@ def test_the_parity_of_chunks_sent_between_is_kept() -> None:
     assert 2 not in parity
 
 
-def test_no_more_chunks_than_the_limit_are_kept() -> None:
+def test_no_more_bytes_than_the_limit_are_kept_and_the_first_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = LAYOUT.blocks * LAYOUT.symbol_bytes
+    monkeypatch.setattr(parity_module, "PARITY_BYTES", 4 * one)
     parity = Parity(CODE)
-    for chunk in range(CHUNKS_MAX + 1):
+    for chunk in range(4):
         ask(parity, chunk, (0, 0), (1, 0))
-    assert 0 not in parity
-    assert all(chunk in parity for chunk in range(1, CHUNKS_MAX + 1))
+    assert all(chunk in parity for chunk in range(4))
+    ask(parity, 0, (0, 1), (1, 1))  # a second row of each block: the oldest is 1 now
+    assert [chunk in parity for chunk in range(4)] == [True, False, True, True]
+    ask(parity, 4, (0, 5), (1, 5))  # six rows alone are more than the limit
+    assert [chunk in parity for chunk in range(5)] == [False, False, False, False, True]
 
 
 def test_for_one_block_alone_the_others_are_not_read() -> None:
