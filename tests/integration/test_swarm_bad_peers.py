@@ -21,6 +21,7 @@ from transports.p2p.proto import requests as requests_module
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.messages import BadChunk, Welcome
 from transports.p2p.proto.needs import NEED_CHUNKS
+from transports.p2p.proto.requests import FIRST_EXPECTED_S, PATIENCE
 from transports.p2p.proto.standing import REFUSALS_MAX
 from transports.p2p.proto.swarm import PIPELINE
 from transports.unicast.proto.frames import Header, Op, Status
@@ -98,6 +99,19 @@ async def test_who_promises_and_never_sends_is_left_alone_and_repod_told(monkeyp
         assert taker.arena.free == SLOTS
 
 
+async def test_who_promises_and_never_sends_costs_a_room_of_two_less_than_what_one_of_its_chunks_is_waited_for() -> (
+    None
+):
+    async with running(chunks=CHUNKS) as room, lying(room, silent) as liar:
+        begun = asyncio.get_running_loop().time()
+        takers = [Taker(room).start() for _ in range(2)]
+        for taker in takers:
+            await taker.done()
+            assert taker.arena.free == SLOTS
+        assert asyncio.get_running_loop().time() - begun < PATIENCE * FIRST_EXPECTED_S
+        assert (await room.happens("peer_discredited"))["session"] == liar.guest.session
+
+
 async def test_who_has_nothing_of_what_it_promises_is_left_alone_and_the_origin_serves_everybody() -> None:
     async def refuse(liar: Liar, lane: ServerLane, writer: asyncio.StreamWriter, read: Read) -> None:
         header = Header(op=Op.READ, reply=True, status=Status.NOT_FOUND, message=read.message, subject=read.chunk)
@@ -113,7 +127,7 @@ async def test_who_has_nothing_of_what_it_promises_is_left_alone_and_the_origin_
         assert not room.server.counters()["chunks_needed"]  # nobody had to ask for single chunks
 
 
-async def test_who_promises_and_does_not_answer_a_handshake_costs_one_wait_and_not_one_for_each_few_chunks() -> None:
+async def test_who_promises_and_does_not_answer_a_handshake_is_given_up_after_one_wait() -> None:
     async with running(chunks=CHUNKS) as room, mute(room), mute(room), mute(room):
         begun = asyncio.get_running_loop().time()
         takers = [Taker(room).start() for _ in range(2)]
@@ -122,7 +136,7 @@ async def test_who_promises_and_does_not_answer_a_handshake_costs_one_wait_and_n
             assert taker.arena.free == SLOTS
         waits = (asyncio.get_running_loop().time() - begun) / NEED_AFTER_S
         assert waits < CHUNKS / NEED_CHUNKS / 2
-        assert not room.server.counters()["peers_lost"]  # they were still being waited for
+        assert room.server.counters()["peers_discredited"] == 3
         assert room.server.counters()["chunks_sent"] < 1.2 * CHUNKS
 
 

@@ -159,6 +159,8 @@ class Exchange:
             self._swarm.requests.handle_bytes(source, lane.bytes_received - self._seen[source])
             self._seen[source] = lane.bytes_received
         self._swarm.handle_timer(now, unheard=self._neighbours.is_unheard(now))
+        if len(self._want):
+            self._neighbours.give_up_unheard(now, quiet_s=self._swarm.requests.quiet_s)
         self.change()
 
     def change(self) -> None:

@@ -26,6 +26,9 @@ TRIES_MAX = 3
 repod names it again. One that breaks the protocol is given up at once."""
 UNHEARD_AFTER_S = 0.25
 """A neighbour in a LAN says within milliseconds what it holds, if its program runs."""
+UNHEARD_MAX_S = 1.5
+"""While nothing at all comes from anybody, a neighbour that has not said it by now is given up: repod may count on it,
+and as long as it does, the repository gives nothing by itself."""
 PAUSE_FIRST_S = 0.5
 PAUSE_LONGEST_S = 8.0
 
@@ -104,6 +107,14 @@ class Neighbourhood:
     def is_unheard(self, now: float) -> bool:
         """There is a neighbour that should have said by now what it holds."""
         return any(now >= since + UNHEARD_AFTER_S for since in self._unheard.values())
+
+    def give_up_unheard(self, now: float, *, quiet_s: float) -> None:
+        """Nothing has come from anybody for `quiet_s`: give up who keeps silent for too long."""
+        if quiet_s < UNHEARD_MAX_S:
+            return
+        for source in [source for source, since in self._unheard.items() if now >= since + UNHEARD_MAX_S]:
+            self._stop(source)
+            self._on_lost(source, f"it has not said for {UNHEARD_MAX_S:g} s what it holds")
 
     def meet(self, peers: Iterable[PeerAddress]) -> None:
         """Neighbours from now on."""

@@ -14,7 +14,7 @@ from core.errors import OgcastError
 from tests.transports.p2p.test_peer_server import CHUNKS, KEY, ME, Home, home
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p import neighbourhood as neighbourhood_module
-from transports.p2p.neighbourhood import TRIES_MAX, UNHEARD_AFTER_S, Neighbourhood
+from transports.p2p.neighbourhood import TRIES_MAX, UNHEARD_AFTER_S, UNHEARD_MAX_S, Neighbourhood
 from transports.p2p.proto.credentials import credential
 from transports.p2p.proto.limits import MAX_NEIGHBOURS
 from transports.p2p.proto.messages import PeerAddress
@@ -261,3 +261,21 @@ async def test_who_was_given_up_is_waited_for_no_more(monkeypatch: pytest.Monkey
         await street.loses()
         assert not street.neighbours.is_unheard(late)
         await street.neighbours.close()
+
+
+async def test_who_does_not_say_what_it_holds_while_nothing_comes_from_anybody_is_given_up() -> None:
+    async with home() as peer:
+        street = Street(peer)
+        neighbours = street.neighbours
+        neighbours.meet([street.address(), street.address(member=ME + 1)])
+        neighbours.handle_told(ME)
+        late = asyncio.get_running_loop().time() + UNHEARD_MAX_S
+        neighbours.give_up_unheard(late, quiet_s=UNHEARD_MAX_S - 0.1)
+        neighbours.give_up_unheard(late - UNHEARD_MAX_S / 2, quiet_s=UNHEARD_MAX_S)
+        assert not street.lost
+        neighbours.give_up_unheard(late, quiet_s=UNHEARD_MAX_S)
+        assert [source for source, _ in street.lost] == [ME + 1]
+        assert set(neighbours.lanes) <= {ME}
+        neighbours.give_up_unheard(late, quiet_s=UNHEARD_MAX_S)
+        assert len(street.lost) == 1
+        await neighbours.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["FIRST_EXPECTED_S", "ORIGIN", "PATIENCE", "Request", "Requests"]
+__all__ = ["FIRST_EXPECTED_S", "ORIGIN", "PATIENCE", "QUIET_S", "Request", "Requests"]
 
 ORIGIN = -1
 
@@ -17,6 +17,11 @@ PATIENCE = 4.0
 """A chunk that takes this many times as long as the ones before it is overdue."""
 FIRST_EXPECTED_S = 1.0
 """What a source's first chunk is expected to take."""
+QUIET_S = 0.75
+"""While nothing at all comes from anybody, who has given nothing yet is waited for no longer than this: whoever serves
+a slow link sends something all the time, and who serves others first says so at once."""
+LOOK_MAX_S = 0.25
+"""A look counts for no longer: after a pause it was this machine that stood still."""
 LATE_AFTER = 3.0
 LATE_LEAST_S = 0.25
 """A chunk is late, though not overdue, after so many times what it was expected to take, and so long at least."""
@@ -59,6 +64,8 @@ class _Flow(msgspec.Struct):
     """When bytes of any kind were last seen to have come."""
     lived_bytes: int = -1
     """`bytes_seen` then; -1: that is to be looked at anew."""
+    mute: bool = False
+    """It was found overdue while nobody sent anything, and has neither given nor promised anything since."""
     stuck_at: float = float("-inf")
     """When it was last seen to owe only what was taken back."""
 
@@ -69,10 +76,13 @@ class Requests:
     def __init__(self) -> None:
         self._flows: dict[int, _Flow] = {}
         self._chunks: dict[int, list[Request]] = {}
+        self._looked_at: float | None = None
         self.count = 0
         """Requests under way."""
         self.took_s = 0.0
         """Seconds from asking at a turn to the last byte of the chunk, smoothed over all sources; 0: none came yet."""
+        self.quiet_s = 0.0
+        """For so long no byte came from any source, as far as `overdue` was called meanwhile."""
 
     def join(self, source: int, now: float) -> None:
         """A source that may be asked."""
@@ -120,7 +130,7 @@ class Requests:
             if request.at_once:
                 self.took_s = _smooth(self.took_s, took)
             flow.last_at = now
-            flow.waiting = False
+            flow.waiting = flow.mute = False
             flow.stuck_at = float("-inf")
             flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
         return request
@@ -160,6 +170,7 @@ class Requests:
             if waiting and not flow.waiting:
                 flow.lived_bytes = -1
             flow.waiting = waiting
+            flow.mute = flow.mute and not waiting
 
     def is_waiting(self, source: int) -> bool:
         """It said that this peer waits for its turn."""
@@ -180,17 +191,20 @@ class Requests:
         return now > request.asked_at + max(LATE_LEAST_S, LATE_AFTER * place * self.chunk_s(request.source))
 
     def overdue(self, now: float) -> list[tuple[Request, bool]]:
-        """Requests not to be waited for any longer, each with whether the source is to blame.
+        """Requests not to be waited for any longer, each with whether the source is to blame. Call about ten times a
+        second.
 
         The origin is never overdue: repod takes an assignment away that is not brought in time.
         """
+        self._listen(now)
         found: list[tuple[Request, bool]] = []
         for source, flow in self._flows.items():
-            _look_for_life(flow, now)
             if source == ORIGIN:
                 continue
             for request in flow.requests.values():
                 since = max(request.asked_at, flow.last_at)
+                if self.quiet_s >= QUIET_S and not flow.chunk_s and not request.cancelled and now >= since + QUIET_S:
+                    flow.mute = True
                 limit = EXPIRY_LEAST_S if request.at_once and not request.begun else _limit_s(flow)
                 if request.cancelled or now < since + limit:
                     continue
@@ -232,6 +246,15 @@ class Requests:
                 flow.stuck_at = now
         return found
 
+    def _listen(self, now: float) -> None:
+        """Notice which sources live, and for how long none has."""
+        before = self._looked_at if self._looked_at is not None else now
+        self._looked_at = now
+        self.quiet_s += min(LOOK_MAX_S, now - before)
+        for flow in self._flows.values():
+            if _look_for_life(flow, now):
+                self.quiet_s = 0.0
+
     def _unlist(self, request: Request) -> None:
         self.count -= 1
         others = self._chunks[request.chunk]
@@ -246,13 +269,17 @@ def _smooth(before: float, now: float) -> float:
 
 def _limit_s(flow: _Flow) -> float:
     """How long a chunk of it is waited for."""
+    if flow.mute and not any(request.begun for request in flow.requests.values()):
+        return QUIET_S
     return max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
 
 
-def _look_for_life(flow: _Flow, now: float) -> None:
-    """Bytes are counted as they come, and looked at ten times a second."""
-    if flow.bytes_seen != flow.lived_bytes:
-        flow.lived_bytes, flow.lived_at = flow.bytes_seen, now
+def _look_for_life(flow: _Flow, now: float) -> bool:
+    """Bytes are counted as they come, and looked at ten times a second. True if some came."""
+    if flow.bytes_seen == flow.lived_bytes:
+        return False
+    flow.lived_bytes, flow.lived_at = flow.bytes_seen, now
+    return True
 
 
 def _waits(flow: _Flow, now: float) -> bool:

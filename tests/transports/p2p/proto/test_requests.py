@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, PATIENCE, WAITING_S, Requests
+from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, PATIENCE, QUIET_S, WAITING_S, Request, Requests
 
 
 def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
@@ -12,6 +12,53 @@ def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
     assert requests.overdue(3.9) == []
     ((request, guilty),) = requests.overdue(4.1)
     assert (request.chunk, guilty) == (5, True)
+
+
+def _quiet(requests: Requests, *, begin: float, seconds: float) -> list[tuple[Request, bool]]:
+    """What is overdue at the end of a time in which nothing came, looked at ten times a second."""
+    found: list[tuple[Request, bool]] = []
+    for tick in range(round(10 * seconds) + 1):
+        found = requests.overdue(begin + tick / 10)
+    return found
+
+
+def test_while_nothing_comes_from_anybody_who_has_given_nothing_yet_is_not_waited_for_long() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    request = requests.add(1, 5, 0.0)
+    assert _quiet(requests, begin=0.0, seconds=QUIET_S - 0.1) == []
+    assert _quiet(requests, begin=QUIET_S, seconds=0.1) == [(request, True)]
+    request.cancelled = True
+    requests.handle_bytes(1, 24)  # it answers that, if nothing else
+    assert requests.stuck(1.0) == []
+    assert requests.stuck(1.0 + QUIET_S) == [1]
+    requests.handle_waiting(1, True)
+    requests.handle_waiting(1, False)
+    assert requests.stuck(1.0 + 2 * QUIET_S) == []
+
+
+def test_who_lives_or_gave_something_before_is_waited_for_as_always_and_so_is_everybody_after_a_pause() -> None:
+    requests = Requests()
+    for source in (ORIGIN, 1):
+        requests.join(source, 0.0)
+    requests.add(1, 5, 0.0)
+    for tick in range(20):
+        requests.handle_bytes(ORIGIN, 1500)
+        assert requests.overdue(tick / 10) == []
+    assert requests.overdue(1.9 + QUIET_S) == []  # one look, however long after the last: who knows what came meanwhile
+    assert 0.0 < requests.quiet_s < QUIET_S
+    requests.arrived(1, 5, 3.0)
+    requests.add(1, 6, 3.0)
+    assert _quiet(requests, begin=3.0, seconds=QUIET_S + 0.5) == []
+
+
+def test_what_has_begun_to_come_is_waited_for_though_its_source_was_mute() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    request = requests.add(1, 5, 0.0)
+    assert _quiet(requests, begin=0.0, seconds=1.0)
+    request.begun = True
+    assert requests.overdue(1.1) == []
 
 
 def test_a_source_that_trickles_is_waited_for_and_not_for_ever() -> None:

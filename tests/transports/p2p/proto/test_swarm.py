@@ -171,11 +171,13 @@ def test_what_was_taken_back_from_who_is_dead_is_asked_elsewhere() -> None:
 def test_what_only_one_has_that_did_not_answer_is_needed() -> None:
     swarm, _ = make(1)
     swarm.handle_source(7, 0.0)
+    swarm.handle_source(8, 0.0)
     swarm.handle_news(7, [0])
     assert swarm.poll_ask(0.0, 8) is not None
     now = 0.0
     while not (needs := swarm.poll_needs()) and now < 10.0:
         now += 0.1
+        swarm.requests.handle_bytes(8, 24)  # somebody says something, so that not everybody is mute
         swarm.handle_timer(now)
     assert needs == [0]
     assert swarm.standing.may_ask(7, now)
