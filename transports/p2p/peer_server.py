@@ -97,18 +97,22 @@ class PeerServer:
 
     def start(self, host: str, *, listener: socket.socket | None = None) -> None:
         """Listen on `host`, on any free port, or go on with a `listener`, which then belongs to this server. OSError if
-        that is not possible."""
+        that is not possible. Nobody is answered before `admit`: who was met by others first would be told that it is
+        unknown, and wait before it asks again."""
         if self._listener is None:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = listener or socket.create_server((host, 0), family=family, backlog=BACKLOG)
             self._listener.setblocking(False)
             self._mark(self._listener)
-            self._loop.add_reader(self._listener, self._accept)
+            if self._listen_key is not None:
+                self._loop.add_reader(self._listener, self._accept)
             self._recheck()
 
     def admit(self, listen_key: bytes) -> None:
         """From now on those are admitted that repod gave a credential made from this key. Others stay connected."""
-        self._listen_key = listen_key
+        first, self._listen_key = self._listen_key is None, listen_key
+        if first and self._listener is not None:
+            self._loop.add_reader(self._listener, self._accept)
 
     def ban(self, members: Iterable[int]) -> None:
         """Serve these no more."""

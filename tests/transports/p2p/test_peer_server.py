@@ -64,7 +64,8 @@ class Home:
 
 
 @contextlib.asynccontextmanager
-async def home(**caps: int) -> AsyncIterator[Home]:
+async def home(*, welcomed: bool = True, **caps: int) -> AsyncIterator[Home]:
+    """`welcomed`: repod has said who may come in."""
     manifest, store, _ = sample_image(chunks=CHUNKS)
     shelf = Shelf(manifest)
     for number in range(0, CHUNKS, 2):
@@ -72,7 +73,8 @@ async def home(**caps: int) -> AsyncIterator[Home]:
         shelf.add(ChunkIndex(number), os.pread(stored.fd, stored.length, stored.offset), stored.encoding)
     server = PeerServer(shelf, **caps)
     server.start("127.0.0.1")
-    server.admit(KEY)
+    if welcomed:
+        server.admit(KEY)
     made = Home(server, shelf)
     try:
         yield made
@@ -126,7 +128,18 @@ async def test_who_has_another_credential_does_not_come_in(name: str, key: bytes
             await peer.knock(name, key)
 
 
-async def test_nobody_comes_in_before_repod_said_who_may_nor_after_a_ban() -> None:
+async def test_who_comes_before_repod_said_who_may_is_answered_once_it_has() -> None:
+    async with home(welcomed=False) as peer:
+        knocking = asyncio.create_task(peer.knock(lane_name(9), credential(KEY, 9)))
+        _, waiting = await asyncio.wait([knocking], timeout=0.3)
+        assert waiting
+        peer.server.admit(KEY)
+        await knocking
+        peer.server.admit(KEY)  # repod is back, and says it again
+        await peer.welcome(10)
+
+
+async def test_nobody_comes_in_after_a_ban() -> None:
     async with home() as peer:
         peer.server.ban([9])
         with pytest.raises(AuthenticationError):
@@ -136,9 +149,6 @@ async def test_nobody_comes_in_before_repod_said_who_may_nor_after_a_ban() -> No
         last = await inside.ended()
         assert last is not None
         assert (last.op, last.status) == (Op.LEASE_BREAK, Status.DENIED)
-        peer.server._listen_key = None
-        with pytest.raises(AuthenticationError):
-            await peer.knock(lane_name(11), credential(KEY, 11))
 
 
 async def test_requests_without_credits_are_not_answered_and_bounded() -> None:
