@@ -377,6 +377,34 @@ def test_after_a_rest_it_comes_back_to_the_rate_the_way_bore() -> None:
     assert (crowd.rate.rate_bytes_per_s, crowd.rate.limited_by) == (before, "disk")
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_trial_before_a_rest_is_not_judged_by_what_is_lost_after_it(settled: bool) -> None:
+    crowd = Crowd()
+    crowd.join(0.0)
+    crowd.until(1.0)
+    for _ in range(1 + settled):
+        crowd.now += 1.0
+        crowd.rate.handle_group(loss=0.1, backlog=0.0, packets=5000, now=crowd.now)
+    before = crowd.rate.rate_bytes_per_s
+    assert before < WIDE
+    crowd.rest(until=5.05)
+    crowd.join(5.05)
+    assert crowd.until(5.12) == before  # the first report, which is there at the first look, is enough: nothing settles
+    crowd.rate.handle_group(loss=0.1, backlog=0.0, packets=5000, now=crowd.now + 1.0)
+    assert crowd.rate.rate_bytes_per_s < before
+
+
+def test_loss_is_judged_by_enough_packets_since_it_was_last_looked_at() -> None:
+    members, rate = Members(), control()
+    members.add(1, bytes(32), 0.0, since=0)
+    (member,) = members
+    for number, (sent, lost) in enumerate([(5000, 0), (5500, 250), (6500, 750)], start=1):
+        told = Report(cast_id=1, member=1, number=number, as_of=sent, span=sent, received=sent - lost, overflow=0)
+        member.handle_report(told, 0.25 * number)
+        rate.follow(members, sent, 0.25 * number)
+        assert (rate.rate_bytes_per_s < CAP) == (number == 3)
+
+
 def test_what_was_slow_before_a_rest_stays_as_it_was() -> None:
     rate = RateControl(RateLimits(cap_bytes_per_s=25e6, adaptive=True), now=0.0)
     rate.restart(Members(), 0, 5.0)
