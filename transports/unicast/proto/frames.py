@@ -48,6 +48,9 @@ REPLY = 0x01
 
 _HEADER = struct.Struct("<HBBBBHIIHHI")
 _DISCARD_BYTES = 64 * 1024
+_AHEAD_BYTES = 4096
+"""Taken from a socket at once between two frames: a peer hears hundreds of short ones a second, each of which would be
+three calls, for its header, its payload, and to find that there is no more. What is a stored frame of it is copied."""
 
 
 class Op(enum.IntEnum):
@@ -271,7 +274,7 @@ def encode_text(text: str) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames. Feed it either way: `handle_bytes`, or `next_buffer` and `handle_filled`.
+    """Cuts a byte stream into frames. Feed it one way: `handle_bytes`, or `next_buffer` and `handle_filled`.
 
     `place(header, head)` is asked where a stored frame goes: a writable view of exactly its length, or None to let it
     pass unread. It may raise ProtocolError. After an error the reader is of no more use.
@@ -281,48 +284,81 @@ class FrameReader:
         self._place = place
         self._frames: deque[Frame] = deque()
         self._discard: memoryview | None = None
+        self._ahead: memoryview | None = None
+        self._rest = memoryview(b"")
+        """What came ahead and was not looked at yet."""
+        self._memory = memoryview(bytearray(HEADER_BYTES))
+        self._header: Header | None = None
+        self._target: memoryview | None = None
+        self._filled = self._need = 0
         self._begin()
 
     @property
     def between_frames(self) -> bool:
         """True when no frame has been begun: the only place where a stream may end."""
-        return self._header is None and self._filled == 0
+        return self._header is None and self._filled == 0 and not self._rest
 
     def poll_frame(self) -> Frame | None:
-        """The next complete frame."""
+        """The next complete frame. Whoever fills buffers has it before `place` is asked about what follows it. Raises
+        ProtocolError."""
+        while self._rest and not self._frames:
+            self._rest = self._put(self._rest)
         return self._frames.popleft() if self._frames else None
 
     def next_buffer(self) -> memoryview:
-        """Where the next bytes of the stream belong; never empty. Valid until the next call of any method."""
+        """Where the next bytes of the stream belong; never empty. To be asked when there is no frame to poll; valid
+        until the next call of any method."""
+        if self._header is None:
+            if self._ahead is None:
+                self._ahead = memoryview(bytearray(_AHEAD_BYTES))
+            return self._ahead
         left = self._need - self._filled
         if self._target is None:
-            if self._discard is None:
-                self._discard = memoryview(bytearray(_DISCARD_BYTES))
-            return self._discard[:left]
+            return self._discarding[:left]
         return self._target[self._filled : self._need]
 
     def handle_filled(self, count: int) -> None:
         """`count` bytes were put at the start of `next_buffer()`. Raises ProtocolError."""
+        if self._header is None:
+            assert self._ahead is not None
+            self._rest = self._put(self._ahead[:count])
+        else:
+            self._filled += count
+            self._go_on()
+
+    def handle_bytes(self, data: bytes | bytearray | memoryview) -> None:
+        """The same for bytes that lie elsewhere, all of which are looked at now."""
+        view = memoryview(data)
+        while view:
+            view = self._put(view)
+
+    @property
+    def _discarding(self) -> memoryview:
+        if self._discard is None:
+            self._discard = memoryview(bytearray(_DISCARD_BYTES))
+        return self._discard
+
+    def _put(self, view: memoryview) -> memoryview:
+        """Bring the first bytes of `view` to where they belong; returns the others."""
+        count = min(len(view), self._need - self._filled)
+        if count == self._need and not self._in_body:
+            self._target = view[:count]  # whole, and read at once: no copy
+        elif self._target is not None:
+            self._target[self._filled : self._filled + count] = view[:count]
         self._filled += count
+        self._go_on()
+        return view[count:]
+
+    def _go_on(self) -> None:
         while self._filled == self._need:
             if self._advance():
                 return
 
-    def handle_bytes(self, data: bytes | bytearray | memoryview) -> None:
-        """The same for bytes that lie elsewhere."""
-        view = memoryview(data)
-        while view:
-            buffer = self.next_buffer()
-            count = min(len(buffer), len(view))
-            buffer[:count] = view[:count]
-            self.handle_filled(count)
-            view = view[count:]
-
     def _begin(self) -> None:
-        self._header: Header | None = None
+        self._header = None
         self._head = b""
         self._in_body = False
-        self._expect(memoryview(bytearray(HEADER_BYTES)), HEADER_BYTES)
+        self._expect(self._memory, HEADER_BYTES)
 
     def _expect(self, target: memoryview | None, need: int) -> None:
         self._target = target

@@ -85,6 +85,34 @@ def test_byte_at_a_time_equals_all_at_once() -> None:
     assert single.between_frames
 
 
+def test_what_came_in_one_buffer_is_given_one_frame_after_the_other() -> None:
+    told: list[str] = []
+
+    def place(header: Header, head: bytes) -> memoryview:
+        told.append(f"place {header.subject}")
+        return memory[: header.length]
+
+    memory = memoryview(bytearray(5000))
+    reader = FrameReader(place)
+    stored = bytes(range(250)) * 20
+    read = Header(op=Op.READ, reply=True, subject=7, length=len(stored)).encode()
+    stream = Header(op=Op.WAIT, subject=1).encode() + request(Op.ECHO, message=3, payload=b"there") + read + stored
+    buffer = reader.next_buffer()
+    buffer[:] = stream[: len(buffer)]
+    reader.handle_filled(len(buffer))
+    while (frame := reader.poll_frame()) is not None:
+        told.append(f"{frame.header.op.name} {frame.payload.decode()}")
+    assert told == ["WAIT ", "ECHO there", "place 7"]
+    left = stream[len(buffer) :]
+    assert len(reader.next_buffer()) == len(left), "of a stored frame no byte beyond its end is taken"
+    reader.next_buffer()[:] = left
+    reader.handle_filled(len(left))
+    frame = reader.poll_frame()
+    assert frame is not None
+    assert frame.body == stored
+    assert reader.between_frames
+
+
 def test_a_stored_frame_nobody_wants_passes_by() -> None:
     reader = FrameReader(lambda header, head: None)
     reader.handle_bytes(Header(op=Op.READ, reply=True, length=200_000).encode() + bytes(200_000))
