@@ -113,6 +113,7 @@ class SwarmClient:
         )
         if server is not None:
             server.held_by = swarm.holders.count
+            server.is_held_by = swarm.holders.holds
         if self._context.cache is None:
             shelf.ring.is_spare = swarm.holders.can_spare
         incoming = SwarmIncoming(

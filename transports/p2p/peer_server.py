@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from core.connecting import retransmit_soon
+from core.timer import Timer
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, is_far, member_of
 from transports.p2p.proto.guests import Guests
 from transports.p2p.proto.slots import TELL_AFTER_S, UploadSlots
+from transports.p2p.proto.tidings import Tidings
 from transports.p2p.shelf import RECHECK_EVERY_S, Shelf
 from transports.unicast.lane import READ_BYTES, Lane
 from transports.unicast.proto.frames import Header, Op, Status, encode_text
@@ -61,6 +63,8 @@ class PeerServer:
             rank=self._rank,
             now=self._loop.time(),
         )
+        self._tidings = Tidings(self._has)
+        self._telling = Timer(self._loop, self._tell_due)
         self._opening: asyncio.TimerHandle | None = None
         self._rechecking: asyncio.TimerHandle | None = None
         self._numbers = 0
@@ -69,6 +73,8 @@ class PeerServer:
         self.counts: Counter[str] = Counter()
         self.held_by: Callable[[int], int | None] = lambda member: None
         """How many chunks a member is known to hold; None of who gives nothing."""
+        self.is_held_by: Callable[[int, int], bool] = lambda member, chunk: False
+        """Whether a member is known to hold a chunk."""
         self.on_gone: Callable[[list[int]], None] = lambda chunks: None
         """Told, beside the peers, what is held no more."""
         self.on_news: Callable[[list[int]], object] = lambda chunks: None
@@ -135,6 +141,7 @@ class PeerServer:
 
     async def close(self) -> None:
         """Tell those who are connected, and stop; repeating is harmless."""
+        self._telling.cancel()
         for timer in (self._opening, self._rechecking):
             if timer is not None:
                 timer.cancel()
@@ -190,6 +197,7 @@ class PeerServer:
         lane = Lane(sock, address, machine, self, self._numbers, self._scratch)
         self._lanes[self._numbers] = lane
         self._slots.join(self._numbers)
+        self._tidings.join(self._numbers)
         lane.pump()
 
     def _mark(self, sock: socket.socket) -> None:
@@ -217,9 +225,15 @@ class PeerServer:
         return Grant(key=key, image=self._shelf.manifest, holdings=self._shelf)
 
     def _tell_news(self, chunks: list[int]) -> None:
-        for lane in list(self._lanes.values()):
-            lane.machine.tell_news(chunks)
-            lane.pump()
+        self._tidings.handle_held(chunks, self._loop.time())
+        self._tell_due()
+
+    def _tell_due(self) -> None:
+        for number, chunks in self._tidings.poll(self._loop.time()):
+            if (lane := self._lanes.get(number)) is not None:
+                lane.machine.tell_news(chunks)
+                lane.pump()
+        self._telling.ring_by(self._tidings.deadline)
 
     def _tell_gone(self, chunks: list[int]) -> None:
         # A lane may just be finding out: it is told after it has answered.
@@ -227,6 +241,7 @@ class PeerServer:
 
     def _spread_gone(self, chunks: list[int]) -> None:
         self.on_gone(chunks)
+        self._tidings.handle_gone(chunks)
         for lane in list(self._lanes.values()):
             lane.machine.tell_gone(chunks)
             lane.pump()
@@ -247,6 +262,7 @@ class PeerServer:
             if _asks_from_afar(lane):
                 self.counts["bytes_far"] += lane.bytes_sent
             self._slots.forget(lane.number, self._loop.time())
+            self._tidings.forget(lane.number)
             self._guests.handle_closed(lane.number)
             if lane.machine.reason is not None:
                 self.counts["lanes_broken"] += 1
@@ -280,10 +296,19 @@ class PeerServer:
         """Never asked: a peer takes no captures."""
         self._loop.call_soon(lane.end, Status.FAILED, "a peer takes no captures")
 
+    def _member(self, number: int) -> int | None:
+        """Who is at a lane, once that was proven."""
+        lane = self._lanes.get(number)
+        return member_of(lane.machine.session_id or "") if lane is not None else None
+
+    def _has(self, number: int, chunk: int) -> bool:
+        """See Tidings."""
+        member = self._member(number)
+        return member is not None and self.is_held_by(member, chunk)
+
     def _rank(self, number: int) -> int:
         """See UploadSlots: who gives nothing to others comes after all who do."""
-        lane = self._lanes.get(number)
-        member = member_of(lane.machine.session_id or "") if lane is not None else None
+        member = self._member(number)
         held = None if member is None else self.held_by(member)
         return self._shelf.manifest.chunk_count if held is None else held
 

@@ -288,10 +288,13 @@ async def test_news_and_what_is_gone_is_told_after_the_map() -> None:
         visitor = await peer.welcome(9)
         visitor.say(Op.MAP, subject=1)
         await visitor.hear(Op.MAP)
-        peer.shelf.add(
-            ChunkIndex(1), b"anything", peer.shelf.ring.locate(peer.shelf.manifest.digest(ChunkIndex(0))).encoding
-        )
+        encoding = peer.shelf.ring.locate(peer.shelf.manifest.digest(ChunkIndex(0))).encoding
+        peer.shelf.add(ChunkIndex(1), b"anything", encoding)
         assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [1]
+        peer.server.is_held_by = lambda member, chunk: (member, chunk) == (9, 3)
+        for chunk in (3, 5, 3):
+            peer.shelf.add(ChunkIndex(chunk), b"anything", encoding)
+        assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [3, 5], "3 was no news, and goes with 5"
 
 
 async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None:
