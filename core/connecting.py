@@ -26,6 +26,7 @@ __all__ = [
     "RETRANSMIT_MIN_US",
     "connect",
     "connect_blocking",
+    "follow_losses",
     "give_up_unheard",
     "plain_name",
     "repeated",
@@ -45,6 +46,17 @@ ACKNOWLEDGE_MAX_US = 20_000
 _TCP_RTO_MIN_US = 45
 _TCP_DELACK_MAX_US = 46
 """linux/tcp.h, since Linux 6.15."""
+
+
+def follow_losses(sock: socket.socket) -> bool:
+    """Have a TCP connection send more until packets are lost (Reno), whatever way the system has: what others leave of
+    a link is taken within a few round trips. BBR, which works the rate out, looks for more in one of eight. False where
+    that is not allowed: nothing changes then."""
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    except OSError:
+        return False
+    return True
 
 
 def retransmit_soon(sock: socket.socket) -> bool:

@@ -17,6 +17,7 @@ from core.connecting import (
     RETRANSMIT_MIN_US,
     connect,
     connect_blocking,
+    follow_losses,
     give_up_unheard,
     plain_name,
     repeated,
@@ -128,3 +129,13 @@ def test_who_acknowledges_nothing_is_given_up_in_time() -> None:
         with connect_blocking(host, port, timeout_s=10) as sock:
             give_up_unheard(sock, 2.5)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+
+
+def test_the_rate_of_a_connection_follows_its_losses_whatever_way_the_system_has() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
+            assert follow_losses(theirs)
+            assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"reno"
+            ours.sendall(b"still there")
+            assert theirs.recv(16) == b"still there"

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from core.connecting import follow_losses
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from core.timer import Timer
@@ -104,6 +105,10 @@ class Lane:
         """Tell the peer why, then close."""
         self.machine.handle_break(status, text)
         self.pump()
+
+    def follow_losses(self) -> None:
+        """From now on its rate follows its losses, where the kernel allows that."""
+        follow_losses(self._sock)
 
     def close(self, reason: str) -> None:
         """Close the socket and forget everything."""

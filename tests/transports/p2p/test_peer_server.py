@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -295,6 +296,14 @@ async def test_news_and_what_is_gone_is_told_after_the_map() -> None:
         for chunk in (3, 5, 3):
             peer.shelf.add(ChunkIndex(chunk), b"anything", encoding)
         assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [3, 5], "3 was no news, and goes with 5"
+
+
+async def test_the_rate_of_each_lane_follows_its_losses_once_there_is_a_crowd() -> None:
+    async with home() as peer:
+        peer.server.set_slots(1)
+        await asyncio.gather(peer.welcome(9), peer.welcome(10))
+        lanes = peer.server._lanes.values()
+        assert {lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 4) for lane in lanes} == {b"reno"}
 
 
 async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None:

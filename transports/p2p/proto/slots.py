@@ -103,8 +103,13 @@ class UploadSlots:
         return min(opening, default=None)
 
     @property
+    def is_crowd(self) -> bool:
+        """More are connected than could be sent to at a time."""
+        return len(self._served) > self.slots
+
+    @property
     def _places(self) -> int:
-        return self.slots if len(self._served) <= self.slots else min(self.slots, SENDING)
+        return min(self.slots, SENDING) if self.is_crowd else self.slots
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""

@@ -54,6 +54,16 @@ def test_slots_are_lent_for_one_chunk_to_the_least_served() -> None:
     assert slots.active == slots.waiting == 0
 
 
+def test_a_crowd_is_more_than_can_be_sent_to_at_a_time() -> None:
+    slots = UploadSlots(1)
+    slots.join(1)
+    assert not slots.is_crowd
+    slots.join(2)
+    assert slots.is_crowd
+    slots.forget(1, 0.0)
+    assert not slots.is_crowd
+
+
 def test_who_holds_least_is_first_however_much_it_was_given() -> None:
     slots = UploadSlots(1, rank={1: 9, 2: 5, 3: 0}.__getitem__)
     for lane in (1, 2, 3):
