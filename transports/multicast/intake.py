@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -75,25 +76,26 @@ class Intake:
 
     def _receive(self) -> tuple[int, list[bytes], bool]:
         """Packets of the usual length side by side in the batch; what else came apart."""
-        size, filled = self._packet_bytes, 0
+        size, room, filled = self._packet_bytes, self._room, 0
         controls: list[bytes] = []
-        any_came = False
-        while filled <= BATCH_BYTES and (train := self._socket.receive(self._room[filled:])) is not None:
-            any_came = True
-            self.counters.trains += 1
-            self.counters.bytes += train.length
+        trains, came = 0, 0
+        while filled <= BATCH_BYTES and (train := self._socket.receive(room[filled:])) is not None:
+            trains += 1
+            came += train.length
             start, stop = filled, filled + train.length
             if train.packet_bytes == size:
                 # a shorter packet right behind a train is handed over as its last piece
                 filled += train.length // size * size
                 start = filled
-                self._note_overflow(max(1, train.length // size))
-            self._split(self._room[start:stop], min(train.packet_bytes, stop - start), controls)
-        return filled, controls, any_came
+                if self._socket.overflows != self._overflows:
+                    self._note_overflow(max(1, train.length // size))
+            if start < stop:
+                self._split(room[start:stop], min(train.packet_bytes, stop - start), controls)
+        self.counters.trains += trains
+        self.counters.bytes += came
+        return filled, controls, trains > 0
 
     def _split(self, data: memoryview, step: int, controls: list[bytes]) -> None:
-        if not len(data):
-            return
         pieces = [bytes(data[at : at + step]) for at in range(0, len(data), max(1, step))]
         fitting = [piece for piece in pieces if TAG_BYTES < len(piece) <= CONTROL_MAX_BYTES]
         fitting = fitting[: CONTROLS_MAX - len(controls)]
@@ -103,9 +105,8 @@ class Intake:
     def _note_overflow(self, packets: int) -> None:
         """The kernel counts a train it drops as one; take it for as long as the one that just came."""
         more = self._socket.overflows - self._overflows
-        if more:
-            self._overflows += more
-            self._reception.handle_overflow(more * packets)
+        self._overflows += more
+        self._reception.handle_overflow(more * packets)
 
     def _place(self, packets: NDArray[np.uint8], now: float) -> None:
         headers = parse_headers(packets)
@@ -123,25 +124,20 @@ class Intake:
             self._copy(symbols, kept[placement.packets], placement)
 
     def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
-        """Whole runs at once: packets that follow each other mostly belong in rows that follow each other. Those that
-        stand alone, as repairs do, go chunk by chunk.
+        """Chunk by chunk: one call of NumPy for what a batch brings of one, however many gaps losses left.
 
         `sources` are the rows of `symbols` that are placed, in the order of `placement`.
         """
         slots, rows = placement.slots, placement.rows
         if not len(sources):
             return
-        breaks = np.ones(len(sources) + 1, dtype=np.bool_)
-        breaks[1:-1] = (sources[1:] - sources[:-1] != 1) | (rows[1:] - rows[:-1] != 1) | (slots[1:] != slots[:-1])
-        alone = breaks[:-1] & breaks[1:]
-        for slot in dict.fromkeys(slots[alone].tolist()):
-            mine = np.flatnonzero(alone & (slots == slot))
-            self._memory[slot][rows[mine]] = symbols[sources[mine]]
-        firsts = np.flatnonzero(breaks[:-1] & ~alone)
-        ends = np.flatnonzero(breaks[1:] & ~alone) + 1
-        for first, last in zip(firsts.tolist(), ends.tolist(), strict=True):
-            source, row, count = int(sources[first]), int(rows[first]), last - first
-            self._memory[int(slots[first])][row : row + count] = symbols[source : source + count]
+        starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist(), len(slots)]
+        for start, stop in pairwise(starts):
+            some = sources[start:stop]
+            first, last = int(some[0]), int(some[-1])
+            together = bool((some[1:] - some[:-1] == 1).all())  # as all do but repairs: nothing is copied twice
+            data = symbols[first : last + 1] if together else symbols[some]
+            self._memory[int(slots[start])][rows[start:stop]] = data
 
     def _handle_control(self, packet: bytes, now: float) -> None:
         row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)

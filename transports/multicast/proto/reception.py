@@ -167,9 +167,8 @@ class Reception:
         slots: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.int64]] = []
         chunks = headers.chunk[index]
-        for chunk in (
-            dict.fromkeys(chunks.tolist()) if len(index) and (chunks != chunks[0]).any() else chunks[:1].tolist()
-        ):
+        # each once, in the order they came: nearly always in few runs
+        for chunk in dict.fromkeys([*chunks[:1].tolist(), *chunks[1:][chunks[1:] != chunks[:-1]].tolist()]):
             mine = index[chunks == chunk]
             assembly = self._assembly_of(chunk, headers, mine, now)
             if assembly is None:
