@@ -158,9 +158,13 @@ class RateControl:
 
     def restart(self, members: Members, packets_sent: int, now: float) -> None:
         """A room begins after a rest: the way bore the rate, but of those who are there now nobody was heard yet."""
-        if self._start is None:
+        before = self._start
+        if before is None:
             self._begin(now, known=True)
-            self._count_anew(members, packets_sent, now)
+        else:  # what nobody said while nobody was there, and who was heard before, says nothing of those
+            self._start = _Start(aim=before.aim, cause=before.cause, known=before.known, began=now, cuts=before.cuts)
+            self._next = now + START_LOOK_S
+        self._count_anew(members, packets_sent, now)
 
     def due(self, now: float) -> bool:
         """Whether `handle_group` would do anything."""

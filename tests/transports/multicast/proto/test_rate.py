@@ -362,6 +362,16 @@ def test_after_a_rest_it_begins_with_a_part_and_silence_does_not_count() -> None
     assert crowd.rate.limited_by == "cap"
 
 
+def test_a_beginning_that_a_rest_cut_short_begins_anew_with_those_who_are_there_then() -> None:
+    crowd = Crowd()
+    crowd.join(0.0, 9.0, 9.0, 9.0)
+    assert crowd.until(0.4) == WIDE / 4
+    crowd.rest(until=5.0)
+    crowd.join(5.1, 5.3, 5.3, 5.3)
+    assert crowd.until(5.25) == WIDE / 4  # neither for want of reports during the rest, nor for one before it
+    assert crowd.until(5.5) == WIDE
+
+
 def test_after_a_rest_it_comes_back_to_the_rate_the_way_bore() -> None:
     crowd = Crowd()
     crowd.join(0.0)
