@@ -34,11 +34,14 @@ from transports.multicast.proto.reception import Reception
 from transports.multicast.proto.silence import Alarm
 from transports.multicast.udp.incoming import GroupReceiver
 
-__all__ = ["Arrived", "CastReceiver", "ReceiverCounters"]
+__all__ = ["Arrived", "CastReceiver", "ReceiverCounters", "pause_s"]
 
 GATHER_S = 0.04
 """When packets come faster than this, they are left to gather for so long and taken together: a wake-up, and a call of
 the machine, cost more than a train."""
+GATHER_FEW_S = 0.005
+FEW_BYTES_PER_S = 1_500_000
+"""Where less comes, as at the end of an image, little is saved by gathering, and each round of repairs waits for it."""
 GATHER_BYTES = 4 * 1024 * 1024
 """What gathers at most: at high rates the above is shorter, so that the batch stays in the cache."""
 GATHER_SHARE = 8
@@ -51,6 +54,13 @@ ONE = (1).to_bytes(8, sys.byteorder)
 """What is written to an eventfd."""
 
 _Result = TypeVar("_Result")
+
+
+def pause_s(taken_bytes: int, within_s: float, *, most: int) -> float:
+    """How long to let packets gather where so many bytes came within this time: `most` bytes, or GATHER_S."""
+    if taken_bytes < FEW_BYTES_PER_S * within_s:
+        return GATHER_FEW_S
+    return min(GATHER_S, most * within_s / max(1, taken_bytes))
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,7 +274,7 @@ class CastReceiver:
         taken = self._intake.counters.bytes - self._taken
         self._taken += taken
         # What was taken since the last wake-up had come while this thread slept before it, and since.
-        self._pause = min(GATHER_S, self._gather_bytes * (self._pause + since) / max(1, taken))
+        self._pause = pause_s(taken, self._pause + since, most=self._gather_bytes)
         if since < self._pause:
             # Not Event.wait: it ends at a moment of the clock, and where a clock is forged (libfaketime) that is never.
             self._pausing.poll(max(0.0, self._pause) * 1000)
@@ -301,8 +311,9 @@ class CastReceiver:
         try:
             symbols = mend(frame, ready.layout, ready.repairs, self._code)
         except Exception as error:
+            # handed over all the same: its digest says that it is wrong, and so often as that is borne it comes again
             self._note_fault("a chunk cannot be decoded", error)
-            return
+            symbols = 0
         self._post(partial(self._hand_over_mended, ready, symbols))
 
     # ------------------------------------------------------------------ on the loop

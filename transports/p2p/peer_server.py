@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections import Counter
@@ -68,6 +69,8 @@ class PeerServer:
         self._opening: asyncio.TimerHandle | None = None
         self._rechecking: asyncio.TimerHandle | None = None
         self._numbers = 0
+        self._asked_at = -math.inf
+        """When anybody asked for a chunk, or had one, last."""
         self._scratch = bytearray(READ_BYTES)
         self._ticking = False
         self.counts: Counter[str] = Counter()
@@ -128,14 +131,12 @@ class PeerServer:
                 lane.end(Status.DENIED, "banned by the repository")
 
     async def settle(self, *, within_s: float) -> None:
-        """Until nobody has been sent anything for QUIET_S, nobody is connected, or `within_s` have passed. Who has
-        everything is not connected any more."""
+        """Until nobody has been sent anything for QUIET_S, which may have passed already, nobody is connected, or
+        `within_s` have passed. Who has everything is not connected any more."""
         until = self._loop.time() + within_s
-        quiet_at = self._loop.time() + QUIET_S
         while self._lanes and (now := self._loop.time()) < until:
-            if self._slots.active or self._slots.waiting:
-                quiet_at = now + QUIET_S
-            elif now >= quiet_at:
+            busy = self._slots.active or self._slots.waiting
+            if not busy and now >= self._asked_at + QUIET_S:
                 return
             await asyncio.sleep(SETTLE_LOOK_S)
 
@@ -281,7 +282,8 @@ class PeerServer:
 
     def ask_turn(self, lane: Lane) -> bool:
         """See LaneHost."""
-        has_turn = self._slots.ask(lane.number, self._loop.time(), far=_asks_from_afar(lane))
+        self._asked_at = self._loop.time()
+        has_turn = self._slots.ask(lane.number, self._asked_at, far=_asks_from_afar(lane))
         if not has_turn and not self._ticking:
             self._ticking = True
             self._loop.call_later(TELL_AFTER_S, self._tick)
@@ -295,7 +297,10 @@ class PeerServer:
 
     def leave_turn(self, lane: Lane) -> None:
         """See LaneHost."""
-        self._slots.leave(lane.number, self._loop.time())
+        now = self._loop.time()
+        if self._slots.active:
+            self._asked_at = now
+        self._slots.leave(lane.number, now)
         self._wake()
 
     def do_work(self, lane: Lane, work: LookUp | Store) -> None:

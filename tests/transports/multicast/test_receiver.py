@@ -17,11 +17,12 @@ from core.errors import LocalError
 from tests.support.casts import KEY, SYMBOL_BYTES, MemberOfCast, StoredImage, cast_sender
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman, Protection
+from transports.multicast.fec.cauchy import CauchyCode
 from transports.multicast.proto.assembly import Repairs
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.received import Ready
 from transports.multicast.proto.reception import Alarm
-from transports.multicast.receiver import _report_socket
+from transports.multicast.receiver import FEW_BYTES_PER_S, GATHER_FEW_S, GATHER_S, _report_socket, pause_s
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.interface import find_interface
 from transports.multicast.udp.outgoing import GroupSender
@@ -259,6 +260,30 @@ async def test_a_call_nobody_waits_for_is_told_when_it_fails_and_not_when_it_com
         member.stop()
         member.receiver.tell(lambda reception: reception.handle_accepted(99))
         assert member.receiver.counters.crashes == 1
+
+
+async def test_a_chunk_that_cannot_be_decoded_is_handed_over_for_its_digest_to_say_so() -> None:
+    class Faulty(CauchyCode):
+        def decode_frame(self, *_: Any, **__: Any) -> int:
+            raise RuntimeError("a fault")
+
+    with StoredImage(5000) as image, cast_sender(image, GROUP) as (_, reports):
+        member = MemberOfCast(image, GROUP, reports)
+        member.receiver._code = Faulty()
+        repairs = Repairs(rows=np.array([1]), symbols=np.array([200]))
+        member.receiver._finish(Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=repairs))
+        await member.until(lambda: 0 in member.chunks)
+        assert "a chunk cannot be decoded by a fault of this program" in member.troubles[0].message
+        assert member.receiver.counters.mended_symbols == 0
+        member.stop()
+
+
+async def test_what_comes_fast_gathers_and_what_comes_slowly_does_not() -> None:
+    fast = 25_000_000
+    assert pause_s(fast // 10, 0.1, most=4 << 20) == GATHER_S
+    assert pause_s(fast // 2, 0.1, most=4 << 20) == pytest.approx((4 << 20) / (5 * fast)), "no more than fits"
+    assert pause_s(FEW_BYTES_PER_S // 10 - 1, 0.1, most=4 << 20) == GATHER_FEW_S
+    assert pause_s(0, 0.1, most=4 << 20) == GATHER_FEW_S
 
 
 async def test_a_chunk_that_is_handed_over_when_all_has_stopped_is_nobodys() -> None:

@@ -385,8 +385,12 @@ async def test_it_does_not_settle_while_somebody_who_is_connected_may_ask(monkey
     monkeypatch.setattr(peer_server_module, "QUIET_S", 1000.0)
     async with home() as peer:
         visitor = await peer.welcome(9)
-        settling = asyncio.create_task(peer.server.settle(within_s=1000.0))
+        async with asyncio.timeout(WAIT_S):
+            await peer.server.settle(within_s=1000.0)  # nobody ever asked
         visitor.read([2], credits=1)
+        assert (await visitor.hear(Op.READ)).header.status is Status.OK
+        settling = asyncio.create_task(peer.server.settle(within_s=1000.0))
+        visitor.read([4], credits=1)
         assert (await visitor.hear(Op.READ)).header.status is Status.OK
         assert not settling.done()
         visitor.writer.close()

@@ -5,9 +5,8 @@ between bursts it feeds the reports that came in. Members can only ask: nothing 
 the cast wait, and what makes no sense changes nothing but a counter.
 
 Order of sending: repairs that have been gathered, the originals of the chunk in progress, the next chunk of the
-schedule, repairs not gathered yet, repairs of late members (between repetitions, these take turns). When there is
-nothing of all that the cast is *idle*: it says so at once, and again with doubling pauses as long as some member is
-not done, and is silent after that.
+schedule, repairs not gathered yet, repairs of late members (between repetitions, these take turns). Without all that
+the cast is *idle*: it says so at once, and again with doubling pauses until all members are done.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from transports.multicast.proto.announcer import Announcer
 from transports.multicast.proto.burst import Burst, Control, Totals
 from transports.multicast.proto.demand import Demand
 from transports.multicast.proto.demotion import Demotion, Verdict
-from transports.multicast.proto.foresight import symbols_ahead
+from transports.multicast.proto.foresight import spare_symbols, symbols_ahead
 from transports.multicast.proto.heads import Heads
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import (
@@ -341,10 +340,11 @@ class Cast:
             self.totals.unasked += unasked * burst.layout.blocks
 
     def _repair_burst(self, chunk: int, limit: int, *, late: bool) -> Burst:
-        repair = self._repairs[chunk]
+        repair, rests = self._repairs[chunk], self._current is None and not self._demand.chunks_wanted
         if not late and not repair.repaired:
             self._typical += TYPICAL_WEIGHT * (float(repair.due.mean()) - self._typical)
-        taken = self._repairs.take(chunk, limit, late=late)
+        spare = spare_symbols(repair.due, self._members) if rests and not late else 0
+        taken = self._repairs.take(chunk, limit, late=late, spare=spare)
         self._schedule.handle_late(len(taken.blocks) if late else 0)
         repair.note_sent(self._sequence + len(taken.blocks) - 1, taken.counts)
         self._members.charge(taken.sole)

@@ -144,9 +144,14 @@ class ChunkRepair:
         self.due = np.where(alone, self._second, self.due).astype(np.int32)
         self._owner[alone] = NOBODY
 
-    def take(self, limit: int, *, late: bool) -> RepairBurst:
-        """Up to `limit` fresh symbols of what is due, dealt over the blocks."""
+    def take(self, limit: int, *, late: bool, spare: int = 0) -> RepairBurst:
+        """Up to `limit` fresh symbols of what is due, dealt over the blocks; with the last of them, as far as there is
+        room, `spare` more of each block, which nobody asked for."""
         wanted = np.maximum(self.late if late else self.due, 0)
+        spares = np.where(wanted > 0, spare, 0)
+        if (wanted + spares).sum() > limit:
+            spares[:] = 0
+        wanted += spares
         blocks = np.repeat(np.arange(len(wanted)), wanted)
         turn = np.arange(len(blocks)) - np.repeat(np.cumsum(wanted) - wanted, wanted)
         order = np.lexsort((blocks, turn))[:limit]
@@ -156,7 +161,7 @@ class ChunkRepair:
         counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
         sole: dict[int, int] = {}
         if not late:
-            alone = np.maximum(counts - self._second, 0)
+            alone = np.maximum(counts - spares - self._second, 0)
             for block in np.flatnonzero((alone > 0) & (self._owner != NOBODY)).tolist():
                 owner = int(self._owner[block])
                 sole[owner] = sole.get(owner, 0) + int(alone[block])
@@ -276,10 +281,10 @@ class Repairs:
             return chunk, repair.asked_at
         return None
 
-    def take(self, chunk: int, limit: int, *, late: bool) -> RepairBurst:
-        """Symbols of `chunk` to send now; follow with `note_sent`."""
+    def take(self, chunk: int, limit: int, *, late: bool, spare: int = 0) -> RepairBurst:
+        """Symbols of `chunk` to send now; follow with `note_sent`. `spare`: see ChunkRepair.take."""
         repair = self._chunks[chunk]
-        burst = repair.take(limit, late=late)
+        burst = repair.take(limit, late=late, spare=spare)
         self._drop_served(chunk, repair)
         return burst
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-__all__ = ["MEMBERS_PER_S", "REPORT_S", "ReportClock"]
+__all__ = ["END_PAUSE_MAX_S", "MEMBERS_PER_S", "REPORT_S", "ReportClock"]
 
 REPORT_S = 0.1
 """The interval of up to seventy members."""
@@ -15,6 +15,9 @@ ALIVE_S = 2.0
 JITTER = 0.3
 EMPTY_WAIT = 0.25
 """Share of the interval after which to look again when nothing was old enough to report."""
+END_PAUSE_MAX_S = 0.05
+"""Where nothing comes unasked: who asked does so again after this, however long a trip was measured to take, most of
+which is a wait in the member's own socket. What is under way is not sent twice for that."""
 
 
 class ReportClock:
@@ -40,10 +43,10 @@ class ReportClock:
     def handle_end(self, *, members: int, pause_s: float, now: float) -> None:
         """Nothing more will come unless somebody asks: report as soon as the size of the group allows.
 
-        `pause_s` after the last report must be over: what that one asked for may be on its way.
+        `pause_s` after the last report, or END_PAUSE_MAX_S, must be over: what that one asked for may be on its way.
         """
         if not self._urgent:
-            soon = max(now, self._last + pause_s) + self._rng.random() * members / MEMBERS_PER_S
+            soon = max(now, self._last + min(pause_s, END_PAUSE_MAX_S)) + self._rng.random() * members / MEMBERS_PER_S
             if soon < self._next:
                 self._next = soon
                 self._urgent = True

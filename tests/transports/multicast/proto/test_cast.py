@@ -232,6 +232,22 @@ def test_the_end_is_repaired_at_once() -> None:
     assert StatusFlags.IDLE in said[-1].flags
 
 
+@pytest.mark.parametrize(("chunks", "spare"), [(1, [102]), (2, [])])
+def test_repairs_at_the_end_come_with_spare_symbols_for_what_gets_lost(chunks: int, spare: list[int]) -> None:
+    cast = make_cast(chunks)
+    cast.add_member(1, key=KEY, wanted=wants(count=chunks), now=0.0)
+    now, sent = 0.0, 0
+    while sent < ROWS:  # of two, one is still wanted
+        bursts, _, now = drain(cast, now, bursts=1)
+        sent += len(rows_of(bursts))
+    member = cast.members.get(1)
+    assert member is not None
+    ask(cast, (0, 0, 2), number=1, as_of=cast.sequence, now=now)
+    member.loss = 0.05
+    bursts, _, _ = drain(cast, now + 1.0, bursts=1)
+    assert [burst.symbols.tolist() for burst in bursts] == [[100, 101, *spare]]
+
+
 def test_a_joiner_only_adds_what_it_missed() -> None:
     cast = make_cast()
     cast.add_member(1, key=KEY, wanted=wants(), now=0.0)

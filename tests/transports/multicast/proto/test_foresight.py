@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
-from transports.multicast.proto.foresight import ASK_AGAIN, SHARE_MAX, UNUSED_LEAST, symbols_ahead
+from transports.multicast.proto.foresight import (
+    ASK_AGAIN,
+    ASK_AT_END,
+    SHARE_MAX,
+    SPARE_MAX,
+    UNUSED_LEAST,
+    spare_symbols,
+    symbols_ahead,
+)
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.members import Members
 
@@ -56,3 +65,24 @@ def test_of_two_the_better_one_counts() -> None:
 
 def test_there_is_a_limit_for_whatever_is_lost() -> None:
     assert symbols_ahead(LAYOUT, room(*[1.0] * 8), unused=0.5, disks=False) == pytest.approx(182 * SHARE_MAX, abs=1)
+
+
+@pytest.mark.parametrize("loss", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize("most", [1, 4, 10])
+def test_at_the_end_hardly_anybody_asks_again_and_one_less_would_not_do(loss: float, most: int) -> None:
+    spare = spare_symbols(np.array([1, most, 0], dtype=np.int32), room(*[loss] * 8))
+    rng = random.Random(5)
+
+    def ask_again(more: int) -> float:
+        """Members of the eight that lose more than that, on the average."""
+        return sum(sum(rng.random() < loss for _ in range(most + more)) > more for _ in range(40_000)) / 5_000
+
+    assert ask_again(spare) <= 1.5 * ASK_AT_END
+    assert spare == 0 or ask_again(spare - 1) >= 0.6 * ASK_AT_END
+
+
+def test_nothing_is_spared_where_nothing_is_lost_and_there_is_a_limit() -> None:
+    due = np.array([3, 0], dtype=np.int32)
+    assert spare_symbols(due, room(*[0.0] * 8)) == 0
+    assert spare_symbols(due, room(*[0.0] * 3, 0.5)) == 0, "one bad cable does not make the others take more"
+    assert spare_symbols(due, room(*[0.9] * 8)) == SPARE_MAX

@@ -230,6 +230,19 @@ def test_what_is_sent_unasked_is_charged_to_nobody() -> None:
     assert not repairs.any_late
 
 
+def test_spare_symbols_go_with_the_last_that_are_due_and_are_charged_to_nobody() -> None:
+    repairs = Repairs()
+    repairs.start(1, LAYOUT, 0)
+    repairs.finish(1, 10)
+    blocks, deficits = np.array([0, 2]), np.array([3, 1])
+    repairs.merge(1, blocks, deficits, as_of=11, place=0, late=False, now=0.0)
+    first = repairs.take(1, 2, late=False, spare=2)
+    assert (first.counts.tolist(), first.sole) == ([1, 0, 1], {0: 2}), "they do not fit beside what is due"
+    last = repairs.take(1, 44, late=False, spare=2)
+    assert (last.counts.tolist(), last.sole) == ([4, 0, 0], {0: 2}), "what was not asked for is not mended"
+    assert not repairs.any_due
+
+
 def test_a_chunk_that_is_no_longer_remembered_is_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transports.multicast.proto.repair.MAX_TRACKED_CHUNKS", 2)
     repairs = Repairs()

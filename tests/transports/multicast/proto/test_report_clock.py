@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from transports.multicast.proto.report_clock import MEMBERS_PER_S, ReportClock
+from transports.multicast.proto.report_clock import END_PAUSE_MAX_S, MEMBERS_PER_S, ReportClock
 
 
 def clock(interval_s: float = 0.1, seed: int = 1) -> ReportClock:
@@ -49,6 +49,13 @@ def test_what_the_last_report_asked_for_gets_time_to_come() -> None:
     one.handle_sent(10.0)
     one.handle_end(members=1, pause_s=0.05, now=10.001)
     assert one.due_at(lacking=True) >= 10.05
+
+
+def test_at_the_end_nobody_waits_for_what_is_lost_as_long_as_trips_took_before() -> None:
+    one = clock(interval_s=1.0)
+    one.handle_sent(10.0)
+    one.handle_end(members=1, pause_s=0.4, now=10.001)
+    assert one.due_at(lacking=True) <= 10.0 + END_PAUSE_MAX_S + 1 / MEMBERS_PER_S
 
 
 def test_a_new_interval_counts_from_the_next_report() -> None:
