@@ -17,7 +17,8 @@ EMPTY_WAIT = 0.25
 """Share of the interval after which to look again when nothing was old enough to report."""
 END_PAUSE_MAX_S = 0.05
 """Where nothing comes unasked: who asked does so again after this, however long a trip was measured to take, most of
-which is a wait in the member's own socket. What is under way is not sent twice for that."""
+which is a wait in the member's own socket. What is under way is not sent twice for that. In a crowd it is as long as
+all members together need to report."""
 
 
 class ReportClock:
@@ -46,7 +47,9 @@ class ReportClock:
         `pause_s` after the last report, or END_PAUSE_MAX_S, must be over: what that one asked for may be on its way.
         """
         if not self._urgent:
-            soon = max(now, self._last + min(pause_s, END_PAUSE_MAX_S)) + self._rng.random() * members / MEMBERS_PER_S
+            crowd_s = members / MEMBERS_PER_S
+            pause_s = min(pause_s, max(END_PAUSE_MAX_S, crowd_s))
+            soon = max(now, self._last + pause_s) + self._rng.random() * crowd_s
             if soon < self._next:
                 self._next = soon
                 self._urgent = True

@@ -58,6 +58,13 @@ def test_at_the_end_nobody_waits_for_what_is_lost_as_long_as_trips_took_before()
     assert one.due_at(lacking=True) <= 10.0 + END_PAUSE_MAX_S + 1 / MEMBERS_PER_S
 
 
+def test_a_crowd_keeps_its_pause_at_the_end() -> None:
+    one = clock(interval_s=2.0)
+    one.handle_sent(10.0)
+    one.handle_end(members=1000, pause_s=0.4, now=10.001)
+    assert one.due_at(lacking=True) >= 10.4
+
+
 def test_a_new_interval_counts_from_the_next_report() -> None:
     one = clock()
     one.handle_interval(10.0)
