@@ -15,6 +15,8 @@ ALIVE_S = 2.0
 JITTER = 0.3
 EMPTY_WAIT = 0.25
 """Share of the interval after which to look again when nothing was old enough to report."""
+EMPTY_WAIT_CROWD = 0.7
+"""The same in a crowd: when a cast begins all of it has nothing to say, and then all has, within so long."""
 END_PAUSE_MAX_S = 0.05
 """Where nothing comes unasked: who asked does so again after this, however long a trip was measured to take, most of
 which is a wait in the member's own socket. What is under way is not sent twice for that. In a crowd it is as long as
@@ -67,5 +69,5 @@ class ReportClock:
     def handle_nothing(self, now: float) -> bool:
         """Nothing was worth reporting when it was due; True if it is time to show life all the same."""
         self._urgent = False
-        self._next = now + self._interval_s * EMPTY_WAIT
+        self._next = now + self._interval_s * (EMPTY_WAIT if self.often else EMPTY_WAIT_CROWD)
         return now >= self._last + ALIVE_S

@@ -65,6 +65,14 @@ def test_a_crowd_keeps_its_pause_at_the_end() -> None:
     assert one.due_at(lacking=True) >= 10.4
 
 
+def test_who_had_nothing_to_say_looks_again_sooner_in_a_room_than_in_a_crowd() -> None:
+    for interval_s, share in ((0.1, 0.25), (1.4, 0.7)):
+        one = clock(interval_s=interval_s)
+        one.handle_sent(10.0)
+        assert not one.handle_nothing(11.0)
+        assert one.due_at(lacking=True) == 11.0 + share * interval_s
+
+
 def test_a_new_interval_counts_from_the_next_report() -> None:
     one = clock()
     one.handle_interval(10.0)
