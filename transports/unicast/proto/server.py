@@ -305,7 +305,7 @@ class ServerLane:
             case State.JOINED, Op.TURN if self._holdings is not None:  # who has everything serves by other rules
                 self.turn.handle_asked(header.message)
             case State.JOINED, Op.PASS:
-                self.turn.handle_answered()
+                self.turn.handle_passed()
             case State.JOINED, Op.LOCK:
                 self._handle_lock(header)
             case State.LOCKED, Op.HAVE:

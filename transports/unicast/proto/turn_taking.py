@@ -20,6 +20,8 @@ class TurnTaking:
         """Of the TURN that waits for its answer."""
         self._until: float | None = None
         self._unanswered = 0
+        self._unpassed = 0
+        """Turns given that no PASS was said to; it may come after a READ that crossed the turn."""
 
     @property
     def asked(self) -> bool:
@@ -47,10 +49,18 @@ class TurnTaking:
         assert self._message is not None
         message, self._message = self._message, None
         self._until = now + TURN_S
+        self._unpassed += 1
         return message
 
+    def handle_passed(self) -> None:
+        """A PASS came, perhaps too late. ProtocolError if there are more of them than turns were given."""
+        if not self._unpassed:
+            raise ProtocolError("PASS of a turn that was not given")
+        self._unpassed -= 1
+        self.handle_answered()
+
     def handle_answered(self) -> None:
-        """A READ or a PASS came, perhaps too late."""
+        """A READ came, perhaps too late."""
         self._until = None
         self._unanswered = 0
 

@@ -288,6 +288,14 @@ def test_a_turn_is_told_and_waits_for_a_read_or_for_word_that_there_is_none() ->
     assert server.state is State.JOINED
 
 
+def test_who_passes_a_turn_it_was_not_given_is_hung_up_on() -> None:
+    server = _peer(_manifest(), _Held())
+    server.handle_bytes(request(Op.TURN, message=9), 1.0)
+    server.handle_bytes(request(Op.PASS, message=10), 1.1)
+    assert server.reason is not None
+    assert server.reason[0] is Status.VIOLATION
+
+
 def test_who_lets_its_turns_go_by_is_hung_up_on() -> None:
     server = _peer(_manifest(), _Held())
     for now in range(UNANSWERED_MAX):

@@ -54,6 +54,20 @@ def test_turns_that_go_by_in_a_row_end_the_lane_and_one_answer_begins_anew() -> 
     assert let_go_by()
 
 
+def test_no_more_turns_are_passed_than_were_given_be_it_after_a_read_that_crossed_the_turn() -> None:
+    turn = TurnTaking()
+    with pytest.raises(ProtocolError):
+        turn.handle_passed()
+    turn.handle_asked(1)
+    turn.give(0.0)
+    turn.handle_timer(TURN_S)
+    turn.handle_answered()
+    turn.handle_passed()
+    assert not turn.held
+    with pytest.raises(ProtocolError):
+        turn.handle_passed()
+
+
 def test_a_lane_that_ends_waits_for_nothing() -> None:
     turn = TurnTaking()
     turn.handle_asked(1)
