@@ -20,6 +20,8 @@ SILENT_REST_S = 30.0
 UNHEARD_S = 3.0
 UNHEARD_ASKS = 3
 """Who asked so often, and for so long, without a symbol of use coming, is not heard: its reports do not arrive."""
+MUTE_S = 1.0
+"""What was asked while nothing came for so long says nothing of reports alone: a cable was out."""
 TAIL_CHUNKS = 4
 TAIL_S = 2.0
 """Who lacks so few chunks, and got none for so long while the sender is busy with others, takes them alone."""
@@ -88,6 +90,8 @@ class Membership:
     ) -> Step | None:
         """What to do, if anything. `packets` of `span` sent arrived; `lacking` chunks are missing."""
         if packets != self._packets:
+            if now - self._heard >= MUTE_S:
+                self._asked, self._served = figures.asked, now
             self._packets, self._heard = packets, now
         if self._start_timeout_s is not None and self._waiting and now - self._began >= self._start_timeout_s:
             return Step(fatal=True, reason=f"the cast did not begin within {self._start_timeout_s:g} s")

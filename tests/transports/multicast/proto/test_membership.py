@@ -114,6 +114,18 @@ def test_who_asks_and_asks_and_gets_nothing_of_it_goes_on_by_other_means() -> No
     assert "reports" in step.reason
 
 
+def test_what_was_asked_while_the_cable_was_out_says_nothing_of_the_reports() -> None:
+    membership = _joined()
+    _poll(membership, 0.5)
+    for count in range(1, 29):
+        assert _poll(membership, 0.5 + count / 10, stored=90, asked=count) is None
+    for count in range(29, 58):
+        assert _poll(membership, 0.5 + count / 10, packets=100 + count, stored=90, asked=count) is None
+    step = _poll(membership, 6.5, packets=201, stored=90, asked=60)
+    assert step is not None
+    assert "asked 31 times" in step.reason
+
+
 def test_who_has_nothing_to_ask_with_or_is_answered_stays() -> None:
     """A disk that stands still leaves no memory to ask for anything; a long repair brings symbols, if no chunk."""
     membership = _joined()
@@ -131,8 +143,11 @@ def test_who_is_served_last_may_ask_in_vain_for_long() -> None:
     for second in range(1, 30):
         assert _poll(membership, second, packets=100 + second, stored=90, asked=second * 10) is None
     membership.handle_lane(late=False)
-    assert _poll(membership, 30, packets=200, stored=90, asked=301) is None
-    step = _poll(membership, 31 + UNHEARD_S, packets=300, stored=90, asked=320)
+    for tenth in range(300, 310):
+        assert _poll(membership, tenth / 10, packets=tenth, stored=90, asked=301) is None
+    for tenth in range(310, 332):
+        assert _poll(membership, tenth / 10, packets=tenth, stored=90, asked=tenth) is None
+    step = _poll(membership, 31 + UNHEARD_S, packets=400, stored=90, asked=350)
     assert step is not None
     assert "reports" in step.reason
 
