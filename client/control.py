@@ -246,7 +246,7 @@ class ControlClient:
         if not isinstance(body, bytes) and (plain := await self._ask_line(method, path, data)) is not None:
             return plain
         http = await self._open()
-        from client.http import aiohttp, reason_of
+        from client.http import aiohttp, hint_of, reason_of
 
         url = f"{self._settings.base_url}{API_PREFIX}{path}"
         kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
@@ -267,7 +267,7 @@ class ControlClient:
                 raise refused from error
             raise ConnectionFailedError(
                 f"cannot reach the repository {self._settings.base_url}: {reason_of(error)}",
-                hint="is `repod serve` running there, and is the address in client.toml (or --repo) right?",
+                hint=hint_of(error),
             ) from error
 
 

@@ -6,13 +6,14 @@ certificate of its configuration alone (client/control.py).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import Any
 
 from core.connecting import BESIDE_S, repeated, retransmit_soon
 
-__all__ = ["Connector", "aiohttp", "reason_of"]
+__all__ = ["Connector", "aiohttp", "hint_of", "reason_of"]
 
 _PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for authorities, if set."""
@@ -47,12 +48,22 @@ def _prompt_socket(address: Any) -> socket.socket:
     return sock
 
 
+def hint_of(error: BaseException) -> str:
+    """What to look at when the repository could not be reached: at this machine, where no packet left it."""
+    if getattr(_bottom_of(error), "errno", None) in (errno.ENETUNREACH, errno.ENETDOWN):
+        return "this machine has no way there: is its interface up, and has it an address? (`ip addr`, `ip route`)"
+    return "is `repod serve` running there, and is the address in client.toml (or --repo) right?"
+
+
 def reason_of(error: BaseException) -> str:
     """The short text at the bottom of a chain of wrapped errors."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
+    error = _bottom_of(error)
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
+
+
+def _bottom_of(error: BaseException) -> BaseException:
+    return error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error

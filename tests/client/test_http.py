@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from client.http import Connector, aiohttp
+from client.http import Connector, aiohttp, hint_of
 from core.connecting import retransmit_soon
+from tests.client.conftest import free_port
 
 SCRIPT = """
 import os
@@ -51,6 +52,21 @@ async def test_what_a_request_loses_is_repeated_soon() -> None:
             floor = _floor_us(got.connection.transport.get_extra_info("socket"))
     with socket.socket() as other:
         assert floor == (_floor_us(other) if retransmit_soon(other) else floor)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("255.255.255.255", "interface"),  # TCP has no way to everybody: as without an address to anybody
+        ("127.0.0.1", "repod serve"),
+    ],
+)
+async def test_who_has_no_way_to_the_repository_is_sent_to_its_own_interface(address: str, hint: str) -> None:
+    async with aiohttp.ClientSession(connector=Connector()) as session:
+        with pytest.raises(aiohttp.ClientError) as caught:
+            await session.get(f"http://{address}:{free_port()}/")
+    assert hint in hint_of(caught.value)
 
 
 def _floor_us(sock: socket.socket) -> int:
