@@ -62,6 +62,10 @@ def check_group(text: str) -> IPAddress:
             f"{address} is in 224.0.0.0/24, which routers use and switches flood",
             hint="take one of 232.0.0.0/8 or 239.0.0.0/8",
         )
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise UsageError(
+            f"{address} names an interface", hint="leave out what follows %: repod.toml names the interface"
+        )
     if isinstance(address, ipaddress.IPv6Address) and int(address) >> 112 & 0xF < 3:
         raise UsageError(f"{address} does not leave its link", hint="take one of ff35::/32 or ff15::/16")
     return address

@@ -58,8 +58,8 @@ def parse_options(text: str) -> CastOptions:
     if len(fields) > 1 and fields[1].lower() in MODES:
         return _server_form(fields)
     if len(fields) > 4:
-        if not re.fullmatch(r"[0-9.]*", fields[1]):
-            raise UsageError(f"mode {fields[1][:32]!a} of multicast", hint=f"modes: {', '.join(MODES[:3])}")
+        if len(fields) == 6 or not re.fullmatch(r"[0-9.]*", fields[1]):
+            raise UsageError(f"mode {fields[1][:32]!a} of multicast", hint=f"modes: {', '.join(MODES[:2])}")
         raise UsageError(f"{len(fields)} fields in the option string of multicast", hint=f"expected: {_CLIENT_FORM}")
     return _client_form(fields)
 

@@ -38,7 +38,9 @@ def test_a_wish_is_granted_if_it_is_free() -> None:
     assert ranges.acquire(wish) != wish
 
 
-@pytest.mark.parametrize("text", ["", "10.1.1.5", "224.0.0.5", "300.1.1.1", "::1", "ff02::5", "239.1.1.1/33"])
+@pytest.mark.parametrize(
+    "text", ["", "10.1.1.5", "224.0.0.5", "300.1.1.1", "::1", "ff02::5", "ff15::1%eth0", "239.1.1.1/33"]
+)
 def test_what_is_no_group_for_data_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         check_group(text)

@@ -78,6 +78,13 @@ def test_a_malformed_string_is_refused_with_the_form_expected(text: str) -> None
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("mode", ["", "duplex", "9"])
+def test_an_unknown_mode_is_named_with_those_there_are(mode: str) -> None:
+    with pytest.raises(UsageError, match=f"mode '{mode}'") as caught:
+        parse_options(f"9000:{mode}:239.194.17.36:70M:50:60")
+    assert caught.value.hint == "modes: full-duplex, half-duplex"
+
+
 @given(st.text(alphabet="0123456789.:[]Mfull-duplex\n٣", max_size=80))
 def test_any_text_is_options_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
