@@ -215,6 +215,8 @@ class Directory:
             if (assignment := scatter.assign_urgent(member_id, chunk, now)) is not None:
                 self.counts["chunks_needed"] += 1
                 self._send_assignment(assignment)
+        scatter.doubt(member_id, self._society.claimants(member, chunks[:NEED_AT_ONCE]), now)
+        self._fill(member.subnet, now)
 
     def handle_want(self, member_id: int, chunks: tuple[int, ...], now: float) -> None:
         """A member wants more than it announced. ProtocolError for numbers beyond the image."""

@@ -44,6 +44,8 @@ been switched off."""
 REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
 """Who was late or failed is given nothing for so long, twice as long each time in a row."""
+DOUBTED_S = 60.0
+"""What somebody says it holds counts no more for a neighbour that needed it all the same, for so long."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Taker:
     """When it last said that it verified something, or was given its first chunk to take."""
     base: int = 0
     """Its lowest chunk wanted, or below."""
+    doubts: dict[int, float] = field(default_factory=dict)
+    """Members it does not get from what they say they hold, and until when that is believed."""
 
     @property
     def total(self) -> int:
@@ -203,6 +207,12 @@ class Scatter:
             self._strike(taker, now)
         return back
 
+    def doubt(self, member_id: int, others: Iterable[int], now: float) -> None:
+        """A member does not get from `others` what they say they hold: it is assigned what nobody else holds. One
+        member's word costs no more than what it takes itself, so it is believed at once."""
+        if (taker := self._takers.get(member_id)) is not None:
+            taker.doubts.update(dict.fromkeys(others, now + DOUBTED_S))
+
     def handle_damaged(self, chunk: int) -> None:
         """The origin cannot read it: it is assigned no more."""
         self._damaged.add(chunk)
@@ -221,7 +231,7 @@ class Scatter:
         if now < self._fed_at + FED_S:
             passed = {taker.member.id for taker in self._takers.values() if self._is_fed(taker)}
         while (taker := self._next_taker(now, passed)) is not None:
-            chunk = self._pick(taker)
+            chunk = self._pick(taker, now)
             if chunk is None:
                 passed.add(taker.member.id)
             else:
@@ -292,16 +302,28 @@ class Scatter:
                 best = taker
         return best
 
-    def _pick(self, taker: Taker) -> int | None:
+    def _pick(self, taker: Taker, now: float) -> int | None:
         wanted = taker.member.wanted
         taker.base = wanted.lowest(taker.base)
+        taker.doubts = {other: until for other, until in taker.doubts.items() if now < until}
         self._advance()
-        start = max(self._cursor, taker.base)
+        start = taker.base if taker.doubts else max(self._cursor, taker.base)
         stop = min(self._chunks, taker.base + self._window)
         if start >= stop:
             return None
-        found = np.flatnonzero(self._free[start:stop] & wanted.flags(start, stop))
+        free = self._free_for(taker, start, stop) if taker.doubts else self._free[start:stop]
+        found = np.flatnonzero(free & wanted.flags(start, stop))
         return start + int(found[0]) if len(found) else None
+
+    def _free_for(self, taker: Taker, start: int, stop: int) -> NDArray[np.bool_]:
+        """What is free for somebody who does not believe everybody."""
+        holders = self._holders[start:stop].copy()
+        for other in taker.doubts:
+            if (doubted := self._takers.get(other)) is not None and doubted.counted:
+                holders -= doubted.member.held.flags(start, stop)
+        free: NDArray[np.bool_] = holders == 0
+        free[[chunk - start for chunk in (*self._under_way, *self._damaged) if start <= chunk < stop]] = False
+        return free
 
     def _is_fed(self, taker: Taker) -> bool:
         return taker.member.lacks and bool((taker.member.wanted.flags() & (self._holders > 0)).any())

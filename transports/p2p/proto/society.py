@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from transports.p2p.proto.credentials import credential
 from transports.p2p.proto.graph import Graph
@@ -75,6 +75,12 @@ class Society:
             if asking.here:
                 self._out.forget(asking.id, asked.id)
         return True
+
+    def claimants(self, member: Member, chunks: Iterable[int]) -> list[int]:
+        """Neighbours of a member that say that they hold, and can give, each of `chunks` it wants."""
+        wanted = [chunk for chunk in chunks if chunk in member.wanted]
+        near = self.neighbours(member) if wanted else []
+        return [other.id for other in near if other.serves and all(chunk in other.held for chunk in wanted)]
 
     def is_forsaken(self, member: Member) -> bool:
         """Enough members say that it does not give what it holds: LOST_BY of them, or all of its subnet that lack

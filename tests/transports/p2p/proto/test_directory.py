@@ -390,6 +390,20 @@ def test_a_forged_announcement_keeps_nobody_waiting_when_all_who_lack_say_so() -
     assert forger not in swarm.met(late)
 
 
+def test_who_gives_nobody_what_it_says_it_holds_delays_nobody_after_the_first_need() -> None:
+    swarm = Swarm()
+    liar = swarm.join("liar", held=range(CHUNKS))
+    one, two = swarm.join("one"), swarm.join("two")
+    swarm.directory.handle_need(one, tuple(range(8)), 4.0)
+    swarm.run()
+    for chunk in range(CHUNKS):
+        assert chunk in swarm.assigned(one) or chunk in swarm.directory.scatters["10.0.0.0/24"].open_of(one)
+        swarm.have(one, chunk)
+        swarm.have(two, chunk)
+    assert swarm.assigned(two) == []
+    assert liar in swarm.directory.neighbours(one)
+
+
 def test_who_was_not_believed_is_not_believed_for_announcing_itself_anew() -> None:
     swarm = Swarm()
     forger = swarm.join("forger", held=range(CHUNKS))

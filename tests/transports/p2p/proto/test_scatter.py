@@ -13,6 +13,7 @@ from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.limits import ASSIGNED_AHEAD
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.scatter import (
+    DOUBTED_S,
     EXPECTED_FIRST_S,
     FED_S,
     MEMBER_AHEAD_MAX,
@@ -412,3 +413,22 @@ def test_who_comes_late_has_no_claim_on_what_others_took_before() -> None:
             for chunk in scatter.open_of(member.id)[:1]:
                 _take(scatter, member, chunk)
     assert given == {1, 2, 3, 4}
+
+
+def test_who_does_not_believe_somebody_is_assigned_what_nobody_else_holds_for_a_while() -> None:
+    liar, honest = _member(1, held=range(CHUNKS)), _member(2, held=range(4, CHUNKS))
+    doubting, other = _member(3), _member(4)
+    scatter = _scatter(liar, honest, doubting, other)
+    scatter.handle_damaged(1)
+    assert _given(scatter) == {}
+    scatter.doubt(3, [1, 77], 0.0)
+    assert _given(scatter) == {3: [0, 2]}
+    for chunk in (0, 2):
+        doubting.held.add(chunk)
+        doubting.wanted.discard(chunk)
+    scatter.handle_have(doubting, (0, 2), DOUBTED_S - 1)
+    scatter.remove(1)
+    scatter.add(liar)
+    assert _given(scatter, DOUBTED_S - 1) == {3: [3]}
+    scatter.give_back(3, [3], DOUBTED_S - 1)
+    assert _given(scatter, DOUBTED_S) == {}

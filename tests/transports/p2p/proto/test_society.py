@@ -193,3 +193,16 @@ def test_who_gives_nothing_to_anybody_who_waits_is_forsaken() -> None:
     liar.lost_by = set(range(50, 50 + LOST_BY))
     assert room.society.is_forsaken(liar)
     assert not room.society.is_forsaken(far)
+
+
+def test_who_says_to_hold_whatever_a_neighbour_needs_is_named() -> None:
+    room = SocietyRoom()
+    room.add(1, held=range(4))
+    room.add(2, held=[0])
+    room.add(3, held=range(4), mode="leecher")
+    room.add(4, "elsewhere", held=range(4))
+    asking = room.add(5)
+    assert sorted(room.society.claimants(asking, [0])) == [1, 2]
+    assert room.society.claimants(asking, [0, 1]) == [1]
+    asking.wanted = ChunkSet.of(4, [3])
+    assert room.society.claimants(asking, [0, 1]) == []
