@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from transports.p2p.proto.pace import Pace
+
 __all__ = ["FIRST_EXPECTED_S", "ORIGIN", "PATIENCE", "QUIET_S", "Request", "Requests"]
 
 ORIGIN = -1
@@ -27,8 +29,16 @@ LATE_LEAST_S = 0.25
 """A chunk is late, though not overdue, after so many times what it was expected to take, and so long at least."""
 TRICKLE_BYTES_PER_S = 64 * 1024
 """An overdue chunk that still comes at this rate is waited for …"""
+TRICKLE_SHARE = 0.25
+"""… or, where everything comes slowly, at this part of what a source brings on average …"""
+TRICKLE_LEAST_BYTES_PER_S = 4 * 1024
+"""… but no more slowly than this, even if nothing else comes …"""
+TRICKLE_LOOK_S = 1.0
+"""… as seen over so long: a link that ten share brings a lump of each now and then …"""
+WORDS_BYTES = 4 * 1024
+"""… and until that long has passed, if more came than words are …"""
 OVERDUE_MAX_S = 30.0
-"""… or whose source says that its turn will come, for so long."""
+"""… or whose source says that its turn will come, for so long, or for PATIENCE times what chunks take here."""
 WAITING_S = 5.0
 """… and that is believed for so long after anything came from there: a machine that was switched off said it too."""
 _KEEP = 0.5
@@ -59,6 +69,12 @@ class _Flow(msgspec.Struct):
     bytes_seen: int = 0
     mark_at: float = 0.0
     mark_bytes: int = 0
+    mark_all: int = 0
+    """When it was last looked at whether it sends, and what had come by then, from it and from all."""
+    sends: bool | None = None
+    """It did, as far as that look goes; None: there was none since it was asked."""
+    turn_came: bool = False
+    """It does not say any more that this peer waits: it is about to send."""
     waiting: bool = False
     lived_at: float = float("-inf")
     """When bytes of any kind were last seen to have come."""
@@ -81,6 +97,9 @@ class Requests:
         """Requests under way."""
         self.took_s = 0.0
         """Seconds from asking at a turn to the last byte of the chunk, smoothed over all sources; 0: none came yet."""
+        self.pace = Pace()
+        self._bytes_seen = 0
+        """From all sources."""
         self.quiet_s = 0.0
         """For so long no byte came from any source, as far as `overdue` was called meanwhile."""
 
@@ -106,7 +125,7 @@ class Requests:
         flow = self._flows[source]
         request = Request(source=source, chunk=chunk, asked_at=now, spare=spare, at_once=at_once)
         if not flow.requests:
-            flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+            self._mark(flow, now, sends=None)
         flow.requests[chunk] = request
         self._chunks.setdefault(chunk, []).append(request)
         self.count += 1
@@ -127,12 +146,13 @@ class Requests:
         if flow is not None and request is not None:
             took = now - max(request.asked_at, flow.last_at)
             flow.chunk_s = _smooth(flow.chunk_s, took)
+            self.pace.handle_chunk(took)
             if request.at_once:
                 self.took_s = _smooth(self.took_s, took)
             flow.last_at = now
             flow.waiting = flow.mute = False
             flow.stuck_at = float("-inf")
-            flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+            self._mark(flow, now, sends=None)
         return request
 
     def of(self, chunk: int) -> list[Request]:
@@ -155,13 +175,14 @@ class Requests:
 
     def chunk_s(self, source: int) -> float:
         """Seconds a chunk of `source` is expected to take."""
-        return self._flows[source].chunk_s or FIRST_EXPECTED_S
+        return self._flows[source].chunk_s or max(FIRST_EXPECTED_S, self.pace.chunk_s)
 
     def handle_bytes(self, source: int, count: int) -> None:
         """Bytes of an answer came."""
         flow = self._flows.get(source)
         if flow is not None:
             flow.bytes_seen += count
+            self._bytes_seen += count
 
     def handle_waiting(self, source: int, waiting: bool) -> None:
         """The source said that this peer waits for its turn, or that its turn has come."""
@@ -169,6 +190,8 @@ class Requests:
         if flow is not None:
             if waiting and not flow.waiting:
                 flow.lived_bytes = -1
+            if flow.waiting and not waiting:
+                flow.turn_came = True
             flow.waiting = waiting
             flow.mute = flow.mute and not waiting
 
@@ -198,20 +221,22 @@ class Requests:
         """
         self._listen(now)
         found: list[tuple[Request, bool]] = []
+        quiet_s = self._quiet_s
+        longer_s = max(OVERDUE_MAX_S, PATIENCE * self.pace.chunk_s)
         for source, flow in self._flows.items():
             if source == ORIGIN:
                 continue
             for request in flow.requests.values():
                 since = max(request.asked_at, flow.last_at)
-                if self.quiet_s >= QUIET_S and not flow.chunk_s and not request.cancelled and now >= since + QUIET_S:
+                if self.quiet_s >= quiet_s and not flow.chunk_s and not request.cancelled and now >= since + quiet_s:
                     flow.mute = True
-                limit = EXPIRY_LEAST_S if request.at_once and not request.begun else _limit_s(flow)
+                limit = self._limit_s(flow)
+                if request.at_once and not request.begun:
+                    limit = max(EXPIRY_LEAST_S, self.pace.pause_s)
                 if request.cancelled or now < since + limit:
                     continue
                 waits = _waits(flow, now)
-                trickles = flow.bytes_seen - flow.mark_bytes >= TRICKLE_BYTES_PER_S * max(0.1, now - flow.mark_at)
-                if (trickles or waits) and now < since + limit + OVERDUE_MAX_S:
-                    flow.mark_at, flow.mark_bytes = now, flow.bytes_seen
+                if (self._sends(flow, now) or waits) and now < since + limit + longer_s:
                     break
                 found.append((request, not waits))
         return found
@@ -230,16 +255,16 @@ class Requests:
     def _is_silent(self, request: Request, now: float) -> bool:
         flow = self._flows[request.source]
         _look_for_life(flow, now)
-        limit = _limit_s(flow)
+        limit = self._limit_s(flow)
         return now >= max(request.asked_at, flow.lived_at) + limit
 
     def stuck(self, now: float) -> list[int]:
         """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again."""
         found: list[int] = []
         for source, flow in self._flows.items():
-            if source == ORIGIN or not flow.requests or _waits(flow, now):
+            if source == ORIGIN or not flow.requests or _waits(flow, now) or self._sends(flow, now):
                 continue
-            limit = _limit_s(flow)
+            limit = self._limit_s(flow)
             if all(request.cancelled for request in flow.requests.values()) and now >= flow.stuck_at + limit:
                 if flow.stuck_at > float("-inf"):
                     found.append(source)
@@ -254,6 +279,44 @@ class Requests:
         for flow in self._flows.values():
             if _look_for_life(flow, now):
                 self.quiet_s = 0.0
+        requests = (each for flow in self._flows.values() for each in flow.requests.values())
+        self.pace.handle_coming(now - each.asked_at for each in requests if each.begun)
+        self._look_for_progress(now)
+
+    def _look_for_progress(self, now: float) -> None:
+        """Notice which sources send what they owe. A rate is low if it is low for this room: twenty peers at 10 Mbit/s
+        get no more of each other than one slow peer of a fast room gives."""
+        busy = sum(1 for flow in self._flows.values() if flow.requests)
+        for flow in self._flows.values():
+            if flow.turn_came:
+                self._mark(flow, now, sends=True)
+            passed_s = now - flow.mark_at
+            if not flow.requests or passed_s < max(TRICKLE_LOOK_S, self.pace.pause_s):
+                continue
+            usual = TRICKLE_SHARE * (self._bytes_seen - flow.mark_all) / (busy * passed_s)
+            least = max(TRICKLE_LEAST_BYTES_PER_S, min(TRICKLE_BYTES_PER_S, usual))
+            self._mark(flow, now, sends=flow.bytes_seen - flow.mark_bytes >= least * passed_s)
+
+    def _sends(self, flow: _Flow, now: float) -> bool:
+        """What it owes is on its way, as far as is known."""
+        if flow.sends is None:
+            return flow.bytes_seen >= flow.mark_bytes + WORDS_BYTES
+        return flow.sends and now < max(flow.mark_at, flow.lived_at) + self._quiet_s
+
+    @property
+    def _quiet_s(self) -> float:
+        return max(QUIET_S, self.pace.pause_s)
+
+    def _mark(self, flow: _Flow, now: float, *, sends: bool | None) -> None:
+        """Look at it from now on."""
+        flow.mark_at, flow.mark_bytes, flow.mark_all = now, flow.bytes_seen, self._bytes_seen
+        flow.sends, flow.turn_came = sends, False
+
+    def _limit_s(self, flow: _Flow) -> float:
+        """How long a chunk of it is waited for."""
+        if flow.mute and not any(request.begun for request in flow.requests.values()):
+            return self._quiet_s
+        return max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
 
     def _unlist(self, request: Request) -> None:
         self.count -= 1
@@ -265,13 +328,6 @@ class Requests:
 
 def _smooth(before: float, now: float) -> float:
     return _KEEP * before + (1 - _KEEP) * now if before else now
-
-
-def _limit_s(flow: _Flow) -> float:
-    """How long a chunk of it is waited for."""
-    if flow.mute and not any(request.begun for request in flow.requests.values()):
-        return QUIET_S
-    return max(EXPIRY_LEAST_S, PATIENCE * (flow.chunk_s or FIRST_EXPECTED_S))
 
 
 def _look_for_life(flow: _Flow, now: float) -> bool:

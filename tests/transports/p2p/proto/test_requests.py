@@ -235,3 +235,104 @@ def test_a_request_is_the_only_one_unless_it_is_said_to_be_spare() -> None:
     requests.pop(1, 5)
     assert (requests.count, requests.under_way(1), requests.under_way(2)) == (1, 0, 1)
     assert requests.chunks() == [5]
+
+
+def test_a_chunk_that_comes_as_slowly_as_all_others_is_waited_for() -> None:
+    """Ten sources share a link of 10 Mbit/s that others use, too: 4 MiB take 140 s of each."""
+    requests = Requests()
+    for source in range(1, 11):
+        requests.join(source, 0.0)
+        requests.add(source, source, 0.0).begun = True
+    requests.pace.handle_chunk(140.0)
+    for tick in range(1, 1400):
+        if tick % 10 == 0:
+            for source in range(1, 11):
+                requests.handle_bytes(source, 30_000)
+        assert requests.overdue(tick / 10) == []
+
+
+def test_who_sends_much_less_than_all_others_is_overdue() -> None:
+    requests = Requests()
+    for source in range(1, 4):
+        requests.join(source, 0.0)
+        requests.add(source, source, 0.0).begun = True
+    found: set[int] = set()
+    for second in range(1, 10):
+        for source, count in ((1, 50_000), (2, 50_000), (3, 8_000)):
+            requests.handle_bytes(source, count)
+        found.update(request.source for request, _ in requests.overdue(float(second)))
+    assert found == {3}
+
+
+def test_a_lump_now_and_then_is_a_chunk_on_its_way_where_chunks_take_long() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.pace.handle_chunk(20.0)
+    request = requests.add(1, 5, 0.0)
+    for tick in range(1, 200):
+        if tick % 30 == 0:
+            requests.handle_bytes(1, 256 * 1024)
+            request.begun = True
+        assert requests.overdue(tick / 10) == []
+    assert [each.chunk for each, _ in _quiet(requests, begin=20.0, seconds=10.0)] == [5]
+
+
+def test_who_sends_what_was_taken_back_is_not_blamed_for_it() -> None:
+    """What has begun is not broken off: at 10 Mbit/s it may take half a minute."""
+    requests = Requests()
+    requests.join(1, 0.0)
+    request = requests.add(1, 5, 0.0)
+    request.begun = request.cancelled = True
+    for second in range(1, 30):
+        requests.handle_bytes(1, 150_000)
+        assert requests.overdue(float(second)) == []
+        assert requests.stuck(float(second)) == []
+    found = []
+    for second in range(30, 60):
+        requests.overdue(float(second))
+        found += requests.stuck(float(second))
+    assert set(found) == {1}
+
+
+def test_who_was_waited_for_has_a_moment_to_begin_when_its_turn_has_come() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.add(1, 5, 0.0)
+    requests.handle_waiting(1, True)
+    for second in range(1, 20):
+        requests.handle_bytes(1, 32)
+        assert requests.overdue(float(second)) == []
+    requests.handle_waiting(1, False)
+    assert requests.overdue(19.1) == []
+    assert requests.overdue(19.1 + QUIET_S - 0.1) == []
+    assert requests.overdue(19.1 + QUIET_S)
+
+
+def test_where_chunks_take_long_who_keeps_silent_is_waited_for_in_proportion() -> None:
+    for took_s, patience_s in ((1.0, QUIET_S), (8.0, 2.0), (100.0, 5.0)):
+        requests = Requests()
+        requests.join(1, 0.0)
+        requests.pace.handle_chunk(took_s)
+        requests.add(1, 5, 0.0)
+        assert _quiet(requests, begin=0.0, seconds=min(patience_s, 3.9) - 0.1) == []
+        assert _quiet(requests, begin=min(patience_s, 4.0), seconds=0.1)
+
+
+def test_what_was_asked_for_at_its_turn_may_take_a_moment_to_begin_where_chunks_take_long() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    requests.pace.handle_chunk(16.0)
+    requests.arrived(1, requests.add(1, 4, 0.0).chunk, 16.0)
+    requests.add(1, 5, 20.0, at_once=True)
+    assert requests.overdue(23.9) == []
+    assert requests.overdue(24.1)
+
+
+def test_what_nobody_knows_yet_of_a_source_is_expected_of_it_where_others_take_long() -> None:
+    requests = Requests()
+    requests.join(1, 0.0)
+    request = requests.add(1, 5, 0.0)
+    assert requests.is_late(request, 3.1)
+    requests.pace.handle_chunk(25.0)
+    assert not requests.is_late(request, 70.0)
+    assert requests.is_late(request, 75.1)
