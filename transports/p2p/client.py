@@ -40,7 +40,12 @@ STALL_S = 15.0
 """A source that owes an answer and is silent for this long has gone."""
 LEAVE_WITHIN_S = 3.0
 """Who is complete leaves after so long at most, however much others still ask for. The last of a room is to
-take what it lacks from all of them, not from the repository alone."""
+take what it lacks from all of them, not from the repository alone …"""
+LEAVE_PACES = 1.5
+"""… or after so many times what a chunk took, if that is longer: one that is cut off has to come again from its
+beginning …"""
+LEAVE_LONGEST_S = 30.0
+"""… but no later than this: the command is over then, and somebody waits for it."""
 WINDOW_CHUNKS = 256
 """Until repod says otherwise."""
 
@@ -60,7 +65,8 @@ class SwarmClient:
         self._shelf: Shelf | None = None
         self._offer: SwarmOffer | None = None
         self._banned = False
-        self._lingering: tuple[Membership, PeerServer] | None = None
+        self._lingering: tuple[Membership, PeerServer, float] | None = None
+        """Whose they are no more, and how long they stay at most."""
         self._handed_over = False
 
     def state(self) -> Mapping[str, Any]:
@@ -79,9 +85,9 @@ class SwarmClient:
         Not where another process gives on what this one has."""
         lingering, self._lingering = self._lingering, None
         if lingering is not None:
-            membership, server = lingering
+            membership, server, within_s = lingering
             if not self._handed_over:
-                await server.settle(within_s=LEAVE_WITHIN_S)
+                await server.settle(within_s=within_s)
             await membership.close()
             await server.close()
 
@@ -147,7 +153,7 @@ class SwarmClient:
                 await incoming.retire()
                 giving = SwarmGiving(offer, shelf, server, on_event=self._context.on_event, traffic=incoming.traffic)
                 giving.take_over(membership)
-                self._lingering = (membership, server)
+                self._lingering = (membership, server, _leave_within_s(swarm.requests.pace.chunk_s))
             else:
                 await incoming.close()
                 await membership.close()
@@ -273,6 +279,11 @@ def _asking(manifest: Manifest, want: WantMap, arena: Arena, source: int, sessio
         now=asyncio.get_running_loop().time(),
         other=REPOSITORY if source == ORIGIN else f"peer {source}",
     )
+
+
+def _leave_within_s(chunk_s: float) -> float:
+    """`chunk_s`: what a chunk took here."""
+    return max(LEAVE_WITHIN_S, min(LEAVE_LONGEST_S, LEAVE_PACES * chunk_s))
 
 
 async def _enter(membership: Membership, server: PeerServer | None, early: EarlyMember | None) -> None:

@@ -13,7 +13,7 @@ from core.ids import ChunkIndex
 from tests.support.swarms import KEY, Guest, running
 from tests.support.takers import Taker
 from transports.base import Offer
-from transports.p2p import incoming
+from transports.p2p import client, incoming
 from transports.p2p.proto.messages import BadChunk, Meet, PeerAddress
 
 pytestmark = pytest.mark.asyncio
@@ -36,6 +36,13 @@ async def test_slots_that_are_too_small_and_offers_that_make_no_sense_are_refuse
                     arena=arena,
                 ):
                     raise AssertionError("it was let in")
+
+
+@pytest.mark.parametrize(("chunk_s", "within_s"), [(0.0, 3.0), (0.3, 3.0), (16.0, 24.0), (100.0, 30.0)])
+async def test_who_is_complete_stays_for_a_chunk_that_takes_long_but_not_for_ever(
+    chunk_s: float, within_s: float
+) -> None:
+    assert client._leave_within_s(chunk_s) == within_s
 
 
 async def test_a_leecher_takes_and_does_not_listen() -> None:

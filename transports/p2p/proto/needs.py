@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from transports.p2p.proto.limits import NEED_AFTER_S
+from transports.p2p.proto.pace import Pace
 
 __all__ = ["NEED_CHUNKS", "NEED_LONGEST_S", "Needs"]
 
 NEED_PERIODS = 32
 """Chunks need time to go from peer to peer: so many times what one takes to come, if that is longer …"""
 NEED_LONGEST_S = 10.0
+"""… but no longer than this."""
+NEED_PACES = 2.0
+"""Who holds a chunk says so on a lane between two others: it may have been there for so many times what one takes, if
+that is longer …"""
+NEED_PACES_MOST_S = 60.0
 """… but no longer than this."""
 _KEEP = 0.875
 
@@ -26,7 +32,9 @@ class Needs:
     is brought, and the next are named without waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
+        """`pace` is read, never changed."""
+        self._pace = pace
         self._period_s = 0.0
         self._since: dict[int, float] = {}
         self._due: list[int] = []
@@ -58,7 +66,7 @@ class Needs:
             self._end_alone()
         if self._alone and coming >= NEED_CHUNKS:
             return
-        patience_s = NEED_AFTER_S if starving else max(NEED_AFTER_S, min(NEED_PERIODS * self._period_s, NEED_LONGEST_S))
+        patience_s = NEED_AFTER_S if starving else self._patience_s
         since = now - patience_s if self._alone else now
         self._since = {chunk: self._since.get(chunk, since) for chunk in chunks[:NEED_CHUNKS]}
         self._due = [chunk for chunk, since in self._since.items() if now >= since + patience_s]
@@ -66,6 +74,11 @@ class Needs:
         self._alone = self._alone or (starving and unheard and bool(self._due))
         if self._alone:
             self._named.update(self._due)
+
+    @property
+    def _patience_s(self) -> float:
+        paces_s = min(NEED_PACES * self._pace.expected_s, NEED_PACES_MOST_S)
+        return max(NEED_AFTER_S, min(NEED_PERIODS * self._period_s, NEED_LONGEST_S), paces_s)
 
     def poll(self) -> list[int]:
         """Those to ask repod for."""

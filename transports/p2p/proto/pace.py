@@ -28,7 +28,12 @@ class Pace:
     @property
     def pause_s(self) -> float:
         """For so long nothing may come from anybody, or from one, without a reason."""
-        return min(PAUSE_MOST_S, PAUSE_SHARE * (self.chunk_s or self._so_far_s))
+        return min(PAUSE_MOST_S, PAUSE_SHARE * self.expected_s)
+
+    @property
+    def expected_s(self) -> float:
+        """What a chunk takes, as far as is known; 0: nothing has begun to come yet."""
+        return self.chunk_s or self._so_far_s
 
     def handle_chunk(self, took_s: float) -> None:
         """One came, so long after it was asked for, or after the one before it from there."""

@@ -61,7 +61,7 @@ class Swarm:
         self._rejections: dict[int, int] = {}
         self._lost: dict[int, str] = {}
         self._cancels: deque[Asking] = deque()
-        self._needs = Needs()
+        self._needs = Needs(self.requests.pace)
         self._slow: deque[int] = deque()
         self._spares_left = max(DUPLICATES_LEAST, int(DUPLICATE_SHARE * len(want)))
         self._arrival = now

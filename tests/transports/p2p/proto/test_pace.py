@@ -29,10 +29,11 @@ def test_half_of_what_the_last_chunk_took_counts() -> None:
 
 def test_before_the_first_chunk_came_what_is_coming_tells_how_slow_the_link_is() -> None:
     pace = Pace()
+    assert pace.expected_s == 0.0
     pace.handle_coming([4.0, 12.0])
-    assert pace.pause_s == 3.0
+    assert (pace.expected_s, pace.pause_s) == (12.0, 3.0)
     pace.handle_coming([])
     assert pace.pause_s == 0.0
     pace.handle_chunk(1.0)
     pace.handle_coming([16.0])
-    assert pace.pause_s == 0.25
+    assert (pace.expected_s, pace.pause_s) == (1.0, 0.25)
