@@ -83,7 +83,8 @@ class _Flow(msgspec.Struct):
     mute: bool = False
     """It was found overdue while nobody sent anything, and has neither given nor promised anything since."""
     stuck_at: float = float("-inf")
-    """When it was last seen to owe only what was taken back."""
+    stuck_bytes: int = 0
+    """When it was last seen to owe only what was taken back, and what had come by then."""
 
 
 class Requests:
@@ -259,16 +260,17 @@ class Requests:
         return now >= max(request.asked_at, flow.lived_at) + limit
 
     def stuck(self, now: float) -> list[int]:
-        """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again."""
+        """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again. Who
+        sends it, however slowly, keeps nothing from others: it is asked of them."""
         found: list[int] = []
         for source, flow in self._flows.items():
-            if source == ORIGIN or not flow.requests or _waits(flow, now) or self._sends(flow, now):
+            if source == ORIGIN or not flow.requests or _waits(flow, now):
                 continue
             limit = self._limit_s(flow)
             if all(request.cancelled for request in flow.requests.values()) and now >= flow.stuck_at + limit:
-                if flow.stuck_at > float("-inf"):
+                if flow.stuck_at > float("-inf") and flow.bytes_seen < flow.stuck_bytes + WORDS_BYTES:
                     found.append(source)
-                flow.stuck_at = now
+                flow.stuck_at, flow.stuck_bytes = now, flow.bytes_seen
         return found
 
     def _listen(self, now: float) -> None:

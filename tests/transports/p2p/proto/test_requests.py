@@ -294,6 +294,24 @@ def test_who_sends_what_was_taken_back_is_not_blamed_for_it() -> None:
     assert set(found) == {1}
 
 
+def test_who_sends_what_was_taken_back_however_slowly_is_not_blamed_again() -> None:
+    """A new connection gets next to nothing at first of a link that others have filled."""
+    requests = Requests()
+    for source in (1, 2):
+        requests.join(source, 0.0)
+    requests.add(1, 5, 0.0).begun = True
+    requests.add(2, 6, 0.0).begun = True
+    guilty = []
+    for second in range(1, 60):
+        requests.handle_bytes(1, 3000)
+        requests.handle_bytes(2, 600_000)
+        for request, _ in requests.overdue(float(second)):
+            request.cancelled = True
+            guilty.append(request.source)
+        assert 1 not in requests.stuck(float(second))
+    assert 1 in guilty
+
+
 def test_who_was_waited_for_has_a_moment_to_begin_when_its_turn_has_come() -> None:
     requests = Requests()
     requests.join(1, 0.0)
