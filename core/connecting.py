@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import struct
 import time
 
 from core.neighbours import ASK_AGAIN_S, ask_again
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTEMPTS",
     "BESIDE_S",
+    "LOSSY_SHARE",
     "RETRANSMIT_MIN_US",
     "connect",
     "connect_blocking",
     "follow_losses",
+    "follow_way",
     "give_up_unheard",
+    "is_lossy",
     "plain_name",
     "repeated",
     "retransmit_soon",
@@ -46,20 +50,44 @@ made for the internet; above the 40 ms for which Linux holds an acknowledgement 
 ACKNOWLEDGE_MAX_US = 20_000
 """For which an acknowledgement is held back at most."""
 
+LOSSY_SHARE = 0.05
+"""Of the packets sent, repeated: a full port drops one in a hundred or two, and what drops more is a bad cable."""
+LOSSY_LOOK_PACKETS = 200
+"""Sent before that is judged."""
+
+_CONGESTION_BYTES = 16
+_REPEATED, _SENT = 100, 156
+"""Where tcp_info has its total_retrans and data_segs_out, linux/tcp.h."""
 _TCP_RTO_MIN_US = 45
 _TCP_DELACK_MAX_US = 46
 """linux/tcp.h, since Linux 6.15."""
 
 
-def follow_losses(sock: socket.socket) -> bool:
+def follow_losses(sock: socket.socket) -> bytes | None:
     """Have a TCP connection send more until packets are lost (Reno), whatever way the system has: what others leave of
-    a link is taken within a few round trips. BBR, which works the rate out, looks for more in one of eight. False where
-    that is not allowed: nothing changes then."""
+    a link is taken within a few round trips. BBR, which works the rate out, looks for more in one of eight. Returns the
+    way it had, for `follow_way`; None where that is not allowed: nothing changes then."""
     try:
+        before = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _CONGESTION_BYTES).rstrip(b"\0")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     except OSError:
-        return False
-    return True
+        return None
+    return before
+
+
+def follow_way(sock: socket.socket, way: bytes) -> None:
+    """Have a TCP connection find its rate by a way that it had before. Raises OSError where that is not allowed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, way)
+
+
+def is_lossy(sock: socket.socket) -> bool:
+    """Whether more of what a TCP connection sent was lost than other senders explain. Who follows losses sends next to
+    nothing there. Raises OSError."""
+    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SENT + 4)
+    if len(told) < _SENT + 4:
+        return False  # a kernel older than that figure
+    repeated_packets, sent = struct.unpack_from("=I", told, _REPEATED)[0], struct.unpack_from("=I", told, _SENT)[0]
+    return bool(sent >= LOSSY_LOOK_PACKETS and repeated_packets > LOSSY_SHARE * sent)
 
 
 def retransmit_soon(sock: socket.socket) -> bool:

@@ -12,13 +12,16 @@ from collections.abc import Callable
 
 import pytest
 
+from core import connecting
 from core.connecting import (
     ATTEMPTS,
     RETRANSMIT_MIN_US,
     connect,
     connect_blocking,
     follow_losses,
+    follow_way,
     give_up_unheard,
+    is_lossy,
     plain_name,
     repeated,
     retransmit_soon,
@@ -135,7 +138,24 @@ def test_the_rate_of_a_connection_follows_its_losses_whatever_way_the_system_has
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
         with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
-            assert follow_losses(theirs)
+            usual = theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+            assert follow_losses(theirs) == usual
             assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == b"reno"
             ours.sendall(b"still there")
             assert theirs.recv(16) == b"still there"
+            follow_way(theirs, usual)
+            assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == usual
+
+
+def test_a_connection_is_lossy_when_much_of_much_was_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
+            ours.sendall(b"once")
+            assert theirs.recv(16) == b"once"
+            monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)  # nothing sent again is more than that
+            assert not is_lossy(ours), "one packet says nothing"
+            monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 1)
+            assert is_lossy(ours)
+            monkeypatch.setattr(connecting, "LOSSY_SHARE", 0.0)
+            assert not is_lossy(ours)

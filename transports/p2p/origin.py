@@ -64,6 +64,7 @@ class Origin:
                 on_event=self._context.on_event,
                 where="origin_port in [transports.p2p]",
                 gate=self if self._budgets.limited else None,
+                follow_losses=True,  # as peers do: else they take its part of each link
             )
             try:
                 lanes.start()

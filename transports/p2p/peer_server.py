@@ -199,12 +199,9 @@ class PeerServer:
         self._lanes[self._numbers] = lane
         self._slots.join(self._numbers)
         self._tidings.join(self._numbers)
-        if self._slots.is_crowd:
-            # Each chunk finds other receivers on this link, and other senders on theirs, than the one before on its
-            # lane: a rate worked out then (BBR) is that of another room. Where everybody is sent to all the time it
-            # holds, and leaves the origin its part.
-            for each in self._lanes.values():
-                each.follow_losses()
+        # Each chunk finds other receivers on this link, and other senders on theirs, than the one before on its lane: a
+        # rate worked out then (BBR) is that of another room. The origin's lanes do the same, and keep their part.
+        lane.follow_losses()
         lane.pump()
 
     def _mark(self, sock: socket.socket) -> None:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.connecting import follow_losses
+from core.connecting import follow_losses, follow_way, is_lossy
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from core.timer import Timer
@@ -74,6 +74,8 @@ class Lane:
         self._working = False
         self._lingering = False
         self._fresh: set[Digest] = set()
+        self._way: bytes | None = None
+        """How its rate was found before it followed its losses; None: it does not."""
 
     # ------------------------------------------------------------------ events
 
@@ -107,8 +109,8 @@ class Lane:
         self.pump()
 
     def follow_losses(self) -> None:
-        """From now on its rate follows its losses, where the kernel allows that."""
-        follow_losses(self._sock)
+        """From now on its rate follows its losses, where the kernel allows that, until there are too many of them."""
+        self._way = follow_losses(self._sock)
 
     def close(self, reason: str) -> None:
         """Close the socket and forget everything."""
@@ -212,6 +214,7 @@ class Lane:
                 self._file = (fd, offset + count, left - count) if count < left else None
                 if self._file is None:
                     self._close_file(fd)
+                    self._look_at_losses()
                 return count
         except (BlockingIOError, InterruptedError):
             return None
@@ -278,6 +281,13 @@ class Lane:
     def _close_file(self, fd: int) -> None:
         self._file = None
         os.close(fd)
+
+    def _look_at_losses(self) -> None:
+        """On a bad cable the system's own way may do better than to follow losses, and hardly worse."""
+        if self._way is not None and is_lossy(self._sock):
+            follow_way(self._sock, self._way)
+            self._way = None
+            self._host.count("lanes_lossy")
 
     # ------------------------------------------------------------------ waiting
 

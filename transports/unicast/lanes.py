@@ -62,8 +62,10 @@ class LaneServer:
         on_event: Callable[[str, Mapping[str, Any]], None],
         where: str = "port in [transports.unicast]",
         gate: LaneGate | None = None,
+        follow_losses: bool = False,
     ) -> None:
-        """`where` names the setting of the port, for hints."""
+        """`where` names the setting of the port, for hints. With `follow_losses` the rate of each lane does."""
+        self._follow_losses = follow_losses
         self._gate = gate
         self._opening: asyncio.TimerHandle | None = None
         self._book = book
@@ -240,6 +242,8 @@ class LaneServer:
         self.count("lanes_opened")
         lane = Lane(sock, address, machine, self, self._numbers, self._scratch)
         self._lanes[self._numbers] = lane
+        if self._follow_losses:
+            lane.follow_losses()
         lane.pump()
 
     def _limit_reached(self, address: str) -> str:

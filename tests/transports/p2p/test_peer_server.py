@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from core import connecting
 from core.errors import AuthenticationError, OgcastError
 from core.ids import ChunkIndex
 from tests.support.visitors import Visitor
@@ -298,12 +299,26 @@ async def test_news_and_what_is_gone_is_told_after_the_map() -> None:
         assert unpack_chunks((await visitor.hear(Op.NEWS)).payload, CHUNKS) == [3, 5], "3 was no news, and goes with 5"
 
 
-async def test_the_rate_of_each_lane_follows_its_losses_once_there_is_a_crowd() -> None:
+async def test_the_rate_of_each_lane_follows_its_losses() -> None:
     async with home() as peer:
-        peer.server.set_slots(1)
         await asyncio.gather(peer.welcome(9), peer.welcome(10))
         lanes = peer.server._lanes.values()
         assert {lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 4) for lane in lanes} == {b"reno"}
+
+
+async def test_on_a_bad_cable_a_lane_goes_back_to_the_way_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)  # any cable is one
+    monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 0)
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        visitor.read([0, 2], credits=2)
+        for _ in range(2):
+            assert (await visitor.hear(Op.READ)).header.status is Status.OK
+        assert peer.server.counts["lanes_lossy"] == 1
+        (lane,) = peer.server._lanes.values()
+        with socket.socket() as usual:
+            ways = [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16) for one in (lane._sock, usual)]
+        assert ways[0] == ways[1]
 
 
 async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None:

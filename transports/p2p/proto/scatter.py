@@ -26,6 +26,8 @@ NEED_AHEAD_MAX = 16
 """Chunks a member may be getting when what it needs is to be had from nobody else."""
 ROTATE_CHUNKS = 1
 """Who took so many more than somebody who has none under way lets that one in."""
+RESTING = 1
+"""So many may wait for those who took less: when more rest, the others do not fill the origin's wire."""
 SLOW_TIMES = 3.0
 """Who took so many times as long as the others takes only what nobody else can."""
 LAG_TIMES = 2.0
@@ -290,7 +292,8 @@ class Scatter:
         waiting = [taker for taker in able if not taker.open and taker.rests_until <= now]
         least = min((taker.served for taker in waiting if taker.member.id not in passed), default=None)
         full = active >= streams
-        fewest = self._fewest(able, now, passed) if len(able) <= self._streams and active > len(able) // 2 else None
+        even = len(able) <= self._streams and active > max(len(able) // 2, len(able) - 1 - RESTING)
+        fewest = self._fewest(able, now, passed) if even else None
         best: Taker | None = None
         for taker in able:
             if taker.member.id in passed or taker.rests_until > now or len(taker.open) >= min(ahead, taker.ahead):
@@ -372,7 +375,7 @@ class Scatter:
     def _fewest(self, able: list[Taker], now: float, passed: set[int]) -> int:
         """Who took more than this waits for the others. Whoever takes more than its part has to send more than its part
         to the others, and they all wait for its uplink at the end; TCP does not give everybody the same. Those that
-        are slow hold nobody up, and nobody is held up when half of the subnet takes nothing."""
+        are slow hold nobody up, and nobody is held up when more than RESTING members, or half of them, take nothing."""
         return min(
             (
                 taker.total

@@ -367,6 +367,18 @@ def test_who_is_sent_to_faster_takes_no_more_than_its_part() -> None:
     assert max(took.values()) - min(took.values()) <= 2
 
 
+def test_only_one_waits_for_those_who_took_less() -> None:
+    members = [_member(number, chunks=400) for number in range(1, 9)]
+    scatter = _scatter(*members, chunks=400)
+    _given(scatter)
+    for _ in range(3):
+        for member in members[:3]:
+            for chunk in scatter.open_of(member.id):
+                _take(scatter, member, chunk)
+            _given(scatter)
+    assert sum(not scatter.open_of(member.id) for member in members) <= 1
+
+
 def test_who_verifies_nothing_while_others_do_is_given_nothing() -> None:
     quiet, lively = _member(1), _member(2)
     scatter = _scatter(quiet, lively)
