@@ -156,8 +156,9 @@ class Exchange:
         """Call about ten times a second."""
         assert self._neighbours is not None
         for source, lane in self._neighbours.lanes.items():
-            self._swarm.requests.handle_bytes(source, lane.bytes_received - self._seen[source])
-            self._seen[source] = lane.bytes_received
+            signs = lane.signs
+            self._swarm.requests.handle_bytes(source, signs - self._seen[source])
+            self._seen[source] = signs
         self._swarm.handle_timer(now, unheard=self._neighbours.is_unheard(now))
         if len(self._want):
             self._neighbours.give_up_unheard(now, quiet_s=self._swarm.requests.quiet_s)

@@ -29,7 +29,6 @@ class SourceLane(asyncio.BufferedProtocol):
     def __init__(self, source: int, machine: AskingLane, on_step: Callable[[SourceLane], None]) -> None:
         self.source = source
         self.machine = machine
-        self.bytes_received = 0
         self._on_step = on_step
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -52,6 +51,12 @@ class SourceLane(asyncio.BufferedProtocol):
     def failed(self) -> OgcastError | None:
         """Why nothing more will come."""
         return self._violation or self.machine.failed
+
+    @property
+    def signs(self) -> int:
+        """Grows with every byte of a chunk, and with every word that the turn of this side will come: the other side
+        means to send. What it holds, and echoes, it may tell without end."""
+        return self.machine.reader.body_bytes + self.machine.waited
 
     def handle_violation(self, error: ProtocolError) -> None:
         """What came over this lane makes no sense, though the machine could not know: nothing more is taken of it."""
@@ -134,7 +139,6 @@ class SourceLane(asyncio.BufferedProtocol):
         if self.closed:
             return
         machine = self.machine
-        self.bytes_received += nbytes
         machine.handle_filled(nbytes, self._loop.time())
         # Most of what arrives is the middle of a chunk, and changes nothing.
         seen = (machine.arriving, machine.waiting, machine.opened, machine.failed)

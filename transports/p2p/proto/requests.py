@@ -179,7 +179,7 @@ class Requests:
         return self._flows[source].chunk_s or max(FIRST_EXPECTED_S, self.pace.chunk_s)
 
     def handle_bytes(self, source: int, count: int) -> None:
-        """Bytes of an answer came."""
+        """Bytes of chunks came, or word that this peer waits. Anything else is no sign that it will send."""
         flow = self._flows.get(source)
         if flow is not None:
             flow.bytes_seen += count

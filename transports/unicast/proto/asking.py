@@ -49,7 +49,8 @@ class AskingLane:
         """`wanted` is asked when a chunk begins to arrive; `other` is what people call the serving side."""
         self._handshake = Handshake(session_id=session_id, key=key, nonce=nonce, max_stored=slot_bytes, other=other)
         self._slot_bytes = slot_bytes
-        self._reader = FrameReader(self._place)
+        self.reader = FrameReader(self._place)
+        """Read only: `body_bytes` says what came of chunks."""
         self._root = root
         self._chunks = chunks
         self._raw_length = raw_length
@@ -115,7 +116,7 @@ class AskingLane:
     @property
     def body_left(self) -> int:
         """Bytes of a stored frame that are still to come before anything else."""
-        return len(self._reader.next_buffer()) if self._arriving is not None else 0
+        return len(self.reader.next_buffer()) if self._arriving is not None else 0
 
     @property
     def slots(self) -> int:
@@ -208,7 +209,7 @@ class AskingLane:
 
     def next_buffer(self) -> memoryview:
         """Where the next bytes from the socket belong."""
-        return self._reader.next_buffer()
+        return self.reader.next_buffer()
 
     def handle_filled(self, count: int, now: float) -> None:
         """`count` bytes were put there."""
@@ -217,8 +218,8 @@ class AskingLane:
         if self.ended:
             return
         try:
-            self._reader.handle_filled(count)
-            while not self.ended and (frame := self._reader.poll_frame()):
+            self.reader.handle_filled(count)
+            while not self.ended and (frame := self.reader.poll_frame()):
                 self._handle_frame(frame)
         except OgcastError as error:
             self._fail(error)

@@ -291,6 +291,8 @@ class FrameReader:
         self._header: Header | None = None
         self._target: memoryview | None = None
         self._filled = self._need = 0
+        self.body_bytes = 0
+        """Bytes of stored frames that came, of those that were let pass as well."""
         self._begin()
 
     @property
@@ -323,7 +325,7 @@ class FrameReader:
             assert self._ahead is not None
             self._rest = self._put(self._ahead[:count])
         else:
-            self._filled += count
+            self._note_filled(count)
             self._go_on()
 
     def handle_bytes(self, data: bytes | bytearray | memoryview) -> None:
@@ -345,9 +347,13 @@ class FrameReader:
             self._target = view[:count]  # whole, and read at once: no copy
         elif self._target is not None:
             self._target[self._filled : self._filled + count] = view[:count]
-        self._filled += count
+        self._note_filled(count)
         self._go_on()
         return view[count:]
+
+    def _note_filled(self, count: int) -> None:
+        self._filled += count
+        self.body_bytes += count if self._in_body else 0
 
     def _go_on(self) -> None:
         while self._filled == self._need:

@@ -111,6 +111,7 @@ def test_what_came_in_one_buffer_is_given_one_frame_after_the_other() -> None:
     assert frame is not None
     assert frame.body == stored
     assert reader.between_frames
+    assert reader.body_bytes == len(stored), "echoes and the like are not counted"
 
 
 def test_a_stored_frame_nobody_wants_passes_by() -> None:
@@ -120,6 +121,7 @@ def test_a_stored_frame_nobody_wants_passes_by() -> None:
     assert isinstance(frame, Frame)
     assert frame.body is None
     assert reader.between_frames
+    assert reader.body_bytes == 200_000
 
 
 @pytest.mark.parametrize(
