@@ -18,10 +18,14 @@ def main() -> None:
         step_back()
     settle()
     use_bundle(bundle_path(os.path.dirname(__file__)))
-    from client import early
+    begun = None
+    try:
+        from client import early
 
-    begun = early.begin(sys.argv[1:])
-    code = _carry_out(sys.argv[1:])
+        begun = early.begin(sys.argv[1:])
+        code = _carry_out(sys.argv[1:])
+    except KeyboardInterrupt:  # while it was imported: a command that runs answers for itself
+        code = _tell_interrupted()
     if begun is not None:
         begun.close()
     leave(code)
@@ -40,6 +44,13 @@ def _carry_out(arguments: list[str]) -> int:
     from core.cli import run
 
     return run(app, arguments, on_usage=_tell_usage if "--json" in arguments else None)
+
+
+def _tell_interrupted() -> int:
+    from core.ending import EXIT_INTERRUPTED, say
+
+    say("interrupted")
+    return EXIT_INTERRUPTED
 
 
 def _tell_usage(error: UsageError) -> None:

@@ -29,3 +29,22 @@ def test_a_wrong_command_line_is_an_event_too(arguments: list[str], words: str) 
     event = json.loads(done.stdout)
     assert (done.returncode, event["event"], event["code"]) == (1, "error", 1)
     assert words in event["message"]
+
+
+INTERRUPTED_AT_AN_IMPORT = """
+import signal, sys
+from client import __main__ as program
+
+def look(event, about):
+    if event == "import" and about[0] == "client.order":
+        signal.raise_signal(signal.SIGINT)
+
+sys.addaudithook(look)
+program.main()
+"""
+
+
+def test_whoever_interrupts_it_while_it_is_imported_reads_a_word_and_no_traceback() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_AT_AN_IMPORT, "restore", "a", "b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
