@@ -204,6 +204,8 @@ class Directory:
         if not member.lacks:
             return
         scatter, near = self._scatters[member.subnet], self._society.neighbours(member)
+        # Before anybody is introduced: who is met only now could not give anything yet.
+        scatter.doubt(member_id, self._society.claimants(member, chunks[:NEED_AT_ONCE]), now)
         for chunk in chunks[:NEED_AT_ONCE]:
             if chunk not in member.wanted or scatter.taker_of(chunk) is not None:
                 continue
@@ -215,7 +217,6 @@ class Directory:
             if (assignment := scatter.assign_urgent(member_id, chunk, now)) is not None:
                 self.counts["chunks_needed"] += 1
                 self._send_assignment(assignment)
-        scatter.doubt(member_id, self._society.claimants(member, chunks[:NEED_AT_ONCE]), now)
         self._fill(member.subnet, now)
 
     def handle_want(self, member_id: int, chunks: tuple[int, ...], now: float) -> None:

@@ -245,6 +245,22 @@ def test_need_is_met_by_somebody_who_has_it_or_by_the_origin() -> None:
     assert swarm.directory.counts["chunks_needed"] == 2
 
 
+def test_who_is_introduced_is_not_doubted_before_it_could_give_anything() -> None:
+    swarm = Swarm()
+    members = [swarm.join(f"s{n}") for n in range(3 * DEGREE)]
+    holder = members[0]
+    asking = next(m for m in members[1:] if holder not in swarm.directory.neighbours(m))
+    swarm.have(holder, *range(CHUNKS))
+    scatter = swarm.directory.scatters["10.0.0.0/24"]
+    for taker in [member for member in members if scatter.open_of(member)]:
+        swarm.have(taker, *scatter.open_of(taker))
+    swarm.assigned(asking)
+    swarm.directory.handle_need(asking, (39,), swarm.now)
+    swarm.run()
+    assert holder in swarm.met(asking)
+    assert swarm.assigned(asking) == []
+
+
 def test_need_for_what_is_under_way_or_not_wanted_is_ignored() -> None:
     swarm = Swarm()
     one, two = swarm.join("a"), swarm.join("b", held=[5])
