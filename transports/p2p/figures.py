@@ -21,6 +21,7 @@ COUNTERS = (
     "chunks_assigned",
     "chunks_needed",
     "chunks_sent",
+    "lanes_lossy",
     "limit_events",
     "limit_lanes",
     "limit_max_members",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -179,13 +180,15 @@ class SwarmIncoming:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         await self._exchange.close()
+        counts = self._server.counts if self._server is not None else Counter[str]()
         self._on_event(
             "shared",
             {
-                "bytes_given": self._server.counts["bytes_sent"] if self._server is not None else 0,
+                "bytes_given": counts["bytes_sent"],
                 "duplicates": self._swarm.figures.duplicates,
                 "duplicate_bytes": self._exchange.duplicate_bytes,
-                "strangers_dropped": self._server.counts["strangers_dropped"] if self._server is not None else 0,
+                "strangers_dropped": counts["strangers_dropped"],
+                "lanes_lossy": counts["lanes_lossy"],
             },
         )
 

@@ -285,8 +285,10 @@ class Lane:
     def _look_at_losses(self) -> None:
         """On a bad cable the system's own way may do better than to follow losses, and hardly worse."""
         if self._way is not None and is_lossy(self._sock):
-            follow_way(self._sock, self._way)
-            self._way = None
+            way, self._way = self._way, None
+            # One that a route prescribed may be forbidden to who is not root: the lane goes on as it is.
+            with contextlib.suppress(OSError):
+                follow_way(self._sock, way)
             self._host.count("lanes_lossy")
 
     # ------------------------------------------------------------------ waiting

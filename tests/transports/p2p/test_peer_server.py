@@ -321,6 +321,19 @@ async def test_on_a_bad_cable_a_lane_goes_back_to_the_way_of_the_system(monkeypa
         assert ways[0] == ways[1]
 
 
+async def test_a_lane_whose_way_back_is_forbidden_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)
+    monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 0)
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        (lane,) = peer.server._lanes.values()
+        lane._way = b"no such way"
+        visitor.read([0, 2], credits=2)
+        for _ in range(2):
+            assert (await visitor.hear(Op.READ)).header.status is Status.OK
+        assert peer.server.counts["lanes_lossy"] == 1
+
+
 async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None:
     async with home() as peer:
         peer.server.set_slots(1)
