@@ -117,7 +117,7 @@ class Exchange:
                     swarm.handle_returned(source, event.chunk)
                 case Held():
                     swarm.handle_map(source, unpack_wants(event.packed, self._want.count))
-                    self._neighbours.handle_told(source)
+                    self._neighbours.handle_told(source, now)
                 case News():
                     swarm.handle_news(source, event.chunks)
                 case Gone():

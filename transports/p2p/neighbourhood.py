@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import socket
 from collections.abc import Callable, Iterable
 
@@ -67,6 +68,8 @@ class Neighbourhood:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._unheard: dict[int, float] = {}
         """Neighbours that have not said what they hold, and since when they are connected to."""
+        self._told_at = -math.inf
+        """When one of them said it last."""
         self._bridging = False
         self._asleep = asleep
         self._opened: tuple[socket.socket, AskingLane] | None = None
@@ -100,17 +103,19 @@ class Neighbourhood:
         peer = self._known.get(source)
         return peer is not None and peer.same_subnet
 
-    def handle_told(self, source: int) -> None:
+    def handle_told(self, source: int, now: float) -> None:
         """It has said what it holds."""
-        self._unheard.pop(source, None)
+        if self._unheard.pop(source, None) is not None:
+            self._told_at = now
 
     def is_unheard(self, now: float) -> bool:
         """There is a neighbour that should have said by now what it holds."""
         return any(now >= since + UNHEARD_AFTER_S for since in self._unheard.values())
 
     def give_up_unheard(self, now: float, *, quiet_s: float) -> None:
-        """Nothing has come from anybody for `quiet_s`: give up who keeps silent for too long."""
-        if quiet_s < UNHEARD_MAX_S:
+        """No chunk has come from anybody for `quiet_s`: give up who keeps silent for too long. Not while others begin
+        to speak: programs of a room that is switched on start one after the other, and each speaks up once."""
+        if quiet_s < UNHEARD_MAX_S or now < self._told_at + UNHEARD_MAX_S:
             return
         for source in [source for source, since in self._unheard.items() if now >= since + UNHEARD_MAX_S]:
             self._stop(source)

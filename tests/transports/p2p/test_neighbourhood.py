@@ -239,7 +239,7 @@ async def test_a_neighbour_that_does_not_say_what_it_holds_is_noticed_until_it_d
         late = now() + UNHEARD_AFTER_S
         assert not neighbours.is_unheard(late - 2 * UNHEARD_AFTER_S)
         assert neighbours.is_unheard(late)
-        neighbours.handle_told(ME)
+        neighbours.handle_told(ME, late)
         assert not neighbours.is_unheard(late)
         neighbours.meet([street.address(member=ME + 1)])
         late = now() + UNHEARD_AFTER_S
@@ -268,8 +268,9 @@ async def test_who_does_not_say_what_it_holds_while_nothing_comes_from_anybody_i
         street = Street(peer)
         neighbours = street.neighbours
         neighbours.meet([street.address(), street.address(member=ME + 1)])
-        neighbours.handle_told(ME)
-        late = asyncio.get_running_loop().time() + UNHEARD_MAX_S
+        now = asyncio.get_running_loop().time()
+        neighbours.handle_told(ME, now)
+        late = now + UNHEARD_MAX_S
         neighbours.give_up_unheard(late, quiet_s=UNHEARD_MAX_S - 0.1)
         neighbours.give_up_unheard(late - UNHEARD_MAX_S / 2, quiet_s=UNHEARD_MAX_S)
         assert not street.lost
@@ -278,4 +279,19 @@ async def test_who_does_not_say_what_it_holds_while_nothing_comes_from_anybody_i
         assert set(neighbours.lanes) <= {ME}
         neighbours.give_up_unheard(late, quiet_s=UNHEARD_MAX_S)
         assert len(street.lost) == 1
+        await neighbours.close()
+
+
+async def test_nobody_is_given_up_while_others_begin_to_speak_once_each() -> None:
+    async with home() as peer:
+        street = Street(peer)
+        neighbours = street.neighbours
+        neighbours.meet([street.address(), street.address(member=ME + 1)])
+        now = asyncio.get_running_loop().time()
+        neighbours.handle_told(ME, now + UNHEARD_MAX_S)
+        neighbours.handle_told(ME, now + 2 * UNHEARD_MAX_S)
+        neighbours.give_up_unheard(now + 2 * UNHEARD_MAX_S - 0.1, quiet_s=2 * UNHEARD_MAX_S)
+        assert not street.lost
+        neighbours.give_up_unheard(now + 2 * UNHEARD_MAX_S, quiet_s=2 * UNHEARD_MAX_S)
+        assert [source for source, _ in street.lost] == [ME + 1]
         await neighbours.close()
