@@ -17,6 +17,7 @@ class Standing:
     def __init__(self) -> None:
         self._demerits: dict[int, int] = {}
         self._refusals: dict[int, int] = {}
+        self._doubted: set[int] = set()
         self._rest_until: dict[int, float] = {}
         self._banned: set[int] = set()
         self.rests = 0
@@ -32,8 +33,8 @@ class Standing:
         return peer not in self._banned and self._rest_until.get(peer, now) <= now
 
     def is_blamed(self, peer: int) -> bool:
-        """An answer did not come, and no good chunk since."""
-        return self._demerits.get(peer, 0) > 0
+        """An answer did not come, whoever is to blame, and no good chunk since."""
+        return self._demerits.get(peer, 0) > 0 or peer in self._doubted
 
     def ban(self, peer: int) -> bool:
         """Never again; False if it was banned already."""
@@ -49,6 +50,11 @@ class Standing:
         self._rest(peer, now)
         return True
 
+    def doubt(self, peer: int) -> None:
+        """An answer did not come, though it said all the time that this peer's turn will: its uplink may be that slow,
+        and it may be asked again, but what it alone holds is to be had elsewhere."""
+        self._doubted.add(peer)
+
     def refuse(self, peer: int, now: float) -> bool:
         """It has not what it says it holds. True when that gave it a rest."""
         count = self._refusals[peer] = self._refusals.get(peer, 0) + 1
@@ -61,11 +67,13 @@ class Standing:
         """A good chunk came: what was late before is forgotten."""
         self._demerits.pop(peer, None)
         self._refusals.pop(peer, None)
+        self._doubted.discard(peer)
 
     def forget(self, peer: int) -> None:
         """It is no neighbour any more; only a ban is remembered."""
         self._demerits.pop(peer, None)
         self._refusals.pop(peer, None)
+        self._doubted.discard(peer)
         self._rest_until.pop(peer, None)
 
     def _rest(self, peer: int, now: float) -> None:

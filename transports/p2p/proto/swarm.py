@@ -237,8 +237,7 @@ class Swarm:
         blamed: set[int] = set()
         for request, guilty in self.requests.overdue(now):
             self.figures.expired += 1
-            if guilty:
-                blamed.add(request.source)
+            (blamed.add if guilty else self.standing.doubt)(request.source)
             self._cancel(request)
             self.picker.give_up(request.chunk)
         for chunk in self.requests.unanswered(now):

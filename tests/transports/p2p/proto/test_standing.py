@@ -46,6 +46,16 @@ def test_who_did_not_answer_is_blamed_until_a_good_chunk_comes() -> None:
     assert not standing.is_blamed(1)
 
 
+def test_what_only_one_holds_who_kept_this_peer_waiting_is_not_counted_on_until_a_good_chunk_comes() -> None:
+    standing = Standing()
+    for forget in (standing.praise, standing.forget):
+        standing.doubt(1)
+        assert standing.is_blamed(1)
+        assert standing.may_ask(1, 0.0)
+        forget(1)
+        assert not standing.is_blamed(1)
+
+
 def test_a_ban_outlives_a_goodbye() -> None:
     standing = Standing()
     assert standing.ban(1)

@@ -13,6 +13,7 @@ from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.assignments import ORIGIN_WAIT_S
 from transports.p2p.proto.limits import NEED_AFTER_S
 from transports.p2p.proto.picker import Phase
+from transports.p2p.proto.requests import OVERDUE_MAX_S
 from transports.p2p.proto.standing import REFUSALS_MAX
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, MOVE_AFTER_S, ORIGIN, Swarm
 
@@ -291,6 +292,25 @@ def test_who_says_that_it_lets_this_peer_wait_is_asked_for_no_second_chunk() -> 
     assert swarm.poll_ask(0.0, 8) is None
     swarm.requests.handle_waiting(7, False)
     assert swarm.poll_ask(0.0, 8) is not None
+
+
+def test_what_one_alone_holds_who_says_without_end_that_the_turn_will_come_is_needed_of_repod() -> None:
+    swarm, _ = make()
+    swarm.handle_source(7, 0.0)
+    swarm.handle_news(7, range(8))
+    swarm.requests.handle_waiting(7, True)
+    named: list[tuple[float, int]] = []
+    for tick in range(1, 600):
+        swarm.requests.handle_bytes(7, tick % 10 == 0)
+        swarm.handle_timer(tick / 10)
+        named += [(tick / 10, chunk) for chunk in swarm.poll_needs()]
+        while (cancel := swarm.poll_cancel()) is not None:
+            swarm.handle_returned(7, cancel.chunk)
+        while swarm.poll_ask(tick / 10, 8) is not None:
+            pass
+    assert len({chunk for _, chunk in named}) >= 7, "all but the one that it was asked for again"
+    assert OVERDUE_MAX_S < named[0][0] < OVERDUE_MAX_S + 10
+    assert swarm.poll_slow() is None, "its uplink may be that slow"
 
 
 @pytest.mark.parametrize("whole", [False, True])
