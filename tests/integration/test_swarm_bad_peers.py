@@ -194,7 +194,7 @@ async def test_more_than_was_asked_for_is_not_taken_and_the_peer_is_given_up(kin
         if kind == "long frame":
             writer.write(liar.frame(read, bytes(100), length=16 << 20))
         elif kind == "not asked":
-            strange = Read(message=read.message, handle=1, chunk=(read.chunk + 30) % CHUNKS, cost=1)
+            strange = Read(message=read.message, handle=1, chunk=max(set(range(CHUNKS)) - set(liar.asked)), cost=1)
             writer.write(liar.frame(strange, bytes(100)))
         elif kind == "news beyond":
             payload = pack_chunks([CHUNKS])
