@@ -119,8 +119,8 @@ class Repository:
     # Chunks
 
     def locate(self, digest: Digest) -> StoredChunk:
-        """Where a chunk lies. Raises ChunkError if the store does not hold it or its pack is lost,
-        RepositoryTroubleError if the pack cannot be opened now: that may pass."""
+        """Where a chunk lies. Raises ChunkError if the store does not hold it, or its pack is lost or
+        ends before it, RepositoryTroubleError if the pack cannot be opened now: that may pass."""
         for _ in range(_LOCATE_ATTEMPTS_MAX):
             place = self._index.lookup(digest)
             if place is None:
@@ -130,6 +130,7 @@ class Repository:
                 )
             try:
                 fd = self._packs.fd(place.pack)
+                held = os.fstat(fd).st_size
             except FileNotFoundError:
                 continue  # gc moved the chunk after the look at the index
             except OSError as error:
@@ -137,6 +138,10 @@ class Repository:
                     f"pack {place.pack} cannot be opened: {error.strerror}",
                     hint="look at the disk, at the owner of the repository's files and at the limit of open files",
                 ) from error
+            if held < place.offset + place.stored_length:
+                raise ChunkError(
+                    f"the pack of chunk {digest.hex()[:16]}… ends early", hint="run verify, then import again"
+                )
             return StoredChunk(
                 fd=fd,
                 offset=place.offset,

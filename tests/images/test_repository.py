@@ -106,6 +106,17 @@ def test_another_manifest_of_the_same_version_replaces_the_first_one(repository:
     assert len(list(repository.paths.trash.iterdir())) == 1
 
 
+def test_a_chunk_behind_the_end_of_its_pack_is_not_given_out(repository: Repository) -> None:
+    publish(repository, chunks=4)
+    with repository.pin(ImageRef("room1")) as pinned:
+        first, *_, last = sorted(pinned.manifest.digests(), key=lambda digest: repository.locate(digest).offset)
+    place = repository.locate(last)
+    os.truncate(repository.paths.pack(1), place.offset + place.length - 1)
+    with pytest.raises(ChunkError, match="ends early"):
+        repository.locate(last)
+    repository.locate(first)
+
+
 def test_a_chunk_that_was_forgotten_counts_as_missing(repository: Repository) -> None:
     publish(repository)
     with repository.pin(ImageRef("room1")) as pinned:
