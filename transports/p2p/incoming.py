@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from transports.p2p.exchange import Exchange
 from transports.p2p.faults import fault_of
 from transports.p2p.membership import Membership
 from transports.p2p.neighbourhood import Neighbourhood
-from transports.p2p.peer_server import PeerServer
+from transports.p2p.peer_server import SHARED, PeerServer
 from transports.p2p.proto.hope import IDLE_S, Hope, Outcome
 from transports.p2p.proto.limits import MAX_LIST_CHUNKS
 from transports.p2p.proto.messages import (
@@ -180,15 +179,13 @@ class SwarmIncoming:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         await self._exchange.close()
-        counts = self._server.counts if self._server is not None else Counter[str]()
+        counts: Mapping[str, int] = self._server.counts if self._server is not None else {}
         self._on_event(
             "shared",
             {
-                "bytes_given": counts["bytes_sent"],
+                **{field: counts.get(count, 0) for field, count in SHARED.items()},
                 "duplicates": self._swarm.figures.duplicates,
                 "duplicate_bytes": self._exchange.duplicate_bytes,
-                "strangers_dropped": counts["strangers_dropped"],
-                "lanes_lossy": counts["lanes_lossy"],
             },
         )
 

@@ -28,7 +28,7 @@ from transports.unicast.proto.grants import Grant, LookUp, Store
 from transports.unicast.proto.patience import LaneTimes
 from transports.unicast.proto.server import ServerLane
 
-__all__ = ["PeerServer"]
+__all__ = ["SHARED", "PeerServer"]
 
 BACKLOG = 64
 ACCEPTS_AT_ONCE = 16
@@ -40,6 +40,8 @@ QUIET_S = 0.5
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
 would say nothing about how many are sent at a time."""
+SHARED = {"bytes_given": "bytes_sent", "strangers_dropped": "strangers_dropped", "lanes_lossy": "lanes_lossy"}
+"""Fields of the event `shared`, each with the count it tells."""
 
 
 class PeerServer:
