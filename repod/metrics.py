@@ -51,7 +51,7 @@ class DaemonCollector(Collector):
             ("sessions_per_address", daemon.sessions.table.refused_address),
             ("captures", daemon.captures.table.refused),
             ("event_subscribers", daemon.events.refused),
-            ("torrents.peers", daemon.torrents.tracker.refused),
+            ("torrents.peers", daemon.torrents.tracker.refused + daemon.torrents.tracker.crowded_out),
             ("torrents.transfers", daemon.torrents.refused),
         ):
             limits.add_metric([name], count)
@@ -79,7 +79,7 @@ class DaemonCollector(Collector):
             "ogcast_torrent_announces", "Announces, by what became of them.", labels=["outcome"]
         )
         for outcome, count in (
-            ("answered", torrents.tracker.announces - torrents.tracker.early),
+            ("answered", torrents.tracker.announces - torrents.tracker.early - torrents.tracker.refused),
             ("early", torrents.tracker.early),
             ("malformed", torrents.malformed),
             ("refused", torrents.tracker.refused),

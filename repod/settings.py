@@ -70,8 +70,8 @@ class Torrents:
     transfers: Annotated[int, msgspec.Meta(ge=1, le=256)] = setting(
         default=16, doc="Downloads the web seed sends at once; more wait in turn."
     )
-    peers: Count = setting(default=4096, doc="Peers the tracker remembers, of all torrents; more are refused.")
-    peers_per_torrent: Count = setting(default=1024, doc="Peers of one torrent; more are refused.")
+    peers: Count = setting(default=4096, doc="Peers the tracker remembers, of all torrents; who has most makes room.")
+    peers_per_torrent: Count = setting(default=1024, doc="Peers of one torrent; who has most makes room.")
     interval_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = setting(
         default=60, doc="Seconds between two announces of a peer."
     )

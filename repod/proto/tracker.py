@@ -1,17 +1,20 @@
 """The tracker of the published torrents: who takes part in which swarm. Pure.
 
-Memory is bounded three times: peers of one address in a swarm (its oldest makes room), peers of a swarm and of all
-swarms (new ones are refused). A swarm exists from `handle_publish` to `handle_withdraw`; announces make none.
+Memory is bounded three times: peers of one address in a swarm, of a swarm and of all swarms. Where a bound is reached,
+who has most there makes room: of swarms the largest, in it the subnet with most peers, in that the address with most
+ports, of these the one heard of longest ago. So whoever comes under many addresses crowds out those beside it and
+nobody else. Who comes where nobody has more than it is told of others and not remembered.
+A swarm exists from `handle_publish` to `handle_withdraw`; announces make none.
 """
 
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.errors import BusyError, NotFoundError
+from core.errors import NotFoundError
 from repod.proto.announce import Announce, AnnounceReply, Event, PeerAddress
 
 __all__ = ["EARLY_S", "PEERS_PER_ADDRESS_MAX", "SwarmState", "Tracker", "TrackerLimits"]
@@ -68,26 +71,42 @@ class _Swarm:
 
     def __init__(self) -> None:
         self.peers: OrderedDict[_Key, _Peer] = OrderedDict()
-        self.of_address: dict[bytes, int] = {}
+        self.of_address: Counter[bytes] = Counter()
+        self.of_subnet: Counter[bytes] = Counter()
         self.complete = 0
         self.completed = 0
 
     def put(self, key: _Key, peer: _Peer) -> None:
         self.drop(key)
         self.peers[key] = peer
-        self.of_address[peer.address] = self.of_address.get(peer.address, 0) + 1
+        self.of_address[peer.address] += 1
+        self.of_subnet[_subnet(peer.address)] += 1
         self.complete += peer.complete
 
     def drop(self, key: _Key) -> _Peer | None:
         peer = self.peers.pop(key, None)
         if peer is not None:
             self.complete -= peer.complete
-            left = self.of_address[peer.address] - 1
-            if left:
-                self.of_address[peer.address] = left
-            else:
-                del self.of_address[peer.address]
+            _take_one(self.of_address, peer.address)
+            _take_one(self.of_subnet, _subnet(peer.address))
         return peer
+
+    def who_makes_room(self) -> _Key:
+        """Of the address with most peers in the subnet with most, the oldest. There must be peers."""
+        return self.oldest_of(self._fullest(max(self.of_subnet, key=self.of_subnet.__getitem__)))
+
+    def who_makes_room_for(self, address: bytes) -> _Key | None:
+        """The same for a peer at `address`; None if that would only change places with its like."""
+        subnet = _subnet(address)
+        if max(self.of_subnet.values(), default=0) - self.of_subnet[subnet] > 1:
+            return self.who_makes_room()
+        if not self.of_subnet[subnet]:
+            return None
+        fullest = self._fullest(subnet)
+        return self.oldest_of(fullest) if self.of_address[fullest] - self.of_address[address] > 1 else None
+
+    def _fullest(self, subnet: bytes) -> bytes:
+        return max((each for each in self.of_address if _subnet(each) == subnet), key=self.of_address.__getitem__)
 
     def oldest_of(self, address: bytes) -> _Key:
         return next(key for key in self.peers if key[0] == address)
@@ -106,6 +125,8 @@ class Tracker:
         """Announces answered with peers or without."""
         self.early = 0
         """Of these, answered without peers because they came too soon."""
+        self.crowded_out = 0
+        """Peers forgotten to make room for another."""
         self.refused = 0
         """New peers not remembered because a bound was reached."""
 
@@ -122,7 +143,7 @@ class Tracker:
     def handle_announce(self, announce: Announce, address: bytes, *, now: float) -> AnnounceReply:
         """Note a peer that announced from `address` (packed), and tell it of others.
 
-        Raises NotFoundError for a torrent that is not tracked, BusyError if there is no room for another peer.
+        Raises NotFoundError for a torrent that is not tracked.
         """
         swarm = self._swarms.get(announce.info_hash)
         if swarm is None:
@@ -156,12 +177,9 @@ class Tracker:
 
     def _note(self, swarm: _Swarm, key: _Key, known: _Peer | None, announce: Announce, now: float) -> None:
         if known is None:
-            if swarm.of_address.get(key[0], 0) >= PEERS_PER_ADDRESS_MAX:
-                swarm.drop(swarm.oldest_of(key[0]))
-                self.peers -= 1
-            elif len(swarm.peers) >= self._limits.peers_per_swarm or self.peers >= self._limits.peers:
+            if not self._has_room(swarm, key[0]):
                 self.refused += 1
-                raise BusyError("the tracker has no room for another peer")
+                return
             self.peers += 1
         complete = announce.left == 0
         if announce.event is Event.COMPLETED and not (known is not None and known.complete):
@@ -169,9 +187,32 @@ class Tracker:
         peer = _Peer(address=key[0], port=announce.port, peer_id=announce.peer_id, complete=complete, heard=now)
         swarm.put(key, peer)
 
+    def _has_room(self, swarm: _Swarm, address: bytes) -> bool:
+        """Whether one more at `address` is remembered; somebody may have been forgotten for it."""
+        goes: _Key | None
+        if swarm.of_address[address] >= PEERS_PER_ADDRESS_MAX:
+            goes = swarm.oldest_of(address)
+        elif len(swarm.peers) >= self._limits.peers_per_swarm:
+            goes = swarm.who_makes_room_for(address)
+        elif self.peers >= self._limits.peers:
+            largest = max(self._swarms.values(), key=lambda each: len(each.peers))
+            if len(largest.peers) - len(swarm.peers) > 1:
+                swarm, goes = largest, largest.who_makes_room()
+            else:
+                goes = swarm.who_makes_room_for(address)
+        else:
+            return True
+        if goes is None:
+            return False
+        swarm.drop(goes)
+        self.peers -= 1
+        self.crowded_out += 1
+        return True
+
     def _choose(self, swarm: _Swarm, asking: _Key, announce: Announce) -> list[PeerAddress]:
         """Peers for somebody: most of them from its subnet; no seeds for a seed; this machine's own only to itself."""
         complete = announce.left == 0
+        near_to = _subnet(asking[0])
         near: list[_Peer] = []
         far: list[_Peer] = []
         for key, peer in swarm.peers.items():
@@ -179,7 +220,7 @@ class Tracker:
                 continue
             if _is_loopback(peer.address) and not _is_loopback(asking[0]):
                 continue
-            (near if _same_subnet(peer.address, asking[0]) else far).append(peer)
+            (near if _subnet(peer.address) == near_to else far).append(peer)
         most = announce.numwant
         from_near = min(len(near), max(most - len(far), int(most * _NEAR_SHARE)))
         chosen = self._rng.sample(near, min(from_near, most))
@@ -208,9 +249,15 @@ def _silent(swarm: _Swarm, since: float) -> Iterator[_Key]:
         yield key
 
 
-def _same_subnet(one: bytes, other: bytes) -> bool:
-    size = _SUBNET_BYTES[len(one)]
-    return len(one) == len(other) and one[:size] == other[:size]
+def _subnet(address: bytes) -> bytes:
+    """Of another length for each family, so that no two are taken for one."""
+    return address[: _SUBNET_BYTES[len(address)]]
+
+
+def _take_one(counts: Counter[bytes], name: bytes) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 def _is_loopback(address: bytes) -> bool:

@@ -95,7 +95,7 @@ class TorrentService:
         except ProtocolError as error:
             self.malformed += 1
             return encode_failure(str(error))
-        except (NotFoundError, BusyError) as error:
+        except NotFoundError as error:
             return encode_failure(str(error))
         return encode_reply(reply, announce)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import BusyError, NotFoundError
+from core.errors import NotFoundError
 from repod.proto.announce import NUMWANT_MAX, Announce, AnnounceReply, Event
 from repod.proto.tracker import EARLY_S, PEERS_PER_ADDRESS_MAX, Tracker, TrackerLimits
 
@@ -181,18 +181,59 @@ def test_an_address_that_floods_replaces_only_itself() -> None:
 
 
 @pytest.mark.parametrize(("peers", "per_swarm"), [(20, 500), (1000, 20)])
-def test_a_flood_from_many_addresses_reaches_the_bound(peers: int, per_swarm: int) -> None:
+def test_a_flood_from_one_subnet_reaches_the_bound_and_who_is_known_goes_on(peers: int, per_swarm: int) -> None:
     made = tracker(peers=peers, peers_per_swarm=per_swarm)
-    refused = 0
-    for number in range(500):
-        try:
-            say(made, str(ipaddress.ip_address(0x0A000000 + number)))
-        except BusyError:
-            refused += 1
+    for number in range(250):
+        say(made, f"10.0.0.{number}")
     assert made.peers == 20
-    assert made.refused == refused == 480
+    assert (made.refused, made.crowded_out) == (230, 0)
     assert told(say(made, "10.0.0.0", now=EARLY_S)), "who is known goes on"
-    say(made, "10.9.9.9", now=2.5 * INTERVAL_S + EARLY_S)
+
+
+@pytest.mark.parametrize(("peers", "per_swarm"), [(20, 500), (1000, 20)])
+def test_a_full_table_has_room_for_who_comes_from_elsewhere(peers: int, per_swarm: int) -> None:
+    made = tracker(peers=peers, peers_per_swarm=per_swarm)
+    for number in range(100):
+        say(made, f"10.66.0.{number}")
+    for number in range(1, 6):
+        say(made, f"10.1.0.{number}", now=1.0)
+    for number in range(100, 200):
+        say(made, f"10.66.0.{number}", now=2.0)
+    assert made.peers == 20
+    real = {address for address in told(say(made, "10.1.0.1", now=10.0)) if address.startswith("10.1.")}
+    assert real == {f"10.1.0.{number}" for number in range(2, 6)}
+
+
+def test_in_a_full_subnet_the_address_with_most_ports_makes_room() -> None:
+    made = tracker(peers_per_swarm=20)
+    for port in range(1, 40):
+        say(made, "10.0.0.66", port)
+    for last in range(1, 10):
+        say(made, f"10.0.0.{last}")
+    assert made.peers == 20
+    assert {f"10.0.0.{last}" for last in range(1, 10)} < told(say(made, "10.0.0.200"))
+
+
+def test_a_flooded_torrent_takes_no_room_from_another() -> None:
+    made = tracker(peers=20)
+    made.handle_publish(OTHER)
+    for number in range(100):
+        say(made, f"10.{number}.0.1")
+    say(made, "10.0.0.2", info_hash=OTHER)
+    assert told(say(made, "10.0.0.3", info_hash=OTHER)) == {"10.0.0.2"}
+    assert made.peers == 20
+    assert made.crowded_out == 2
+
+
+def test_who_finds_no_room_is_told_of_those_who_have_it() -> None:
+    made = tracker(peers=2)
+    made.handle_publish(OTHER)
+    made.handle_publish(b"t" * 20)
+    say(made, "10.0.0.1")
+    say(made, "10.1.0.1", info_hash=OTHER)
+    assert told(say(made, "10.2.0.1", info_hash=OTHER)) == {"10.1.0.1"}
+    assert told(say(made, "10.2.0.1", info_hash=b"t" * 20)) == set()
+    assert made.refused == 2
 
 
 @given(
@@ -205,21 +246,21 @@ def test_a_flood_from_many_addresses_reaches_the_bound(peers: int, per_swarm: in
 )
 def test_counts_are_those_of_the_peers(steps: list[tuple[int, int, Event, int, float]]) -> None:
     made = tracker(peers=8, peers_per_swarm=6)
-    now, alive = 0.0, {}
+    now = 0.0
+    alive: dict[tuple[int, int], tuple[float, int]] = {}
     for host, port, event, left, passed in steps:
         now += passed
         alive = {key: value for key, value in alive.items() if now - value[0] < 2.5 * INTERVAL_S}
         key = (host, port)
-        try:
-            reply = say(made, f"10.0.0.{host}", port, now=now, event=event, left=left)
-        except BusyError:
-            assert key not in alive
-            assert len(alive) >= 6
-            continue
+        refused = made.refused
+        reply = say(made, f"10.0.{host % 3}.{host}", port, now=now, event=event, left=left, numwant=NUMWANT_MAX)
         alive.pop(key, None)
-        if event is not Event.STOPPED:
+        if event is not Event.STOPPED and made.refused == refused:
             alive[key] = (now, left)
-        assert made.peers == len(alive)
-        assert reply.complete == sum(left == 0 for _, left in alive.values())
-        assert reply.incomplete == len(alive) - reply.complete
+        assert made.peers <= len(alive)
+        if made.crowded_out == 0:
+            assert made.peers == len(alive)
+            assert reply.complete == sum(left == 0 for _, left in alive.values())
+        assert made.peers <= 6
+        assert reply.incomplete == made.peers - reply.complete
         assert {(peer.address[-1], peer.port) for peer in reply.peers} <= set(alive) - {key}
