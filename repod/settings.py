@@ -68,7 +68,7 @@ class Torrents:
         "control port then, and must be told to trust DIR/tls.crt.",
     )
     transfers: Annotated[int, msgspec.Meta(ge=1, le=256)] = setting(
-        default=16, doc="Downloads the web seed sends at once; more wait in turn."
+        default=16, doc="Downloads the web seed sends at once, a quarter of them to one address; more wait in turn."
     )
     peers: Count = setting(default=4096, doc="Peers the tracker remembers, of all torrents; who has most makes room.")
     peers_per_torrent: Count = setting(default=1024, doc="Peers of one torrent; who has most makes room.")

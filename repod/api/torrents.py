@@ -75,7 +75,7 @@ async def send_file(request: web.Request) -> web.StreamResponse:
         response.headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{publication.length}"
     if request.method == "HEAD":
         return response
-    async with service.download(publication) as opened:
+    async with service.download(publication, request.remote or "") as opened:
         await _send(request, response, opened, publication, span)
     return response
 

@@ -9,21 +9,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from core.errors import BusyError, NotFoundError, ProtocolError, RepositoryError
+from core.errors import NotFoundError, ProtocolError, RepositoryError
 from repod.catalogue import Catalogue
 from repod.proto.announce import encode_failure, encode_reply, parse_announce
+from repod.proto.places import Places
 from repod.proto.tracker import Tracker, TrackerLimits
 from repod.settings import Torrents
 from repod.telling import Telling
 from repod.torrents.publications import Publication, Publications
 from repod.torrents.reading import OpenFile, Readers
 
-__all__ = ["READ_BYTES", "WAITING_MAX", "TorrentService"]
+__all__ = ["READ_BYTES", "TorrentService"]
 
 READ_BYTES = 512 * 1024
 """What a download holds in memory at a time."""
-WAITING_MAX = 256
-"""Downloads that wait for their turn; more are told to come again."""
 
 
 class TorrentService:
@@ -47,15 +46,19 @@ class TorrentService:
         self._telling = telling
         self._clock = clock
         self._known: dict[str, Publication] = {}
-        self._turns = asyncio.Semaphore(settings.transfers)
-        self._waiting = 0
+        self._places = Places(settings.transfers)
+        self._downloads = 0
+        self._waiting: dict[int, asyncio.Future[None]] = {}
         self.sending = 0
         """Downloads that have their turn."""
         self.bytes_sent = 0
         self.malformed = 0
         """Announces that made no sense."""
-        self.refused = 0
+
+    @property
+    def refused(self) -> int:
         """Downloads told to come again."""
+        return self._places.refused
 
     def refresh(self) -> list[Publication]:
         """Take over what was published and withdrawn since; cheap when nothing was. RepositoryError for a bad list."""
@@ -100,24 +103,27 @@ class TorrentService:
         return encode_reply(reply, announce)
 
     @asynccontextmanager
-    async def download(self, publication: Publication) -> AsyncIterator[OpenFile]:
-        """A turn to send from a file. BusyError if too many wait; NotFoundError, ImageError if it is not there."""
-        if self._waiting >= WAITING_MAX:
-            self.refused += 1
-            raise BusyError("too many downloads wait for their turn", hint="try again later")
-        self._waiting += 1
+    async def download(self, publication: Publication, address: str) -> AsyncIterator[OpenFile]:
+        """A turn to send from a file to `address`. BusyError if too many wait; NotFoundError, ImageError if it is not
+        there."""
+        self._downloads += 1
+        number = self._downloads
+        self._places.handle_asked(number, address)
+        granted = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._turns.acquire()
+            self._grant()
+            await granted
+            self.sending += 1
+            try:
+                self.refresh()  # it may have been withdrawn while others had their turn
+                async with self._readers.file(publication) as opened:
+                    yield opened
+            finally:
+                self.sending -= 1
         finally:
-            self._waiting -= 1
-        self.sending += 1
-        try:
-            self.refresh()  # it may have been withdrawn while others had their turn
-            async with self._readers.file(publication) as opened:
-                yield opened
-        finally:
-            self.sending -= 1
-            self._turns.release()
+            del self._waiting[number]
+            self._places.handle_left(number)
+            self._grant()
 
     async def parts(self, opened: OpenFile, start: int, stop: int) -> AsyncGenerator[bytes]:
         """The bytes [start, stop) of an open file, some at a time. NotFoundError when it is withdrawn meanwhile."""
@@ -149,6 +155,11 @@ class TorrentService:
     def close(self) -> None:
         """Let go of the files; repeatable. Downloads must have ended."""
         self._readers.close()
+
+    def _grant(self) -> None:
+        while (number := self._places.poll_granted()) is not None:
+            if (granted := self._waiting.get(number)) is not None and not granted.done():
+                granted.set_result(None)
 
     def _is_known(self, publication: Publication) -> bool:
         return self._known.get(publication.id) == publication

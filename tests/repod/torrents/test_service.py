@@ -15,15 +15,16 @@ from images.repository import Repository
 from repod.catalogue import Catalogue
 from repod.events import EventHub
 from repod.layout import Layout
+from repod.proto import places
 from repod.settings import Torrents
 from repod.telling import Telling
-from repod.torrents import service as module
 from repod.torrents.publications import Publications
 from repod.torrents.service import READ_BYTES, TorrentService
 from tests.repod.proto.test_announce import query
 from tests.repod.torrents.conftest import CONTENT
 
 pytestmark = pytest.mark.asyncio
+HOST = "10.0.0.1"
 
 
 @pytest_asyncio.fixture
@@ -84,7 +85,7 @@ async def test_a_withdrawn_torrent_is_forgotten_and_its_downloads_end(layout: La
     service = make()
     publication = publish_torrent().publication
     service.announce(publication.secret, query(info_hash=publication.announced[0]), "10.0.0.1")
-    async with service.download(publication) as opened:
+    async with service.download(publication, HOST) as opened:
         parts = service.parts(opened, 0, publication.length)
         assert await anext(parts) == CONTENT[:READ_BYTES]
         Publications(layout).withdraw(publication.id)
@@ -100,16 +101,16 @@ async def test_a_withdrawn_torrent_is_forgotten_and_its_downloads_end(layout: La
 async def test_downloads_wait_for_their_turn_and_too_many_are_told_to_come_again(
     make, publish_torrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 1)
+    monkeypatch.setattr(places, "WAITING_MAX", 1)
     service = make(transfers=1)
     publication = publish_torrent().publication
 
     async def read() -> bytes:
-        async with service.download(publication) as opened:
+        async with service.download(publication, HOST) as opened:
             return b"".join([part async for part in service.parts(opened, 1, 9)])
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(service.download(publication))
+        await stack.enter_async_context(service.download(publication, HOST))
         waiting = asyncio.create_task(read())
         await asyncio.sleep(0)
         assert service.sending == 1
@@ -123,13 +124,29 @@ async def test_downloads_wait_for_their_turn_and_too_many_are_told_to_come_again
 async def test_who_gives_up_waiting_gives_its_turn_back(make, publish_torrent) -> None:
     service = make(transfers=1)
     publication = publish_torrent().publication
-    async with service.download(publication):
-        waiting = asyncio.create_task(service.download(publication).__aenter__())
+    async with service.download(publication, HOST):
+        waiting = asyncio.create_task(service.download(publication, HOST).__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    async with service.download(publication):
+    async with service.download(publication, HOST):
         assert service.sending == 1
+
+
+async def test_an_address_that_holds_its_downloads_open_shuts_nobody_out(make, publish_torrent) -> None:
+    service = make(transfers=4)
+    publication = publish_torrent().publication
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(service.download(publication, "10.0.0.66"))
+        waiting = [asyncio.create_task(service.download(publication, "10.0.0.66").__aenter__()) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert service.sending == 1
+        async with asyncio.timeout(10), service.download(publication, HOST) as opened:
+            assert [part async for part in service.parts(opened, 0, 9)] == [CONTENT[:9]]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert service.sending == 0
 
 
 async def test_a_damaged_list_does_not_stop_the_clock(layout: Layout, make) -> None:
