@@ -40,7 +40,12 @@ QUIET_S = 0.5
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
 would say nothing about how many are sent at a time."""
-SHARED = {"bytes_given": "bytes_sent", "strangers_dropped": "strangers_dropped", "lanes_lossy": "lanes_lossy"}
+SHARED = {
+    "bytes_given": "bytes_sent",
+    "strangers_dropped": "strangers_dropped",
+    "lanes_lossy": "lanes_lossy",
+    "turns_deferred": "turns_deferred",
+}
 """Fields of the event `shared`, each with the count it tells."""
 
 
@@ -64,11 +69,12 @@ class PeerServer:
             bytes_per_s=upload_bytes_per_s,
             far_bytes_per_s=upload_far_bytes_per_s,
             rank=self._rank,
+            member=self._member,
             now=self._loop.time(),
         )
         self._tidings = Tidings(self._has)
         self._telling = Timer(self._loop, self._tell_due)
-        self._opening: asyncio.TimerHandle | None = None
+        self._opening = Timer(self._loop, self._open)
         self._rechecking: asyncio.TimerHandle | None = None
         self._numbers = 0
         self._asked_at = -math.inf
@@ -145,9 +151,9 @@ class PeerServer:
     async def close(self) -> None:
         """Tell those who are connected, and stop; repeating is harmless."""
         self._telling.cancel()
-        for timer in (self._opening, self._rechecking):
-            if timer is not None:
-                timer.cancel()
+        self._opening.cancel()
+        if self._rechecking is not None:
+            self._rechecking.cancel()
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
@@ -282,7 +288,10 @@ class PeerServer:
     def ask_turn(self, lane: Lane) -> bool:
         """See LaneHost."""
         self._asked_at = self._loop.time()
-        has_turn = self._slots.ask(lane.number, self._asked_at, far=_asks_from_afar(lane))
+        machine = lane.machine
+        has_turn = self._slots.ask(
+            lane.number, self._asked_at, far=_asks_from_afar(lane), turn=machine.turn.asked and not machine.has_read
+        )
         if not has_turn and not self._ticking:
             self._ticking = True
             self._loop.call_later(TELL_AFTER_S, self._tick)
@@ -326,13 +335,12 @@ class PeerServer:
         while (number := self._slots.poll_granted()) is not None:
             if (lane := self._lanes.get(number)) is not None:
                 self._loop.call_soon(lane.pump)
-        opens_at = self._slots.opens_at
-        if opens_at is not None and self._opening is None:
-            self._opening = self._loop.call_at(opens_at, self._open)
+        self.counts["turns_deferred"] = self._slots.rests.rests
+        if (opens_at := self._slots.opens_at) is not None:
+            self._opening.ring_by(opens_at)
 
     def _open(self) -> None:
-        """The cap lets somebody send again."""
-        self._opening = None
+        """A cap, or a rest, lets somebody send again."""
         self._slots.handle_timer(self._loop.time())
         self._wake()
 

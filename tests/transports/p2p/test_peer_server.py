@@ -18,6 +18,7 @@ from transports.conformance.sample import sample_image
 from transports.member.handshake import enter
 from transports.p2p import peer_server as peer_server_module
 from transports.p2p.peer_server import PeerServer
+from transports.p2p.proto import rests
 from transports.p2p.proto.credentials import credential, lane_name, listen_key
 from transports.p2p.proto.guests import LANES_PER_ADDRESS_MAX, STRANGERS_MAX
 from transports.p2p.shelf import Shelf
@@ -354,6 +355,27 @@ async def test_a_turn_is_held_until_its_chunk_is_named_or_it_is_passed() -> None
         second.say(Op.TURN)
         assert (await second.hear(Op.TURN)).header.reply
         assert peer.server.counts["chunks_sent"] == 1
+
+
+async def test_who_passes_a_turn_it_held_waits_behind_others_however_early_it_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rests, "IN_TIME_S", -1.0)  # every turn was held too long
+    monkeypatch.setattr(rests, "REST_TIMES", 0.3)
+    async with home() as peer:
+        peer.server.set_slots(1)
+        first, second = await peer.welcome(9), await peer.welcome(10)
+        first.say(Op.TURN)
+        assert (await first.hear(Op.TURN)).header.reply
+        first.say(Op.PASS)
+        first.say(Op.TURN)
+        first.say(Op.ECHO)
+        assert (await first.hear(Op.ECHO)).header.reply
+        second.say(Op.TURN)
+        assert (await second.hear(Op.TURN)).header.reply
+        second.say(Op.PASS)
+        assert (await first.hear(Op.TURN)).header.reply  # its rest is over
+        assert peer.server.counts["turns_deferred"] == 2
 
 
 async def test_what_goes_to_another_subnet_is_counted_and_held_back() -> None:

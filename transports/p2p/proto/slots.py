@@ -7,6 +7,8 @@ that those who have much, or are no neighbours, wait but do not starve.
 With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile.
 A cap on what is sent holds back slots, not bytes: a chunk goes out at the speed of the link, and then nobody is lent
 a slot until the average is right again. Receivers in other subnets may have a cap of their own, below that of all.
+
+A slot may be lent as a turn, to who does not say yet what it takes. Who lets turns go by rests (`rests`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable
 
 from transports.member.proto.allowance import Allowance
 from transports.p2p.proto.crowd import SENDING
+from transports.p2p.proto.rests import Rests
 
 __all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "TELL_AGAIN_S", "UploadSlots"]
 
@@ -58,11 +61,19 @@ class UploadSlots:
         bytes_per_s: int = 0,
         far_bytes_per_s: int = 0,
         rank: Callable[[int], int] = lambda lane: 0,
+        member: Callable[[int], int | None] = lambda lane: lane,
         now: float = 0.0,
     ) -> None:
         """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
-        cap. `rank` says how many chunks the one at a lane holds: it is asked whenever a slot is lent."""
+        cap. `rank` says how many chunks the one at a lane holds: it is asked whenever a slot is lent. `member` says
+        who is at a lane, None of who proved nothing."""
         self._rank = rank
+        self._member = member
+        self.rests = Rests()
+        self._turns: dict[int, tuple[int, float]] = {}
+        """Lanes whose slot was lent as a turn: to whom, and when it learned that."""
+        self._resting: dict[int, float] = {}
+        """Lanes that wait for a turn and are lent none before."""
         self._lent = 0
         self.slots = slots
         """Receivers at a time; where more are connected, SENDING at most."""
@@ -82,8 +93,8 @@ class UploadSlots:
 
     @property
     def waiting(self) -> int:
-        """Lanes in the queue."""
-        return len(self._waiting)
+        """Lanes in the queue, without those that rest."""
+        return sum(lane not in self._resting for lane in self._waiting)
 
     @property
     def active(self) -> int:
@@ -96,9 +107,10 @@ class UploadSlots:
         if len(self._active) >= self._places:
             return None
         opening = [
-            max(cap.closed_until for cap in caps)
+            max([self._resting.get(lane, 0.0), *(cap.closed_until for cap in caps)])
             for lane in self._waiting
-            if (caps := self._caps_of(lane)) and not any(self._is_unspent(cap) for cap in caps)
+            if ((caps := self._caps_of(lane)) or lane in self._resting)
+            and not any(self._is_unspent(cap) for cap in caps)
         ]
         return min(opening, default=None)
 
@@ -115,11 +127,25 @@ class UploadSlots:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""
         self._served[lane] = min(self._served.values(), default=0)
 
-    def ask(self, lane: int, now: float, *, far: bool = False) -> bool:
-        """`lane` has a chunk to send, to another subnet if `far`. True if it may; else it waits, and `poll_granted`
-        names it later."""
+    def ask(self, lane: int, now: float, *, far: bool = False, turn: bool = False) -> bool:
+        """`lane` has a chunk to send, to another subnet if `far`; with `turn`, it says which when it may. True if it
+        may; else it waits, and `poll_granted` names it later."""
         if far:
             self._far.add(lane)
+        if turn and lane in self._turns:
+            self.leave(lane, now)  # passed, and asked for the next in one breath
+        self._end_turn(lane, now, taken=True)
+        member = self._member(lane) if turn else None
+        self._resting.pop(lane, None)
+        if member is not None and (until := self.rests.until(member)) > now:
+            self._resting[lane] = until
+        if not self._may_send(lane, now):
+            return False
+        if member is not None:
+            self._turns[lane] = (member, now)
+        return True
+
+    def _may_send(self, lane: int, now: float) -> bool:
         spent = self._active.get(lane)
         if spent is False:
             return True
@@ -146,6 +172,8 @@ class UploadSlots:
 
     def leave(self, lane: int, now: float) -> None:
         """It has nothing to send."""
+        self._end_turn(lane, now, taken=False)
+        self._resting.pop(lane, None)
         self._active.pop(lane, None)
         self._waiting.pop(lane, None)
         self._told.pop(lane, None)
@@ -180,6 +208,11 @@ class UploadSlots:
                 notices.append((lane, place))
         return notices
 
+    def _end_turn(self, lane: int, now: float, *, taken: bool) -> None:
+        if (lent := self._turns.pop(lane, None)) is not None:
+            member, since = lent
+            (self.rests.handle_taken if taken else self.rests.handle_wasted)(member, now - since, now)
+
     def _order(self) -> list[int]:
         return sorted(self._waiting, key=self._claim)
 
@@ -197,6 +230,8 @@ class UploadSlots:
         return any(not spent and cap in self._caps_of(lane) for lane, spent in self._active.items())
 
     def _may_begin(self, lane: int, now: float) -> bool:
+        if now < self._resting.get(lane, now):
+            return False
         return all(now >= cap.closed_until and not self._is_unspent(cap) for cap in self._caps_of(lane))
 
     def _grant(self, now: float) -> None:

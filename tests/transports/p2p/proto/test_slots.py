@@ -202,3 +202,59 @@ def test_what_goes_to_other_subnets_counts_for_all() -> None:
     slots.spend(1, 4 * CHUNK, 0.0)
     assert not slots.ask(2, 0.0)
     assert slots.opens_at == pytest.approx(2 - BURST_S)
+
+
+def test_who_holds_its_turns_and_passes_them_leaves_the_slot_to_others() -> None:
+    """A member that is first by rank, and holds each turn as long as it may, or asks for the next with the PASS."""
+    slots = UploadSlots(1, rank=lambda lane: 0 if lane == 1 else 9)
+    slots.join(1)
+    slots.join(2)
+    now, idle_s = 0.0, 0.0
+    while now < 60.0:
+        if slots.ask(1, now, turn=True):
+            now, idle_s = now + 0.99, idle_s + 0.99
+            if idle_s % 2 < 1:  # now and then without asking for the next
+                slots.leave(1, now)
+        if slots.ask(2, now):
+            slots.spend(2, CHUNK, now)
+            now += 0.1
+            slots.leave(2, now)
+        while slots.poll_granted() is not None:
+            pass
+    assert idle_s < 15.0
+    assert slots.rests.rests > 3
+
+
+def test_who_rests_is_lent_its_turn_when_that_is_over() -> None:
+    slots = UploadSlots(1)
+    slots.join(1)
+    assert slots.ask(1, 0.0, turn=True)
+    slots.leave(1, 1.0)
+    assert not slots.ask(1, 1.0, turn=True)
+    assert slots.waiting == 0, "it does not keep a peer that wants to leave"
+    opens_at = slots.opens_at
+    assert opens_at == slots.rests.until(1)
+    slots.handle_timer(opens_at - 0.01)
+    assert slots.poll_granted() is None
+    slots.handle_timer(opens_at)
+    assert slots.poll_granted() == 1
+
+
+def test_who_says_what_it_takes_is_sent_it_at_once_rest_or_not() -> None:
+    slots = UploadSlots(1)
+    slots.join(1)
+    assert slots.ask(1, 0.0, turn=True)
+    slots.leave(1, 1.0)
+    assert not slots.ask(1, 1.0, turn=True)
+    assert slots.ask(1, 1.1)
+    slots.spend(1, CHUNK, 1.1)
+    assert slots.opens_at is None
+
+
+def test_who_connects_again_goes_on_resting() -> None:
+    slots = UploadSlots(1, member=lambda lane: 77)
+    slots.join(1)
+    assert slots.ask(1, 0.0, turn=True)
+    slots.forget(1, 1.0)
+    slots.join(2)
+    assert not slots.ask(2, 1.1, turn=True)
