@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from client.config import config_path
 from client.run import Run
-from client.seeders import find_seeder, seeders_folder
+from client.seeders import find_seeder, is_outlasted, seeders_folder
 from core.errors import LocalError, OgcastError
 from core.startup import DETACHED
 from images.manifest import Manifest
@@ -42,7 +43,8 @@ def go_on_giving(run: Run, manifest: Manifest, options: str | None, heritage: He
 
 
 def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage) -> int:
-    """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already.
+    """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already. One in
+    the background that would end before is ended by the new one, when that can begin.
 
     `options` is an option string of the transport, empty for what the repository says. A process that gives the CACHE
     waits until the image is there. LocalError if it cannot be started.
@@ -50,19 +52,23 @@ def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage)
     folder = seeders_folder(run.settings.state_path)
     log = folder / f"{manifest.ref}.log"
     running = find_seeder(folder, manifest.ref, manifest.root)
-    if running is not None:
+    already = running is not None and not is_outlasted(running, options, now=datetime.datetime.now(datetime.UTC))
+    if running is not None and already:
         pid, message = running.pid, f"process {running.pid} gives {manifest.ref} to others already"
     else:
         pid = _start(run, manifest, options, heritage, folder, log)
         how = options or "as the repository says"
-        message = f"process {pid} gives {manifest.ref} to others from now on ({how}); `ogcast seed --stop` ends it"
+        place = "" if running is None else f" in the place of process {running.pid}"
+        message = (
+            f"process {pid} gives {manifest.ref} to others from now on{place} ({how}); `ogcast seed --stop` ends it"
+        )
     run.event(
         "seeding",
         {
             "image": str(manifest.ref),
             "pid": pid,
             "options": options,
-            "already": running is not None,
+            "already": already,
             "log": str(log),
             "message": message,
         },

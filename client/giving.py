@@ -18,7 +18,7 @@ from client.control import ControlClient
 from client.events import human_bytes
 from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from client.run import Run, in_thread
-from client.seeders import SeederNote, claimed, seeders_folder
+from client.seeders import SeederNote, claimed, find_seeder, is_outlasted, seeders_folder, stop
 from core.errors import (
     BusyError,
     ConnectionFailedError,
@@ -100,7 +100,8 @@ class Seeder:
     async def perform(self) -> Mapping[str, Any]:
         """Give until the repository says stop, the seconds are over, or the chunks are gone. Fields of `done`.
 
-        One process an image: if there is one already, that is no error, and all there is to do.
+        One process an image: if there is one already, that is no error, and all there is to do, unless that is in the
+        background and would end before this one: then this one ends it, and takes its place.
         """
         run, ref = self.run, self.manifest.ref
         folder = seeders_folder(run.settings.state_path)
@@ -113,6 +114,9 @@ class Seeder:
             holds=self.holds,
             log=self.log,
         )
+        before = find_seeder(folder, ref, self.manifest.root)
+        if before is not None and is_outlasted(before, self._options(), now=datetime.datetime.now(datetime.UTC)):
+            await in_thread(lambda _: stop(folder, before))
         try:
             with claimed(folder, ref, self.manifest.root, note):
                 run.resume_hint = "seeding has ended"

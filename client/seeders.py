@@ -6,6 +6,7 @@ The lock, not the number in the note, says that a process lives: it goes with th
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import os
 import select
@@ -19,13 +20,25 @@ import msgspec
 from core.errors import LocalError, LockedError
 from core.ids import ImageRef
 
-__all__ = ["STOP_S", "SeederNote", "claimed", "find_seeder", "note_path", "running_seeders", "seeders_folder", "stop"]
+__all__ = [
+    "STOP_S",
+    "SeederNote",
+    "claimed",
+    "find_seeder",
+    "is_outlasted",
+    "note_path",
+    "running_seeders",
+    "seeders_folder",
+    "stop",
+]
 
 STOP_S = 10.0
 """How long a seeder may take to say good-bye before it is killed."""
 NOTE_MAX_BYTES = 64 * 1024
 WRITTEN_S = 1.0
 """A note is written within so long after it was locked."""
+LONGER_S = 1.0
+"""Whoever gives on for less than so much longer than another takes nothing over from it."""
 _SUFFIX = ".seed"
 _ROOT_DIGITS = 16
 _ATTEMPTS_MAX = 20
@@ -95,6 +108,20 @@ def find_seeder(folder: Path, ref: ImageRef, root: bytes) -> SeederNote | None:
     return _read(note_path(folder, ref, root))
 
 
+def is_outlasted(note: SeederNote, options: str, *, now: datetime.datetime) -> bool:
+    """Whether a process in the background ends before one with these options would that began `now`. One without
+    seconds ends nobody knows when, as the repository says: it is not outlasted, and outlasts none. A seeder has no
+    end."""
+    theirs, ours = _lasts_s(note.options), _lasts_s(options)
+    if not note.log or theirs is None or ours is None:
+        return False
+    try:
+        passed_s = (now - datetime.datetime.fromisoformat(note.began)).total_seconds()
+    except (ValueError, TypeError):
+        return False
+    return ours > theirs - passed_s + LONGER_S
+
+
 def stop(folder: Path, note: SeederNote) -> bool:
     """Have it end, and wait for that; False if it had to be killed. LocalError if this user may not."""
     path = folder / f"{note.image}.{note.root[:_ROOT_DIGITS]}{_SUFFIX}"
@@ -120,6 +147,13 @@ def stop(folder: Path, note: SeederNote) -> bool:
         raise LocalError(f"the seeder of {note.image} (process {note.pid}) belongs to another user") from error
     finally:
         os.close(process)
+
+
+def _lasts_s(options: str) -> float | None:
+    mode, _, seconds = options.partition(":")
+    if mode == "seeder" and seconds in ("", "0"):
+        return float("inf")
+    return float(seconds) if seconds.isdecimal() else None
 
 
 def _ended(process: int) -> bool:

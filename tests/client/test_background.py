@@ -84,6 +84,21 @@ def test_a_seeder_stays_and_one_is_enough(room: Room, tmp_path: Path) -> None:
     assert "seeding has ended" in _is_over(told)
 
 
+def test_who_gives_for_longer_takes_the_place_of_who_ends_before(room: Room, tmp_path: Path) -> None:
+    (short,) = _seeding(_update(room, tmp_path / "cache-a", "--options", "seeder:200"))
+    _gives(room, short)
+    (told,) = _seeding(_update(room, tmp_path / "cache-b", "--options", "seeder:300"))
+    assert not told["already"]
+    assert "seeding has ended" in _is_over(short)
+    _gives(room, told)
+    (note,) = running_seeders(seeders_folder(room.state))
+    assert (note.pid, note.holds) == (told["pid"], str(tmp_path / "cache-b"))
+    (again,) = _seeding(_update(room, tmp_path / "cache-a", "--options", "seeder:200"))
+    assert (again["pid"], again["already"]) == (told["pid"], True)
+    os.kill(told["pid"], signal.SIGTERM)
+    assert "seeding has ended" in _is_over(told)
+
+
 @pytest.mark.parametrize("options", ["leecher", "peer:0"])
 def test_who_gives_nothing_leaves_nothing_behind(room: Room, tmp_path: Path, options: str) -> None:
     assert _seeding(_update(room, tmp_path / "cache-a", "--options", options)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from client.seeders import SeederNote, claimed, find_seeder, note_path, running_seeders, stop
+from client.seeders import SeederNote, claimed, find_seeder, is_outlasted, note_path, running_seeders, stop
 from core.errors import LocalError, LockedError
 from core.ids import ImageRef
 
@@ -122,3 +123,34 @@ def test_rubbish_under_a_lock_is_no_seeder(tmp_path: Path, monkeypatch: pytest.M
     with claimed(tmp_path, REF, ROOT, note_of(os.getpid())):
         note_path(tmp_path, REF, ROOT).write_bytes(b"rubbish")
         assert running_seeders(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "log", "ours", "outlasted"),
+    [
+        ("peer:60", "log", "peer:60", True),
+        ("peer:60", "log", "peer:41", False),
+        ("peer:60", "log", "seeder", True),
+        ("peer:60", "log", "seeder:0", True),
+        ("peer:60", "log", "peer", False),
+        ("peer:60", "log", "", False),
+        ("peer:60", "", "seeder", False),
+        ("peer", "log", "seeder", False),
+        ("seeder", "log", "seeder:0", False),
+        ("seeder:0", "log", "peer:999", False),
+        ("?", "log", "peer:60", False),
+    ],
+)
+def test_a_process_in_the_background_is_outlasted_by_who_gives_for_longer(
+    options: str, log: str, ours: str, outlasted: bool
+) -> None:
+    now = datetime.datetime(2026, 1, 1, 12, 0, 20, tzinfo=datetime.UTC)
+    began = "2026-01-01T12:00:00+00:00"
+    note = SeederNote(image="a@1", root="00", pid=1, options=options, began=began, holds="memory", log=log)
+    assert is_outlasted(note, ours, now=now) is outlasted
+
+
+@pytest.mark.parametrize("began", ["", "yesterday", "2026-01-01T12:00:00"])
+def test_a_process_that_began_nobody_knows_when_is_left_alone(began: str) -> None:
+    note = SeederNote(image="a@1", root="00", pid=1, options="peer:1", began=began, holds="memory", log="log")
+    assert not is_outlasted(note, "seeder", now=datetime.datetime.now(datetime.UTC))
