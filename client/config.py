@@ -74,8 +74,9 @@ class ClientSettings:
 
     @property
     def host(self) -> str:
-        """Host part of the URL."""
-        return urlsplit(self.url).hostname or ""
+        """Host part of the URL; the zone of an address behind a plain %, as the system takes it, however it is written:
+        RFC 6874 has %25 in URLs."""
+        return (urlsplit(self.url).hostname or "").replace("%25", "%")
 
     @property
     def base_url(self) -> str:

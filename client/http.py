@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from typing import Any
 
-from core.connecting import BESIDE_S, repeated, retransmit_soon
+from core.connecting import BESIDE_S, prompt_socket, repeated
 
 __all__ = ["Connector", "aiohttp", "hint_of", "reason_of"]
 
@@ -34,24 +33,18 @@ class Connector(aiohttp.TCPConnector):
     """Tries every address several times, side by side, and repeats lost packets soon (core/connecting.py)."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(happy_eyeballs_delay=BESIDE_S, socket_factory=_prompt_socket, **options)
+        super().__init__(happy_eyeballs_delay=BESIDE_S, socket_factory=prompt_socket, **options)
 
     async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[Any]:
         return repeated(await super()._resolve_host(host, port, traces))
-
-
-def _prompt_socket(address: Any) -> socket.socket:
-    """For an address as getaddrinfo gives it."""
-    family, kind, protocol = address[:3]
-    sock = socket.socket(family, kind, protocol)
-    retransmit_soon(sock)
-    return sock
 
 
 def hint_of(error: BaseException) -> str:
     """What to look at when the repository could not be reached: at this machine, where no packet left it."""
     if getattr(_bottom_of(error), "errno", None) in (errno.ENETUNREACH, errno.ENETDOWN):
         return "this machine has no way there: is its interface up, and has it an address? (`ip addr`, `ip route`)"
+    if getattr(_bottom_of(error), "errno", None) == errno.EINVAL:
+        return "an address that is good on one link alone needs the interface to it: https://[fe80::1%eth0]:PORT"
     return "is `repod serve` running there, and is the address in client.toml (or --repo) right?"
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "give_up_unheard",
     "is_lossy",
     "plain_name",
+    "prompt_socket",
     "repeated",
     "retransmit_soon",
 ]
@@ -112,6 +113,27 @@ def repeated(addresses: Sequence[Any]) -> list[Any]:
     return [*addresses] * ATTEMPTS
 
 
+def prompt_socket(found: Any, zone: str = "") -> socket.socket:
+    """A socket to connect to an address as getaddrinfo found it, its lost packets repeated soon; the caller owns it.
+
+    One for an address that is good on one link alone (fe80::…%eth0) is bound to that link, its `zone`, which otherwise
+    the address tells: uvloop drops it from addresses, and the kernel does not look for them on all links. Raises
+    OSError, UsageError if there is no such link.
+    """
+    family, kind, protocol, _, address = found
+    sock = socket.socket(family, kind, protocol)
+    try:
+        retransmit_soon(sock)
+        if zone := zone or str(address[0]).partition("%")[2]:
+            from core.netif import bind_to_interface  # hardly anybody's repository is there
+
+            bind_to_interface(sock, socket.if_indextoname(int(zone)) if zone.isdecimal() else zone)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 async def connect(host: str, port: int) -> socket.socket:
     """A connected socket that does not block; the caller owns it. Raises OSError. Bounded by the caller's timeout."""
     import asyncio  # an eighth of the time until a client's session is open early, which needs no event loop
@@ -119,9 +141,10 @@ async def connect(host: str, port: int) -> socket.socket:
     from aiohappyeyeballs import start_connection
 
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    sock = await start_connection(repeated(found), happy_eyeballs_delay=BESIDE_S)
-    retransmit_soon(sock)
-    return sock
+    zone = host.partition("%")[2]
+    return await start_connection(
+        repeated(found), happy_eyeballs_delay=BESIDE_S, socket_factory=lambda address: prompt_socket(address, zone)
+    )
 
 
 def plain_name(host: str) -> str | bytes:

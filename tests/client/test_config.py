@@ -36,6 +36,13 @@ def test_the_file_is_read_and_flags_count_more(tmp_path: Path) -> None:
     assert load_settings(_written(tmp_path), repo="https://[::1]:99", interface=None).base_url == "https://[::1]:99"
 
 
+@pytest.mark.parametrize("url", ["https://[fe80::1%eth0]:99", "https://[fe80::1%25eth0]:99"])
+def test_the_zone_of_an_address_may_be_written_as_in_urls(tmp_path: Path, url: str) -> None:
+    settings = load_settings(_written(tmp_path), repo=url, interface=None)
+    assert settings.host == "fe80::1%eth0"
+    assert settings.base_url == "https://[fe80::1%eth0]:99"
+
+
 def test_the_environment_counts_more_than_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGCAST_STATE_DIR", "/somewhere")
     assert load_settings(_written(tmp_path), repo=None, interface=None).state_path == Path("/somewhere")

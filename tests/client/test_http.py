@@ -59,10 +59,11 @@ async def test_what_a_request_loses_is_repeated_soon() -> None:
     ("address", "hint"),
     [
         ("255.255.255.255", "interface"),  # TCP has no way to everybody: as without an address to anybody
+        ("[fe80::1]", "%eth0"),
         ("127.0.0.1", "repod serve"),
     ],
 )
-async def test_who_has_no_way_to_the_repository_is_sent_to_its_own_interface(address: str, hint: str) -> None:
+async def test_who_has_no_way_to_the_repository_is_told_what_to_look_at(address: str, hint: str) -> None:
     async with aiohttp.ClientSession(connector=Connector()) as session:
         with pytest.raises(aiohttp.ClientError) as caught:
             await session.get(f"http://{address}:{free_port()}/")

@@ -23,10 +23,15 @@ from core.connecting import (
     give_up_unheard,
     is_lossy,
     plain_name,
+    prompt_socket,
     repeated,
     retransmit_soon,
 )
-from tests.support.netns import namespaces_usable, run_apart
+from core.errors import UsageError
+from core.service import loop_factory
+from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
+
+apart = pytest.mark.skipif(not namespaces_usable(), reason="needs network namespaces")
 
 lossy = pytest.mark.skipif(
     not namespaces_usable() or shutil.which("nft") is None, reason="needs network namespaces and nft to lose packets"
@@ -102,6 +107,41 @@ def test_the_loss_of_a_first_packet_does_not_cost_a_second(way: Callable[[str, i
                 return time.monotonic() - before
 
     assert run_apart(work) < REPEATED_AFTER_S
+
+
+@pytest.mark.root
+@apart
+@pytest.mark.parametrize("make_loop", [asyncio.SelectorEventLoop, loop_factory()])
+def test_an_address_that_is_good_on_one_link_is_reached_there(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def work(port: int) -> str:
+        async with asyncio.timeout(5):
+            with await connect(f"fe80::17%{INTERFACE}", port) as made:
+                return str(made.getpeername()[0])
+
+    def apart_from_others() -> str:
+        ip("addr", "add", "fe80::17/64", "dev", INTERFACE, "nodad")
+        with (
+            socket.create_server(("::", 0), family=socket.AF_INET6) as server,
+            asyncio.Runner(loop_factory=make_loop) as runner,
+        ):
+            return runner.run(work(server.getsockname()[1]))
+
+    assert run_apart(apart_from_others).startswith("fe80::17")
+
+
+@pytest.mark.root
+@apart
+@pytest.mark.parametrize(("text", "zone"), [("fe80::1%lo", ""), ("fe80::1%1", ""), ("fe80::1", "lo"), ("fe80::1", "1")])
+def test_a_socket_for_one_link_is_bound_to_it(text: str, zone: str) -> None:
+    with prompt_socket((socket.AF_INET6, socket.SOCK_STREAM, 6, "", (text, 80, 0, 0)), zone) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
+
+
+def test_a_socket_for_a_link_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(UsageError, match="nolink"):
+        prompt_socket((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%nolink", 80, 0, 0)))
 
 
 @pytest.mark.parametrize(
