@@ -6,7 +6,7 @@ import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from core.config import parse_toml
-from core.errors import OgcastError
+from core.errors import OgcastError, UsageError
 from core.netif import interface_address
 from repod.layout import Layout
 from repod.settings import DEFAULT_PORT, Settings
@@ -29,7 +29,12 @@ def ip_version(host: str) -> int:
 
 def listen_host(settings: Settings) -> str:
     """The address to listen on. Raises UsageError if `interface` has none."""
-    return settings.host or (interface_address(settings.interface) if settings.interface else ANY_HOST)
+    if settings.host or not settings.interface:
+        return settings.host or ANY_HOST
+    try:
+        return interface_address(settings.interface)
+    except UsageError as error:
+        raise UsageError(str(error), hint=f'`host = "{ALL_OF[6]}"` listens by IPv6; {error.hint}') from None
 
 
 def told_url(layout: Layout) -> SplitResult:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from core.errors import UsageError
 from repod.addresses import ANY_HOST, ip_version, listen_host, public_url, told_url, torrent_base
 from repod.layout import Layout
 from repod.settings import load_settings
+from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 
 
 def settings(layout: Layout, **flags: object):
@@ -22,6 +24,18 @@ def test_the_address_to_listen_on(layout: Layout) -> None:
     assert listen_host(settings(layout)) == ANY_HOST
     assert listen_host(settings(layout, interface="lo")) == "127.0.0.1"
     assert listen_host(settings(layout, interface="lo", host="::1")) == "::1"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not namespaces_usable(), reason="needs network namespaces")
+def test_an_interface_with_ipv6_alone_is_listened_on_by_host(layout: Layout) -> None:
+    def work() -> str:
+        ip("-4", "addr", "flush", "dev", INTERFACE)
+        with pytest.raises(UsageError, match="no IPv4 address") as caught:
+            listen_host(settings(layout, interface=INTERFACE))
+        return str(caught.value.hint)
+
+    assert '`host = "::"`' in run_apart(work)
 
 
 def test_a_wildcard_is_the_host_clients_are_told(layout: Layout) -> None:

@@ -37,11 +37,15 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
     def source(self, family: socket.AddressFamily) -> str:
         """The address packets leave from. UsageError if it has none of that family."""
-        address = self.ipv4 if family == socket.AF_INET else next(iter(self.ipv6), None)
+        by_version = {4: self.ipv4, 6: next(iter(self.ipv6), None)}
+        version, other = (4, 6) if family == socket.AF_INET else (6, 4)
+        address = by_version[version]
         if address is None:
-            kind = "IPv4" if family == socket.AF_INET else "IPv6"
+            # The reason travels to clients without its hint, so what to do about it is in the reason.
+            instead = f", only IPv{other}: repod.toml may say `ip = {other}` for multicast" if by_version[other] else ""
             raise UsageError(
-                f"no {kind} address on interface {self.name!a}", hint=f"give it one, or choose another: {_known()}"
+                f"no IPv{version} address on interface {self.name!a}{instead}",
+                hint=f"give it one, or choose another: {_known()}",
             )
         return address
 

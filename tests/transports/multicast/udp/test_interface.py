@@ -44,6 +44,18 @@ def test_a_missing_address_and_a_link_that_is_down_are_told_apart() -> None:
     assert caught.value.hint == "ip link set x0 up"
 
 
+@pytest.mark.parametrize(
+    ("family", "ipv4", "ipv6", "other"),
+    [(socket.AF_INET, None, ("fd00::1",), "ip = 6"), (socket.AF_INET6, "10.0.0.1", (), "ip = 4")],
+)
+def test_where_there_are_addresses_of_the_other_kind_alone_the_setting_for_them_is_named(
+    family: socket.AddressFamily, ipv4: str | None, ipv6: tuple[str, ...], other: str
+) -> None:
+    interface = Interface(name="x0", index=9, up=True, mtu_bytes=1500, ipv4=ipv4, ipv6=ipv6)
+    with pytest.raises(UsageError, match=other):
+        interface.source(family)
+
+
 @pytest.mark.root
 @apart
 def test_addresses_and_state_are_those_of_the_kernel() -> None:
