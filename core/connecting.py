@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTEMPTS",
     "BESIDE_S",
-    "LOSSY_SHARE",
     "RETRANSMIT_MIN_US",
     "connect",
     "connect_blocking",
     "follow_losses",
     "follow_way",
     "give_up_unheard",
-    "is_lossy",
+    "packets_sent",
     "plain_name",
     "prompt_socket",
     "repeated",
@@ -50,11 +49,6 @@ RETRANSMIT_MIN_US = 50_000
 made for the internet; above the 40 ms for which Linux holds an acknowledgement back."""
 ACKNOWLEDGE_MAX_US = 20_000
 """For which an acknowledgement is held back at most."""
-
-LOSSY_SHARE = 0.05
-"""Of the packets sent, repeated: a full port drops one in a hundred or two, and what drops more is a bad cable."""
-LOSSY_LOOK_PACKETS = 200
-"""Sent before that is judged."""
 
 _CONGESTION_BYTES = 16
 _REPEATED, _SENT = 100, 156
@@ -81,14 +75,13 @@ def follow_way(sock: socket.socket, way: bytes) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, way)
 
 
-def is_lossy(sock: socket.socket) -> bool:
-    """Whether more of what a TCP connection sent was lost than other senders explain. Who follows losses sends next to
-    nothing there. Raises OSError."""
+def packets_sent(sock: socket.socket) -> tuple[int, int]:
+    """Packets that a TCP connection repeated, and sent in all; nothing on a kernel older than these figures. Raises
+    OSError."""
     told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SENT + 4)
     if len(told) < _SENT + 4:
-        return False  # a kernel older than that figure
-    repeated_packets, sent = struct.unpack_from("=I", told, _REPEATED)[0], struct.unpack_from("=I", told, _SENT)[0]
-    return bool(sent >= LOSSY_LOOK_PACKETS and repeated_packets > LOSSY_SHARE * sent)
+        return 0, 0
+    return struct.unpack_from("=I", told, _REPEATED)[0], struct.unpack_from("=I", told, _SENT)[0]
 
 
 def retransmit_soon(sock: socket.socket) -> bool:

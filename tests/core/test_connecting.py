@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import pytest
 
-from core import connecting
 from core.connecting import (
     ATTEMPTS,
     RETRANSMIT_MIN_US,
@@ -21,7 +20,7 @@ from core.connecting import (
     follow_losses,
     follow_way,
     give_up_unheard,
-    is_lossy,
+    packets_sent,
     plain_name,
     prompt_socket,
     repeated,
@@ -187,15 +186,11 @@ def test_the_rate_of_a_connection_follows_its_losses_whatever_way_the_system_has
             assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == usual
 
 
-def test_a_connection_is_lossy_when_much_of_much_was_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_says_how_much_it_sent_and_repeated() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
         with connect_blocking(host, port, timeout_s=10) as ours, listener.accept()[0] as theirs:
+            assert packets_sent(ours) == (0, 0)
             ours.sendall(b"once")
             assert theirs.recv(16) == b"once"
-            monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)  # nothing sent again is more than that
-            assert not is_lossy(ours), "one packet says nothing"
-            monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 1)
-            assert is_lossy(ours)
-            monkeypatch.setattr(connecting, "LOSSY_SHARE", 0.0)
-            assert not is_lossy(ours)
+            assert packets_sent(ours) == (0, 1)

@@ -13,9 +13,10 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.connecting import follow_losses, follow_way, is_lossy
+from core.connecting import follow_losses, follow_way, packets_sent
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
+from core.losses import Losses
 from core.timer import Timer
 from images.stores import ChunkReader, StoredChunk
 from transports.unicast.proto.frames import Status
@@ -76,6 +77,7 @@ class Lane:
         self._fresh: set[Digest] = set()
         self._way: bytes | None = None
         """How its rate was found before it followed its losses; None: it does not."""
+        self._losses = Losses()
 
     # ------------------------------------------------------------------ events
 
@@ -284,12 +286,16 @@ class Lane:
 
     def _look_at_losses(self) -> None:
         """On a bad cable the system's own way may do better than to follow losses, and hardly worse."""
-        if self._way is not None and is_lossy(self._sock):
-            way, self._way = self._way, None
-            # One that a route prescribed may be forbidden to who is not root: the lane goes on as it is.
-            with contextlib.suppress(OSError):
-                follow_way(self._sock, way)
-            self._host.count("lanes_lossy")
+        if self._way is None or not self._losses.handle_sent(*packets_sent(self._sock)):
+            return
+        if not self._losses.lossy:
+            follow_losses(self._sock)
+            return
+        self._host.count("lanes_lossy")
+        try:
+            follow_way(self._sock, self._way)
+        except OSError:
+            self._way = None  # one that a route prescribed may be forbidden to who is not root: it goes on as it is
 
     # ------------------------------------------------------------------ waiting
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core import connecting
+from core import losses
 from core.errors import AuthenticationError, OgcastError
 from core.ids import ChunkIndex
 from tests.support.visitors import Visitor
@@ -307,24 +307,28 @@ async def test_the_rate_of_each_lane_follows_its_losses() -> None:
         assert {lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 4) for lane in lanes} == {b"reno"}
 
 
-async def test_on_a_bad_cable_a_lane_goes_back_to_the_way_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)  # any cable is one
-    monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 0)
+async def test_on_a_bad_cable_a_lane_has_the_way_of_the_system_as_long_as_it_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(losses, "LOSSY_SHARE", -1.0)  # any cable is one
+    monkeypatch.setattr(losses, "MENDED_SHARE", 1.0)  # and then none any more
+    monkeypatch.setattr(losses, "LATELY_PACKETS", 1)
+    monkeypatch.setattr(losses, "FIRST_LOOK_PACKETS", 1)
     async with home() as peer:
         visitor = await peer.welcome(9)
-        visitor.read([0, 2], credits=2)
-        for _ in range(2):
-            assert (await visitor.hear(Op.READ)).header.status is Status.OK
-        assert peer.server.counts["lanes_lossy"] == 1
         (lane,) = peer.server._lanes.values()
         with socket.socket() as usual:
-            ways = [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16) for one in (lane._sock, usual)]
-        assert ways[0] == ways[1]
+            system = usual.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+        for chunk, count, way in ((0, 1, system.rstrip(b"\0")), (2, 1, b"reno"), (0, 2, system.rstrip(b"\0"))):
+            visitor.read([chunk], credits=1)
+            assert (await visitor.hear(Op.READ)).header.status is Status.OK
+            assert peer.server.counts["lanes_lossy"] == count
+            assert lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == way
 
 
 async def test_a_lane_whose_way_back_is_forbidden_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "LOSSY_SHARE", -1.0)
-    monkeypatch.setattr(connecting, "LOSSY_LOOK_PACKETS", 0)
+    monkeypatch.setattr(losses, "LOSSY_SHARE", -1.0)
+    monkeypatch.setattr(losses, "FIRST_LOOK_PACKETS", 1)
     async with home() as peer:
         visitor = await peer.welcome(9)
         (lane,) = peer.server._lanes.values()
