@@ -40,6 +40,10 @@ what is repaired meanwhile, and for COST_S after it."""
 GRACE_S = 3.0
 """Who joins misses something at first, all the more if it joins while its program still starts; what it asks for in so
 long from its first report on is not counted."""
+EXCUSED_SHARE = 0.75
+EXCUSED_S = 2.0
+"""Unless it alone causes this much for so long: next to nothing of the image is sent meanwhile, and after the 3 s that
+others bear they would all leave."""
 COST_LATE_S = 10.0
 """For so long who cost too much is served last."""
 AGAIN_S = 30.0
@@ -114,10 +118,16 @@ class Demotion:
 
     def _cost(self, member: Member, packets_sent: int, now: float) -> float:
         """What share of the packets was for this member alone, since it is looked at."""
-        if not member.number or now < self._excused_until.setdefault(member.id, now + GRACE_S):
+        since = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
+        sent, sole = packets_sent - since[1], member.sole_packets - since[2]
+        if not member.number or (self._is_new(member, now) and sole <= EXCUSED_SHARE * sent):
             self._since[member.id] = (now, packets_sent, member.sole_packets)
-        _, sent, sole = self._since.setdefault(member.id, (now, packets_sent, member.sole_packets))
-        return (member.sole_packets - sole) / max(FEW_PACKETS, packets_sent - sent)
+            return 0.0
+        return sole / max(FEW_PACKETS, sent)
+
+    def _is_new(self, member: Member, now: float) -> bool:
+        """Whether a member that reports began to do so, or to be served as all others again, not long ago."""
+        return now < self._excused_until.setdefault(member.id, now + GRACE_S)
 
     def _must_go(
         self, member: Member, normal: float, cost: float, usual: float, packets_sent: int, now: float
@@ -135,7 +145,8 @@ class Demotion:
         since, sent, _ = self._since[member.id]
         if packets_sent - sent < FEW_PACKETS:
             return None
-        greedy = now - since >= GREED_S and cost > GREED_SHARE and cost > COST_TIMES * usual
+        patience_s = EXCUSED_S if self._is_new(member, now) else GREED_S
+        greedy = now - since >= patience_s and cost > GREED_SHARE and cost > COST_TIMES * usual
         if now - since < COST_S and not greedy:
             return None
         self._since[member.id] = (now, packets_sent, member.sole_packets)

@@ -136,7 +136,33 @@ def test_who_has_not_reported_yet_is_excused() -> None:
     assert _strike(demotion, members, 8.0, 3000) == []
     starting.number = 1
     assert _strike(demotion, members, 10.0, 9000) == []
-    assert _strike(demotion, members, 13.2, 15000) != []
+    assert starting.lane == "multicast"
+    _strike(demotion, members, 13.2, 15000)
+    assert starting.lane == "late"
+
+
+def test_who_is_new_and_has_nothing_sent_but_its_repairs_is_served_last_before_others_would_leave() -> None:
+    members, demotion = room(0.0, 0.0, 0.0), Demotion(0.0)
+    greedy = members.get(2)
+    assert greedy is not None
+    polls(demotion, members, 0.0)
+    said = []
+    for tenth in range(1, 30):
+        greedy.sole_packets += 700
+        said += polls(demotion, members, tenth / 10, sent=750 * tenth)
+    ((now, verdict),) = said
+    assert (verdict.member, verdict.lane) == (2, "late")
+    assert 2.0 <= now <= 2.2
+
+
+def test_who_is_new_and_has_half_of_what_is_sent_repaired_is_excused() -> None:
+    members, demotion = room(0.0, 0.0, 0.0), Demotion(0.0)
+    starting = members.get(2)
+    assert starting is not None
+    polls(demotion, members, 0.0)
+    for tenth in range(1, 30):
+        starting.sole_packets += 375
+        assert polls(demotion, members, tenth / 10, sent=750 * tenth) == []
 
 
 def test_who_was_moved_may_return_when_its_wire_is_good() -> None:
