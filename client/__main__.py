@@ -7,7 +7,7 @@ import sys
 
 from core.bundle import bundle_path, use_bundle
 from core.errors import UsageError
-from core.startup import DETACHED, leave, settle, step_back
+from core.startup import DETACHED, EXIT_TERMINATED, Terminated, heed_sigterm, leave, settle, step_back
 
 __all__ = ["main"]
 
@@ -20,12 +20,16 @@ def main() -> None:
     use_bundle(bundle_path(os.path.dirname(__file__)))
     begun = None
     try:
+        heed_sigterm()
         from client import early
 
         begun = early.begin(sys.argv[1:])
         code = _carry_out(sys.argv[1:])
     except KeyboardInterrupt:  # while it was imported: a command that runs answers for itself
         code = _tell_interrupted()
+    except Terminated:
+        _tell_interrupted()
+        code = EXIT_TERMINATED
     if begun is not None:
         begun.close()
     leave(code)

@@ -7,6 +7,7 @@ import os
 import sys
 
 from core.errors import OgcastError
+from core.startup import EXIT_TERMINATED, Terminated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ def debugging() -> bool:
 def ended(work: Callable[[], object]) -> int:
     """Do `work` and return the exit code; what went wrong is on standard error as `error: …` and `hint: …`.
 
-    An OgcastError ends with its own code, SystemExit with the one it brings, an interruption with 130, anything
-    unforeseen with 40; a whole number that `work` returns is the code.
+    An OgcastError ends with its own code, SystemExit with the one it brings, Ctrl-C with 130, SIGTERM that was heeded
+    with 143, anything unforeseen with 40; a whole number that `work` returns is the code.
     """
     try:
         result = work()
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except Terminated:
+        say("interrupted")
+        return EXIT_TERMINATED
     except SystemExit as error:
         return _after_exit(error)
     except KeyboardInterrupt:

@@ -10,9 +10,21 @@ import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import NoReturn
 
-__all__ = ["COLLECT_EVERY", "DETACHED", "leave", "settle", "step_back", "step_forward", "step_up"]
+__all__ = [
+    "COLLECT_EVERY",
+    "DETACHED",
+    "EXIT_TERMINATED",
+    "Terminated",
+    "heed_sigterm",
+    "leave",
+    "settle",
+    "step_back",
+    "step_forward",
+    "step_up",
+]
 
 DETACHED = "--detached"
 """The option by which a process knows that it was started in the background."""
@@ -26,6 +38,9 @@ its own has as much of the machine as all of another session together, however l
 UNSAID = 120
 """Exit code when the last words could not be written; Python's own."""
 
+EXIT_TERMINATED = 143
+"""128 + SIGTERM, what shells expect."""
+
 COLLECT_EVERY = 100_000
 """Objects between two looks for garbage in cycles, more than a whole start makes (some 70 000): one look in the middle
 of it takes 12 ms, the interpreter's 700 objects apart hundreds of looks and a tenth of the time. What a command leaves
@@ -34,6 +49,22 @@ in cycles later is little."""
 _NUMPY_TEXTS = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 """Modules that do nothing but give NumPy's functions their documentation, 200 KB of it, which no command reads: a
 seventh of NumPy's import. NumPy has them apart so that they can be left out."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM came, and nobody takes it yet: all that is half done is put away, as after Ctrl-C."""
+
+
+def heed_sigterm() -> None:
+    """Raise Terminated when SIGTERM comes, until an event loop takes that signal: the system's way of ending a process
+    leaves what it was writing under another name where it is."""
+    import signal
+
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(EXIT_TERMINATED)
 
 
 def settle() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.startup import leave, settle
+from core.startup import heed_sigterm, leave, settle
 
 __all__ = ["main"]
 
@@ -10,10 +10,17 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and exit with its code."""
     settle()
+    from core.ending import ended
+
+    leave(ended(_carry_out))  # it may be interrupted while it is imported, too
+
+
+def _carry_out() -> int:
+    heed_sigterm()
     from core.cli import run
     from repod.cli import app
 
-    leave(run(app))
+    return run(app)
 
 
 if __name__ == "__main__":

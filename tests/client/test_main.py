@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -37,14 +38,15 @@ from client import __main__ as program
 
 def look(event, about):
     if event == "import" and about[0] == "client.order":
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(int(sys.argv.pop()))
 
 sys.addaudithook(look)
 program.main()
 """
 
 
-def test_whoever_interrupts_it_while_it_is_imported_reads_a_word_and_no_traceback() -> None:
-    command = [sys.executable, "-c", INTERRUPTED_AT_AN_IMPORT, "restore", "a", "b"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_interrupts_it_while_it_is_imported_reads_a_word_and_no_traceback(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_AT_AN_IMPORT, "restore", "a", "b", str(int(number))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")

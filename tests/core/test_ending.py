@@ -8,6 +8,7 @@ import pytest
 
 from core.ending import debugging, ended, say
 from core.errors import NotFoundError
+from core.startup import Terminated
 
 
 def _raise(error: BaseException) -> None:
@@ -22,6 +23,7 @@ def _raise(error: BaseException) -> None:
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (PermissionError(13, "Permission denied", "/x"), 40, "error: /x: Permission denied\n"),
         (RuntimeError("surprise"), 40, "error: unexpected RuntimeError: surprise\n"),
+        (Terminated(143), 143, "interrupted\n"),
         (SystemExit(143), 143, ""),
         (SystemExit(), 0, ""),
         (SystemExit("words"), 40, "words\n"),
