@@ -60,12 +60,18 @@ class Failures:
         tried = "".join(f"; gave up {name}: {why}" for name, why in self._paths.given_up.items())
         return TransferError(
             f"no transport left for this image (offered: {offered}{refused}{tried})",
-            hint=f"this ogcast knows {', '.join(sorted(registry.specs()))}"
-            if not tried
-            else "look at the repository's log, and at what lies between it and this client"
-            if self._paths.fallback
-            else "look what lies between this client and the repository, or allow other transports: no --no-fallback",
+            hint=self._way_out(session),
         )
+
+    def _way_out(self, session: SessionOpened) -> str:
+        if self._paths.given_up:
+            if self._paths.fallback:
+                return "look at the repository's log, and at what lies between it and this client"
+            return "look what lies between this client and the repository, or allow other transports: no --no-fallback"
+        if session.refusals:  # it offers the transport, and cannot just now: it says itself why
+            ways = "widen at the repository what is used up, or try again later"
+            return ways if self._paths.fallback else f"{ways}; or allow other transports: no --no-fallback"
+        return f"this ogcast knows {', '.join(sorted(registry.specs()))}"
 
     def handle_unreachable(self, name: str, error: ConnectionFailedError, *, others: bool) -> None:
         """The repository answers, but this lane of it cannot be reached. `others`: something else can be taken."""

@@ -17,8 +17,25 @@ from core.errors import (
     SessionOverError,
     TransferError,
 )
+from transports.control import ImageInfo, SessionOpened
 
 OFFERED = ["group", "plain"]
+
+
+def _session(**refusals: str) -> SessionOpened:
+    image = ImageInfo(
+        name="a",
+        version=1,
+        root="0" * 64,
+        size=1,
+        data_bytes=1,
+        chunk_size=65536,
+        chunks=1,
+        stored_bytes=1,
+        fs_type="",
+        created="2026-01-01T00:00:00Z",
+    )
+    return SessionOpened(session="0" * 32, key="", image=image, offers=[], refusals=refusals)
 
 
 class Scene:
@@ -152,3 +169,19 @@ def test_a_chunk_nobody_else_can_have_is_the_sessions() -> None:
 def test_what_is_no_failure_of_a_path_goes_to_the_session_as_it_is() -> None:
     error = ValueError("a fault of ours")
     assert Scene().judge(error) is error
+
+
+def test_what_the_repository_is_out_of_is_no_fault_of_this_program() -> None:
+    busy = _session(group="all 99 groups are in use")
+    error = Scene(fallback=False).failures.nothing_left(busy)
+    assert "all 99 groups are in use" in str(error)
+    assert "no --no-fallback" in str(error.hint)
+    assert "widen" in str(error.hint)
+    assert "--no-fallback" not in str(Scene().failures.nothing_left(busy).hint)
+    assert "this ogcast knows" in str(Scene().failures.nothing_left(_session()).hint)
+
+
+def test_what_was_given_up_is_looked_for_on_the_way() -> None:
+    scene = Scene(fallback=False)
+    scene.paths.handle_given_up("group", "silent")
+    assert "between this client and the repository" in str(scene.failures.nothing_left(_session(group="busy")).hint)
