@@ -21,7 +21,7 @@ from typing import Any
 from client.control import ControlClient
 from client.deployment import update_cache
 from client.run import Run
-from core.errors import LocalError, LockedError, OgcastError, RemoteError, UsageError
+from core.errors import LocalError, LockedError, OgcastError, RemoteError, RepositoryError, UsageError
 from core.files import write_atomically
 from core.ids import ImageRef
 from core.service import notify
@@ -83,7 +83,8 @@ class Relay:
             host = ["--host", self._address()] if self.interface else []
             code, said = await self._repod("init", str(self.store), "--port", str(self.port), *host)
             if code:
-                raise LocalError(f"the relay's store {self.store} cannot be made: {said}")
+                message, _, hint = said.removeprefix("error: ").partition("\nhint: ")
+                raise _as_repod(code)(f"the relay's store {self.store} cannot be made: {message}", hint=hint or None)
         path = self.store / "client.toml"
         key = base64.b64encode(self.run.settings.public_key).decode()
         text = re.sub(r'(?m)^signing_key = ".*"$', f'signing_key = "{key}"', path.read_text())
@@ -153,7 +154,7 @@ class Relay:
             code = started[0].returncode
             if code != LockedError.exit_code or clock() >= deadline:
                 said = _last_error(self._log, since=begin)
-                raise LocalError(f"repod of the relay did not start{said}", hint=f"its log: {self._log}")
+                raise _as_repod(code)(f"repod of the relay did not start{said}", hint=f"its log: {self._log}")
             await asyncio.sleep(AGAIN_S)
         child, line = started
         self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})
@@ -204,6 +205,14 @@ class Relay:
         )
         _, said = await child.communicate()
         return child.returncode or 0, said.decode(errors="replace").strip()
+
+
+def _as_repod(code: int | None) -> type[LocalError]:
+    """The error to end with where repod did with `code`: wrong usage and a port in use are the same for both."""
+    kinds: dict[int | None, type[LocalError]] = {
+        kind.exit_code: kind for kind in (UsageError, LockedError, RepositoryError)
+    }
+    return kinds.get(code, LocalError)
 
 
 def _repod_words(*words: str) -> list[str]:

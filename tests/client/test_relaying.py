@@ -14,7 +14,7 @@ import pytest
 from client.config import load_settings
 from client.relaying import Relay
 from client.run import Run
-from core.errors import AuthenticationError, LocalError, NotFoundError, UsageError
+from core.errors import AuthenticationError, LockedError, NotFoundError, UsageError
 from images.repository import Repository
 from tests.client.conftest import Room
 
@@ -110,7 +110,7 @@ async def test_a_port_that_stays_taken_is_an_error_with_the_place_of_the_log(
     monkeypatch.setattr("client.relaying.PREDECESSOR_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(LocalError) as caught:
+        with pytest.raises(LockedError) as caught:
             await _relay(room, tmp_path / "relay", Told(), "room1", port=port).perform()
     assert str(caught.value).startswith(f"repod of the relay did not start: port {port}")
     assert "relay.log" in str(caught.value.hint)
