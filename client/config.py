@@ -57,10 +57,13 @@ class ClientSettings:
     )
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            good = parts.scheme == "https" and parts.hostname and parts.port != 0
+        except ValueError as error:  # brackets that do not match, a port that is no number
+            raise ValueError(f"url {self.url!a} is not of the form https://HOST:PORT: {error}") from error
+        if not good:
             raise ValueError(f"url {self.url!a} is not of the form https://HOST:PORT")
-        _ = parts.port  # ValueError if it is no number
         if "-----BEGIN CERTIFICATE-----" not in self.certificate:
             raise ValueError("certificate is not in PEM form; copy it from the client.toml of the repository")
         if not self.token or not self.token.isascii() or not self.token.isprintable():

@@ -30,11 +30,9 @@ def ask(settings: Path, path: str, *, url: str | None = None) -> Any:
         base, certificate, token = url or table["url"], table["certificate"], table["token"]
     except KeyError as error:
         raise UsageError(f"{settings}: key {error} is missing", hint="`repod init` writes this file") from None
-    parts = urlsplit(str(base))
-    if parts.scheme != "https" or parts.hostname is None:
-        raise UsageError(f"url {base!a} is not of the form https://HOST:PORT")
+    host, port = _host_and_port(str(base))
     context = pinned_context(str(certificate))
-    connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_S, context=context)
+    connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
     try:
         connection.request("GET", f"{API_PREFIX}{path}", headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
@@ -56,3 +54,13 @@ def ask(settings: Path, path: str, *, url: str | None = None) -> Any:
     if answer.status != 200 or decoded is None:
         raise ProtocolError(f"repod at {base} answered with status {answer.status}")
     return decoded
+
+
+def _host_and_port(url: str) -> tuple[str, int | None]:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return parts.hostname, parts.port
+    except ValueError:  # brackets that do not match, a port that is no number
+        pass
+    raise UsageError(f"url {url!a} is not of the form https://HOST:PORT")

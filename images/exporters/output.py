@@ -83,6 +83,8 @@ def open_output(target: str, *, size: int | None = None, mode: int = 0o666) -> I
         output = Output(1, "standard output", kind="stream")
         yield output
         return
+    if not target:
+        raise UsageError("the name of the file to write is empty")
     try:
         found = os.stat(target).st_mode
     except FileNotFoundError:

@@ -74,7 +74,7 @@ def token(
 
 
 def _duration_s(text: str) -> float:
-    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text)
     if match is None:
         raise UsageError(f"not a duration: {text!a}", hint="write 90m, 12h, 30d or 8w")
     return int(match[1]) * _UNITS[match[2]]

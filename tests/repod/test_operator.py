@@ -35,3 +35,10 @@ def test_a_daemon_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     settings = _settings(tmp_path, url="https://h:1", certificate=made.certificate.decode(), token="t")
     with pytest.raises(ConnectionFailedError, match=str(port)):
         ask(settings, "/sessions", url=f"https://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://h:port", "https://h:70000", "https://", "h"])
+def test_a_url_that_is_none_is_wrong_usage(tmp_path: Path, url: str) -> None:
+    settings = _settings(tmp_path, url="https://h:1", certificate="x", token="t")
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        ask(settings, "/sessions", url=url)

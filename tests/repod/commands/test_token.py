@@ -35,6 +35,7 @@ def test_the_text_form_is_the_token_alone(repod, layout) -> None:
         ["--role", "client", "--list"],
         ["--role", "client", "--expires", "soon"],
         ["--role", "client", "--expires", "-1d"],
+        ["--role", "client", "--expires", "0d"],
         ["--role", "client", "--label", "x" * 100],
     ],
 )
