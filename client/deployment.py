@@ -31,7 +31,7 @@ from transports import registry
 from transports.control import ImageInfo
 from transports.methods import Method, Target
 
-__all__ = ["deploy", "restore_from_cache", "update_cache"]
+__all__ = ["cache_method", "deploy", "restore_from_cache", "update_cache"]
 
 
 async def restore_from_cache(run: Run, ref: ImageRef, order: Order) -> Mapping[str, Any]:
@@ -56,14 +56,20 @@ async def update_cache(
     seed: bool = False,
 ) -> Mapping[str, Any]:
     """Bring the image into the CACHE. With `seed` a process in the background goes on giving it, as the method says."""
-    chosen = chosen_method(method, Target.CACHE)
-    if chosen.target is not Target.CACHE:
-        raise UsageError(f"{chosen} does not use the CACHE", hint=f"use --method {chosen.protocol}-CACHE")
+    chosen = cache_method(method)
     manifest = await _manifest(run, control, info)
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=True) as store:
         update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback, seed)
     return update.result("update-cache", method=str(chosen))
+
+
+def cache_method(text: str | None) -> Method:
+    """The method by which chunks are fetched into a CACHE. UsageError for what is none."""
+    chosen = chosen_method(text, Target.CACHE)
+    if chosen.target is not Target.CACHE:
+        raise UsageError(f"{chosen} does not use the CACHE", hint=f"use --method {chosen.protocol}-CACHE")
+    return chosen
 
 
 async def deploy(run: Run, control: ControlClient, info: ImageInfo, order: Order) -> Mapping[str, Any]:

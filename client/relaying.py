@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from client.control import ControlClient
-from client.deployment import update_cache
+from client.deployment import cache_method, update_cache
 from client.run import Run
 from core.errors import LocalError, LockedError, OgcastError, RemoteError, RepositoryError, UsageError
 from core.files import write_atomically
@@ -56,6 +57,10 @@ class Relay:
         refs = [ImageRef.parse(name) for name in self.names]
         if not refs:
             raise UsageError("no image to relay", hint="name at least one: ogcast relay NAME --store DIR")
+        # a store that is restarted with what cannot be meant would serve what it has, and never fetch
+        cache_method(self.method)
+        if not 0 <= self.refresh_s < math.inf:
+            raise UsageError(f"--refresh {self.refresh_s} is no number of seconds", hint="0: never look again")
         async with ControlClient(self.run.settings) as control:
             if not self._is_made:
                 for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind

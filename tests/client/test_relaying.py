@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import socket
 import sys
@@ -146,3 +147,15 @@ async def test_one_that_is_stopped_while_its_child_starts_leaves_no_child(
         await serving
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("method", "NOSUCH-CACHE"), ("method", "UNICAST-DIRECT"), ("refresh_s", float("nan"))]
+)
+async def test_what_cannot_be_meant_is_refused_before_the_store_is_made(
+    room: Room, tmp_path: Path, field: str, value: object
+) -> None:
+    relay = dataclasses.replace(_relay(room, tmp_path / "relay", Told(), "room1"), **{field: value})
+    with pytest.raises(UsageError):
+        await relay.perform()
+    assert not (tmp_path / "relay").exists()
