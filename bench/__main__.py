@@ -52,7 +52,10 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON, nothing else")] = False,
     runs: Annotated[int | None, typer.Option(min=1, help="measured runs of each row")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="MiB of material")] = None,
-    folder: Annotated[Path | None, typer.Option(help="work in this folder (a fast disk or tmpfs)")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, writable=True, help="work in this folder (a fast disk or tmpfs)"),
+    ] = None,
     clients: Annotated[int | None, typer.Option(min=1, help="clients to simulate (simnet)")] = None,
     loss: Annotated[float | None, typer.Option(min=0, max=0.9, help="share of packets lost (simnet)")] = None,
     write: Annotated[bool, typer.Option("--save", help="keep the result in bench/results")] = False,

@@ -28,3 +28,14 @@ def test_help_shows_each_example_in_one_line() -> None:
     ).stdout
     for line in _lines():
         assert line.strip() in [each.strip() for each in shown.splitlines()]
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "codec", "--folder", "/no/such/folder"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
