@@ -36,6 +36,8 @@ STOP_S = 15.0
 PREDECESSOR_S = 10.0
 """How long a port or a store that is in use is asked for again: twice what repod gives its sessions when it stops."""
 AGAIN_S = 0.5
+LAST_WORDS_S = 5.0
+"""How long a repod that closed its output may take to end by itself, before it is ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +191,9 @@ class Relay:
             await _end(child)
             raise
         if not line.startswith(READY):
+            with contextlib.suppress(TimeoutError):  # its code says why, and whether to try again
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await child.wait()
             await _end(child)
         return child, line
 
