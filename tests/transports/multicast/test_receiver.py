@@ -186,7 +186,7 @@ async def test_calls_such_as_those_that_give_slots_do_not_wait_for_all_that_wait
             await member.until(lambda: bool(held.called_after))
             assert held.called_after == [2]
             await member.until_complete()
-            assert held.batches >= 4
+            assert held.batches > 2, "more waited when it was called"
 
 
 async def test_a_slot_can_be_taken_back_while_it_waits() -> None:
