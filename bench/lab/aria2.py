@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.compare import first_difference
 from bench.filesystems import has_programs
 from bench.lab.classroom import NAME, Lesson
+from bench.lab.memory import find_memory
 from bench.lab.peers import PeerRun
 from bench.lab.race import Race
 from core.errors import OgcastError
@@ -56,6 +57,7 @@ def run_aria2(lesson: Lesson, hosts: Sequence[str], *, folder: Path, timeout_s: 
     homes = {host: folder / f"aria2-{host}" for host in hosts}
     for home in homes.values():
         home.mkdir()
+    find_memory(len(hosts))
     race, clock = Race(), time.time()
     pids: list[int] = []
     told = False

@@ -15,6 +15,7 @@ import msgspec
 
 from bench.compare import first_difference, stain
 from bench.lab.counters import PathCounters
+from bench.lab.memory import find_memory
 from bench.lab.race import Finish, Race
 from bench.lab.rig import Rig
 from bench.lab.topology import INTERFACE
@@ -224,6 +225,7 @@ class Lesson:
         if keep:
             late = [host.name for host in self.rig.topology.hosts if plans and host.name.startswith("c")]
             self._lay_out([*hosts, *late], targets or {})
+        find_memory(len(hosts))
         self.race, self._targets = Race(), {}
         for at_s, action in plans:
             self.race.at(at_s, action)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.compare import first_difference, stain
 from bench.filesystems import has_programs
+from bench.lab.memory import find_memory
 from bench.lab.race import Finish, Race
 from bench.lab.rig import Rig
 from bench.lab.topology import INTERFACE
@@ -83,6 +84,7 @@ def run_udpcast(
     if folder is not None:
         for target in targets.values():
             stain(target, source.stat().st_size)
+    find_memory(len(hosts))
     race = Race()
     pids: dict[str, int] = {}
 
@@ -126,6 +128,7 @@ def run_uftp(
             receivers[host] = rig.start(host, ("uftpd", "-d", "-I", INTERFACE, "-M", UFTP_GROUP, "-D", home))
             daemons.add(host, receivers[host])
         time.sleep(READY_S)
+        find_memory(len(hosts))
         race, clock = Race(), time.time()
         rate = str(int(rate_bits_per_s * UFTP_SHARE / 1000))
         words = ("uftp", "-I", INTERFACE, "-M", UFTP_GROUP, "-P", UFTP_DATA_GROUP)

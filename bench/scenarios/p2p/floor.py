@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from bench.lab import shell
+from bench.lab.memory import find_memory
 from bench.lab.race import Race
 from bench.lab.rig import Rig
 from bench.lab.swarming import with_offload
@@ -67,6 +68,7 @@ def _mesh(hosts: list[str], size: int) -> Flows:
 
 def _move(rig: Rig, hosts: list[str], flows: Flows, timeout_s: float) -> tuple[float, float, bool]:
     """Seconds until the last has everything, CPU seconds of all, whether all was taken."""
+    find_memory(len(hosts))
     race = Race()
     address: Callable[[str], str] = rig.topology.address
     try:
