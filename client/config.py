@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from client.first_settings import CANDIDATES, DEFAULT_PORT, ENV_PREFIX, default_state_path
 from core.config import load, setting
 from core.errors import UsageError
+from core.hostname import is_host_name
 
 __all__ = ["CONFIG_CANDIDATES", "ENV_PREFIX", "ClientSettings", "config_path", "load_settings"]
 
@@ -59,7 +60,9 @@ class ClientSettings:
     def __post_init__(self) -> None:
         try:
             parts = urlsplit(self.url)
-            good = parts.scheme == "https" and parts.hostname and parts.port != 0
+            host = parts.hostname or ""
+            named = is_host_name(host) or ":" in host or not host.isascii()
+            good = parts.scheme == "https" and named and parts.port != 0
         except ValueError as error:  # brackets that do not match, a port that is no number
             raise ValueError(f"url {self.url!a} is not of the form https://HOST:PORT: {error}") from error
         if not good:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RepositoryError, UsageError
+from core.hostname import is_host_name
 
 __all__ = ["Certificate", "make_certificate", "server_context", "validity_trouble"]
 
@@ -20,7 +21,6 @@ VALID_FROM = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 EXPIRES_SOON = datetime.timedelta(days=60)
 """A new certificate has to reach every client: this long before the end repod begins to say so."""
 COMMON_NAME_MAX_CHARS = 64
-NAME_MAX_CHARS = 253
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def make_certificate(
         address = _address(name)
         if address is not None:
             alternatives.append(x509.IPAddress(address))
-        elif name.isascii() and name.replace("-", "").replace(".", "").isalnum() and len(name) <= NAME_MAX_CHARS:
+        elif is_host_name(name):
             alternatives.append(x509.DNSName(name))
         else:
             raise UsageError(f"neither a host name nor an address: {name!a}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from core.config import render_template, toml_value
 from core.errors import RepositoryError, RepositoryFullError, UsageError
 from core.files import write_atomically
+from core.hostname import is_host_name
 from images.repository import Repository
 from images.signing import SigningKey
 from repod.certificate import make_certificate
@@ -49,10 +50,12 @@ def initialise(root: Path, *, hosts: Sequence[str], now: datetime.datetime, port
     then `root` is as it was.
     """
     named = tuple(hosts) or (default_host(),)
-    names = tuple(dict.fromkeys((*named, socket.gethostname(), *ALWAYS_NAMED)))
+    own = filter(is_host_name, [socket.gethostname()])  # which may be one that no certificate can name
+    names = tuple(dict.fromkeys((*named, *own, *ALWAYS_NAMED)))
     url = f"https://{_bracketed(named[0])}:{port}"
     root = Path(os.path.abspath(root))
-    _check_free(root)
+    with _making(root):
+        _check_free(root)
     with _making(root), _draft_for(root) as draft:
         _fill(draft, names=names, url=url, port=port, now=now)
         if root.exists():

@@ -71,10 +71,14 @@ class Layout:
 
     def check(self) -> None:
         """Raise NotFoundError or RepositoryError unless a repository is here."""
-        if (self.root / "format").is_file():
-            return
         hint = f"make one: repod init {self.root}"
-        if not self.root.exists():
+        try:
+            if (self.root / "format").is_file():
+                return
+            there = self.root.exists()
+        except OSError as error:  # a name too long for any folder, a disk that answers with errors
+            raise RepositoryError(f"cannot look for a repository at {self.root}: {error.strerror}") from None
+        if not there:
             raise NotFoundError(f"no repository at {self.root}", hint=hint)
         raise RepositoryError(f"{self.root} is not a repository", hint=hint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +66,7 @@ def export(
       repod export /srv/images classroom@2 - --format partclone | partclone.restore -s - -o /dev/sda2
       repod export /srv/images classroom --torrent
     """
+    _check_outside(root, out)
     if torrent:
         _publish(root, image, out, form or ExportFormat.ZST, url or [], workers)
         return
@@ -91,6 +93,18 @@ def export(
             advance(state.bytes_done, state.bytes_total, "")
 
         writers[form or ExportFormat.RAW](pinned.manifest, repository, out, workers=workers, progress=on_progress)
+
+
+def _check_outside(root: Path, out: str | None) -> None:
+    """The repository's own files must not be written over: one of them is the key that signs, and there is no other."""
+    if out == "-":
+        return
+    place = Path(out or ".").resolve()
+    if place.is_relative_to(root.resolve()):
+        raise UsageError(
+            f"{place} is inside the repository, where nothing but its own files may be",
+            hint="write it to another folder" if out else "name the .torrent file, in another folder",
+        )
 
 
 def _publish(

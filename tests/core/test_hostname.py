@@ -7,8 +7,18 @@ import socket
 import msgspec
 import pytest
 
-from core.hostname import NAME_MAX_CHARS, host_name
+from core.hostname import NAME_MAX_CHARS, host_name, is_host_name
 from transports.control import CaptureRequest
+
+
+@pytest.mark.parametrize("name", ["a", "pc-17.lab.example", "10.0.0.1", "x" * 63, "repo.example."])
+def test_names_that_can_be_looked_up(name: str) -> None:
+    assert is_host_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, "a b", "a/b", "\u00e4.example", "x." * 127, "::1", "a:1"])
+def test_names_that_cannot(name: str) -> None:
+    assert not is_host_name(name)
 
 
 def test_it_is_the_name_the_system_has() -> None:

@@ -6,6 +6,7 @@ import base64
 import datetime
 import os
 import re
+import socket
 import ssl
 import tomllib
 from pathlib import Path
@@ -86,11 +87,23 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     assert (tmp_path / "empty" / "format").exists()
 
 
-@pytest.mark.parametrize("host", ["a b", "", "ä.example", "a/b", "x" * 300])
+@pytest.mark.parametrize("host", ["a b", "", "ä.example", "a/b", "x" * 300, "x" * 64 + ".example"])
 def test_a_bad_host_name_leaves_nothing_behind(tmp_path: Path, host: str) -> None:
     with pytest.raises(UsageError):
         initialise(tmp_path / "r", hosts=[host], now=NOW)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_machine_whose_own_name_no_certificate_can_hold_is_known_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "x" * 64)  # the longest that Linux takes
+    assert "x" * 64 not in initialise(tmp_path / "r", hosts=["127.0.0.1"], now=NOW).names
+
+
+def test_a_path_too_long_for_any_folder_is_no_fault_of_this_program(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="File name too long"):
+        initialise(tmp_path / ("r" * 256), hosts=["127.0.0.1"], now=NOW)
 
 
 def test_a_failure_midway_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

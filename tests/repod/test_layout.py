@@ -18,6 +18,8 @@ def test_what_is_missing_is_named_with_a_hint(layout: Layout, tmp_path) -> None:
         Layout(tmp_path / "none").check()
     with pytest.raises(RepositoryError, match="is not a repository"):
         Layout(tmp_path).check()
+    with pytest.raises(RepositoryError, match="File name too long"):
+        Layout(tmp_path / ("x" * 256)).check()
     with pytest.raises(NotFoundError):
         Layout(tmp_path / "none").load_signing_key()
     layout.signing_key.unlink()

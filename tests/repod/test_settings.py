@@ -46,6 +46,28 @@ def test_values_that_make_no_sense_are_refused_naming_the_key(layout: Layout, te
     assert str(layout.settings) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["repo.example", "og_server", "10.0.0.1", "fe80::1%eth0", "::", ""])
+def test_names_and_addresses_of_this_machine_are_taken(layout: Layout, name: str) -> None:
+    found = load_settings(layout, flags={"host": name, "advertise": name}).value
+    assert (found.host, found.advertise) == (name, name)
+
+
+@pytest.mark.parametrize("key", ["host", "advertise"])
+@pytest.mark.parametrize("name", ["a b", "https://repo.example", "repo.example:8717", "x" * 64, ".", "a..b"])
+def test_what_is_no_name_of_a_machine_is_refused_naming_the_key(layout: Layout, key: str, name: str) -> None:
+    with pytest.raises(UsageError, match=key):
+        load_settings(layout, flags={key: name})
+
+
+@pytest.mark.parametrize("enabled", ['"no"', "0", "[]"])
+def test_a_transport_is_switched_off_by_false_alone(layout: Layout, enabled: str) -> None:
+    layout.settings.write_text(f"[transports.p2p]\nenabled = {enabled}\n")
+    with pytest.raises(UsageError, match=r"transports\.p2p\.enabled"):
+        load_settings(layout)
+    layout.settings.write_text("[transports.p2p]\nenabled = false\n")
+    assert load_settings(layout).value.transports["p2p"]["enabled"] is False
+
+
 def test_the_environment_wins_over_the_file_and_flags_over_both(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,18 @@ def test_wrong_names_and_formats_write_nothing(repod, layout, publish, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+def test_the_repository_s_own_files_are_not_written_over(repod, layout, publish, tmp_path, monkeypatch) -> None:
+    publish("win", CONTENT)
+    key = layout.signing_key.read_bytes()
+    (tmp_path / "link").symlink_to(layout.signing_key)
+    monkeypatch.chdir(layout.root)
+    for arguments in (["signing.key"], [tmp_path / "link"], ["packs/x", "--format", "zst"], ["--torrent"]):
+        outcome = repod("export", layout.root, "win", *arguments)
+        assert (outcome.code, "inside the repository" in outcome.err) == (1, True)
+    assert layout.signing_key.read_bytes() == key
+    assert not list(layout.root.rglob("*.torrent"))
+
+
 def test_a_torrent_is_published_and_written_for_its_owner_only(repod, layout, publish, tmp_path, monkeypatch) -> None:
     publish("win", CONTENT)
     monkeypatch.chdir(tmp_path)
