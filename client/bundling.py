@@ -13,6 +13,7 @@ import sys
 import client
 from core.bundle import bundle_path, write_bundle
 from core.ending import ended
+from core.startup import settle
 from transports import registry
 from transports.listeners import LISTENERS
 
@@ -24,6 +25,7 @@ _COMMANDS = ("client.early", "client.restore", "client.direct", "client.deployme
 
 def main() -> None:
     """Import all that the usual restores do, and write it. Raises OSError where nothing may be written."""
+    settle()  # as `ogcast` does, which imports less of NumPy then
     for name in (*_COMMANDS, *(path.partition(":")[0] for _, path in LISTENERS.values())):
         importlib.import_module(name)
     for spec in registry.specs().values():

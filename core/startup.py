@@ -8,6 +8,8 @@ import os
 import sys
 import threading
 
+from core.numpy_types import put_off_types
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
@@ -49,8 +51,6 @@ in cycles later is little."""
 _NUMPY_TEXTS = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 """Modules that do nothing but give NumPy's functions their documentation, 200 KB of it, which no command reads: a
 seventh of NumPy's import. NumPy has them apart so that they can be left out."""
-_NUMPY_TYPES = ("numpy._typing", "numpy.typing")
-"""Names that say something to a checker alone, a fifth of NumPy's import: annotations are not evaluated."""
 
 
 class Terminated(SystemExit):
@@ -76,17 +76,7 @@ def settle() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for name in _NUMPY_TEXTS:  # taken for imported; of a NumPy that has others, these are never asked for
         sys.modules.setdefault(name, type(sys)(name))
-    for name in _NUMPY_TYPES:
-        unchecked = type(sys)(name)
-        unchecked.__getattr__ = _type_named  # type: ignore[method-assign]
-        sys.modules.setdefault(name, unchecked)
-
-
-def _type_named(name: str) -> type:
-    """In place of any type of NumPy's: what stands in brackets behind it may be anything, and nobody asks for it."""
-    if name.startswith("__"):  # a question of the importer's
-        raise AttributeError(name)
-    return list
+    put_off_types()
 
 
 def step_back() -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from core.errors import ImageFileError, ManifestError
+
+if TYPE_CHECKING:  # all others of NumPy's names of types would come with it: core/numpy_types.py
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "EXTENT_RECORD_BYTES",

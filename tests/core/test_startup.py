@@ -47,25 +47,6 @@ print(numpy.ndarray.__doc__, all(texts), numpy.arange(4, dtype=numpy.uint8).sum(
     assert told.split() == ["None", "True", "6"]  # True: they would be there, so that something is saved
 
 
-def test_numpy_comes_without_its_types_and_annotations_that_name_them_mean_as_little_as_ever() -> None:
-    script = """
-from core.startup import settle
-settle()
-import sys
-import numpy
-from numpy.typing import ArrayLike, NDArray
-alias = NDArray[numpy.uint8] | None
-values, vectors = numpy.linalg.eigh(numpy.eye(2))
-print(any(name.startswith(("numpy._typing.", "numpy.typing.")) for name in sys.modules), values.sum())
-try:
-    from numpy.typing import __path__
-except ImportError:
-    print("no package")
-"""
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert told.split() == ["False", "2.0", "no", "package"]
-
-
 def test_a_process_in_the_background_starts_behind_all_others_and_then_takes_part() -> None:
     script = """
 import os, threading
