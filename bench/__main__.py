@@ -24,11 +24,12 @@ from bench.page import page
 from bench.plots import can_plot, make_plots
 from bench.results import Result, columns, load_results, save, text_of, to_result
 from bench.scenario import Options, Scenario, choose_scenarios, scenarios
-from core.errors import OgcastError
+from core.errors import OgcastError, UsageError
 
 __all__ = ["main"]
 
 MIB = 1 << 20
+TYPER_USAGE = 2
 WIDE = 160
 """Columns of a table that goes to a file."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -156,6 +157,8 @@ def main() -> None:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             app.command(epilog=EXAMPLES)(bench)
             app(prog_name="bench")
+    except SystemExit as error:  # wrong usage is 2 for typer, and 1 for all commands of ogcast
+        sys.exit(UsageError.exit_code if error.code == TYPER_USAGE else error.code)
     except OgcastError as error:
         print(f"error: {error}", file=sys.stderr)
         if error.hint:

@@ -31,6 +31,7 @@ from images.repository import Repository
 __all__ = ["Relay"]
 
 READY = "repod: serving "
+STOPPED = "interrupted; the store keeps what it has: run the same command again to go on"
 READY_S = 30.0
 STOP_S = 15.0
 PREDECESSOR_S = 10.0
@@ -68,6 +69,7 @@ class Relay:
                 for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
                     await control.image(ref)
             await self._prepare()
+            self.run.resume_hint = STOPPED
             for ref in refs:
                 notify(f"STATUS=fetching {ref}")
                 await self._begin(control, ref)
@@ -75,6 +77,7 @@ class Relay:
             try:
                 notify("READY=1")
                 while True:
+                    self.run.resume_hint = STOPPED  # fetching a newer version says something else
                     ended = await self._wait(child)
                     if ended is not None:
                         raise LocalError(f"repod of the relay ended with status {ended}", hint=f"its log: {self._log}")

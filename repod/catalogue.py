@@ -92,8 +92,8 @@ class Catalogue:
                     found.append(await self._info(entry))
                 except NotFoundError:
                     continue  # removed since it was listed
-                except ImageError as error:
-                    get_logger("repod.catalogue").error("damaged manifest", image=str(entry.ref), message=str(error))
+                except ImageError:
+                    continue  # told by `pin`
             return found
 
     async def refs(self) -> frozenset[ImageRef]:
@@ -105,16 +105,26 @@ class Catalogue:
         return await self._info(await asyncio.to_thread(self.repository.find, ref))
 
     async def pin(self, ref: ImageRef) -> Pin:
-        """Hold an image's manifest. The newest version is chosen now and does not change. NotFoundError."""
+        """Hold an image's manifest. The newest version is chosen now and does not change. NotFoundError; where its file
+        is damaged ImageError, and the log names the file."""
         async with self._opening:
             entry = await asyncio.to_thread(self.repository.find, ref)
             key = await asyncio.to_thread(_key, entry)
             shared = self._shared.get(key)
             if shared is None:
-                pinned = await asyncio.to_thread(self.repository.pin, entry.ref)
+                pinned = await asyncio.to_thread(self._open, entry)
                 shared = self._shared[key] = _Shared(pinned)
             shared.users += 1
             return Pin(self, key, shared.pinned)
+
+    def _open(self, entry: ImageEntry) -> PinnedManifest:
+        try:
+            return self.repository.pin(entry.ref)
+        except ImageError as error:  # who asked is told of the image, whoever mends it needs the file
+            get_logger("repod.catalogue").error(
+                "damaged manifest", image=str(entry.ref), file=str(entry.path), message=str(error)
+            )
+            raise
 
     def _release(self, key: _Key) -> None:
         shared = self._shared[key]

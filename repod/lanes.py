@@ -13,7 +13,7 @@ import msgspec
 
 from core.errors import BusyError, LocalError, OgcastError, UsageError
 from core.ids import SessionId
-from repod.settings import DEFAULT_PORT, Settings
+from repod.settings import DEFAULT_PORT, Settings, check_tables
 from transports.base import (
     CaptureGrant,
     Offer,
@@ -65,10 +65,7 @@ class Lanes:
 
     async def start(self, settings: Settings, *, host: str, advertise: str | None, control_port: int) -> None:
         """Start every transport. Raises a LocalError if one cannot; then none runs."""
-        unknown = set(settings.transports) - {spec.name for spec in self._specs}
-        if unknown:
-            known = ", ".join(spec.name for spec in self._specs)
-            raise UsageError(f"repod.toml: no transport '{sorted(unknown)[0]}'", hint=f"installed: {known}")
+        check_tables(settings.transports, self._specs)
         try:
             for spec in self._specs:
                 table = dict(settings.transports.get(spec.name, {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +13,24 @@ from typing import Annotated, Any
 import msgspec
 
 from core.config import Loaded, load, render, setting, toml_value
+from core.errors import UsageError
 from core.hostname import is_host_name
 from images.codec import CHUNK_SIZE_MIN
 from images.defaults import CHUNK_SIZE_BY_IMAGE, ZSTD_LEVEL_DEFAULT
 from repod.layout import Layout
+from transports.base import TransportSpec
 from transports.registry import settings_of, specs
 
-__all__ = ["DEFAULT_PORT", "ENV_PREFIX", "Limits", "Settings", "Torrents", "load_settings", "render_settings"]
+__all__ = [
+    "DEFAULT_PORT",
+    "ENV_PREFIX",
+    "Limits",
+    "Settings",
+    "Torrents",
+    "check_tables",
+    "load_settings",
+    "render_settings",
+]
 
 DEFAULT_PORT = 8717
 ENV_PREFIX = "REPOD_"
@@ -137,6 +148,18 @@ def load_settings(layout: Layout, *, flags: Mapping[str, object] | None = None) 
     """Settings of one repository. Raises UsageError naming file and key."""
     file: Path | None = layout.settings if layout.settings.exists() else None
     return load(Settings, file=file, environ=os.environ, env_prefix=ENV_PREFIX, flags=flags, where_else=_transport_with)
+
+
+def check_tables(tables: Mapping[str, Mapping[str, Any]], installed: Iterable[TransportSpec]) -> None:
+    """Raise UsageError for a table of no transport, and for what a transport that is not switched off refuses in its
+    own, without starting any."""
+    kinds = {spec.name: settings_of(spec) for spec in installed}
+    for name, table in tables.items():
+        if name not in kinds:
+            raise UsageError(f"repod.toml: no transport '{name}'", hint=f"installed: {', '.join(kinds)}")
+        kind = kinds[name]
+        if kind is not None and table.get("enabled", True):
+            kind.load({key: value for key, value in table.items() if key != "enabled"})
 
 
 def _transport_with(key: str) -> str | None:

@@ -79,7 +79,10 @@ class TransportSpec(msgspec.Struct, frozen=True, kw_only=True):
     early: str = ""
     """Import path of a `Listen`, if the client can listen before it knows what to listen for: light to import."""
     settings: str = ""
-    """Import path of the dataclass of its table in repod.toml (fields made by core.config.setting); empty: no keys."""
+    """Import path of the dataclass of its table in repod.toml (fields made by core.config.setting); empty: no keys.
+
+    Its class method `load(table)` raises UsageError for what is wrong in one (transports.tables).
+    """
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -99,8 +100,9 @@ def _check_outside(root: Path, out: str | None) -> None:
     """The repository's own files must not be written over: one of them is the key that signs, and there is no other."""
     if out == "-":
         return
-    place = Path(out or ".").resolve()
-    if place.is_relative_to(root.resolve()):
+    # realpath, because Path.resolve raises what is no OSError where links go round in a circle
+    place, repository = Path(os.path.realpath(out or ".")), Path(os.path.realpath(root))
+    if place.is_relative_to(repository) and (repository / "format").exists():  # of other folders opening it tells
         raise UsageError(
             f"{place} is inside the repository, where nothing but its own files may be",
             hint="write it to another folder" if out else "name the .torrent file, in another folder",

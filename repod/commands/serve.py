@@ -37,13 +37,15 @@ def serve(
       repod serve /srv/images --print-config
     """
     from repod.layout import Layout
-    from repod.settings import load_settings, render_settings
+    from repod.settings import check_tables, load_settings, render_settings
+    from transports.registry import specs
 
     flags = {"host": host, "port": port, "interface": interface, "advertise": advertise, "log_level": log_level}
     layout = Layout(root)
     layout.check()
     loaded = load_settings(layout, flags=flags)
     if print_config:
+        check_tables(loaded.value.transports, specs().values())
         typer.echo(render_settings(loaded), nl=False)
         return
 

@@ -37,5 +37,10 @@ def test_a_folder_that_is_not_there_is_wrong_usage() -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_of_the_lab_ends_as_that_of_other_commands() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "lab", "nosuch"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, "nosuch" in done.stderr) == (1, True)

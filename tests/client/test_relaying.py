@@ -60,11 +60,13 @@ async def test_it_fetches_serves_and_ends_its_child(room: Room, tmp_path: Path) 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     store = tmp_path / "relay"
-    task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+    relay = _relay(room, store, told, "room1", port=port)
+    task = asyncio.ensure_future(relay.perform())
     await told.until("relay")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert "the store keeps what it has" in str(relay.run.resume_hint)
     with Repository.open(store, read_only=True) as repository:
         assert [str(entry.ref) for entry in repository.images()] == ["room1@1"]
     main = load_settings(room.config, repo=None, interface=None)

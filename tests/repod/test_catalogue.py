@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
-from core.errors import NotFoundError
+from core.errors import ManifestError, NotFoundError
 from core.ids import ImageRef
 from images.repository import Repository
 from repod.catalogue import Catalogue, image_info
@@ -54,6 +55,22 @@ async def test_a_lost_chunk_does_not_keep_an_image_off_the_list(layout: Layout, 
         whole = image_info(repository, pinned.manifest).stored_bytes
         repository.forget([pinned.manifest.digest(0)])
         assert 0 <= image_info(repository, pinned.manifest).stored_bytes < whole
+
+
+async def test_a_damaged_manifest_is_told_in_the_log_by_its_file(layout: Layout, publish) -> None:
+    publish("win", b"x" * 100_000)
+    publish("other", b"y" * 100_000)
+    with Repository.open(layout.root) as repository:
+        file = repository.find(ImageRef("win")).path
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:-1])
+        catalogue = Catalogue(repository)
+        with capture_logs() as lines, pytest.raises(ManifestError):
+            await catalogue.pin(ImageRef("win"))
+        assert [line["file"] for line in lines] == [str(file)]
+        with capture_logs() as lines:
+            assert [info.name for info in await catalogue.images()] == ["other"]
+        assert [line["file"] for line in lines] == [str(file)]
 
 
 async def test_an_image_that_is_removed_between_two_looks_is_not_found(

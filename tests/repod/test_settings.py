@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import pytest
 
 from core.config import render, render_template
 from core.errors import UsageError
 from repod.layout import Layout
-from repod.settings import Settings, load_settings
+from repod.settings import Settings, check_tables, load_settings
+from transports.registry import specs
 
 
 def test_the_file_made_by_init_documents_every_key_and_changes_nothing(layout: Layout) -> None:
@@ -66,6 +68,24 @@ def test_a_transport_is_switched_off_by_false_alone(layout: Layout, enabled: str
         load_settings(layout)
     layout.settings.write_text("[transports.p2p]\nenabled = false\n")
     assert load_settings(layout).value.transports["p2p"]["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("tables", "named"),
+    [
+        ({"pigeon": {}}, "pigeon"),
+        ({"p2p": {"port": -1}}, r"transports\.p2p\.port"),
+        ({"unicast": {"enabled": True, "prot": 1}}, r"transports\.unicast\.prot"),
+        ({"multicast": {"ip": 6, "groups": "239.0.0.0/8"}}, r"transports\.multicast\.groups"),
+    ],
+)
+def test_tables_that_no_transport_takes_are_refused_without_starting_one(tables: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        check_tables(tables, specs().values())
+
+
+def test_the_table_of_a_transport_that_is_switched_off_is_not_looked_at() -> None:
+    check_tables({"p2p": {"enabled": False, "port": -1}, "unicast": {"enabled": True}}, specs().values())
 
 
 def test_the_environment_wins_over_the_file_and_flags_over_both(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,21 @@ def test_the_repository_s_own_files_are_not_written_over(repod, layout, publish,
         assert (outcome.code, "inside the repository" in outcome.err) == (1, True)
     assert layout.signing_key.read_bytes() == key
     assert not list(layout.root.rglob("*.torrent"))
+
+
+def test_links_that_go_round_in_a_circle_and_folders_that_are_no_repository_are_told(
+    repod, layout, publish, tmp_path, monkeypatch
+) -> None:
+    publish("win", CONTENT)
+    monkeypatch.chdir(tmp_path)
+    Path("one").symlink_to("other")
+    Path("other").symlink_to("one")
+    outcome = repod("export", layout.root, "win", "one")
+    assert (outcome.code, "Too many levels of symbolic links" in outcome.err) == (1, True)
+    assert repod("export", "one", "win", "out").code == 23
+    outcome = repod("export", ".", "win", "out")
+    assert (outcome.code, "not a repository" in outcome.err) == (23, True)
+    assert not Path("out").exists()
 
 
 def test_a_torrent_is_published_and_written_for_its_owner_only(repod, layout, publish, tmp_path, monkeypatch) -> None:

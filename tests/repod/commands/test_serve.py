@@ -210,6 +210,13 @@ def test_print_config_shows_the_tables_of_transports_too(layout) -> None:
     assert shown["multicast"]["mode"] == "ssm"
 
 
+def test_print_config_refuses_what_serving_would(layout) -> None:
+    layout.settings.write_text("[transports.p2p]\nport = -1\n")
+    for args in ([], ["--print-config"]):
+        code, err = refused(layout, "--port", "0", *args)
+        assert (code, "transports.p2p.port" in err) == (1, True)
+
+
 def test_memory_stays_bounded_whatever_clients_ask(layout, publish) -> None:
     publish("win", bytes(65536) + b"x" * 3_000_000)
     with serving(layout, "--port", "0") as (process, match):
