@@ -40,7 +40,7 @@ def find_cache(flag: Path | None, configured: Path | None) -> Path:
     """
     chosen = flag or configured
     if chosen is not None:
-        if not chosen.is_dir() and not chosen.absolute().parent.is_dir():
+        if not os.path.isdir(chosen) and not chosen.absolute().parent.is_dir():  # a name too long is told by open_cache
             raise NoCacheError(
                 f"no CACHE: there is no directory {chosen.absolute().parent}", hint="mount it, or give --cache DIR"
             )

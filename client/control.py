@@ -31,6 +31,7 @@ from core.errors import (
     ProtocolError,
 )
 from core.ids import ImageRef
+from core.netif import check_zone
 from core.pinning import pin_error, pinned_context
 from transports.control import (
     API_PREFIX,
@@ -99,6 +100,7 @@ class ControlClient:
         self._line = line
 
     async def __aenter__(self) -> ControlClient:
+        check_zone(self._settings.host)
         self._pinned = pinned_context(self._settings.certificate)
         return self
 

@@ -77,7 +77,7 @@ def parse_toml(path: Path) -> dict[str, Any]:
     if len(data) > CONFIG_MAX_BYTES:
         raise UsageError(f"{path} is larger than {CONFIG_MAX_BYTES} bytes", hint="this is not a configuration file")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # editors of Windows put a mark before the first line
         plain = read_plain(text)
         return _parsed(text) if plain is None else {**plain}
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are
@@ -245,9 +245,11 @@ def _flatten(
             yield dotted, value
         elif isinstance(value, dict) and any(known.startswith(f"{dotted}.") for known in keys):
             yield from _flatten(value, keys, where, where_else, f"{dotted}.")
+        elif any(known.startswith(f"{dotted}.") for known in keys):
+            raise UsageError(f"{where}: '{dotted}' is a table", hint=f"its keys follow a line [{dotted}]")
         else:
             hint = where_else(dotted) or _suggestion(dotted, keys)
-            raise UsageError(f"{where}: unknown key '{dotted}'", hint=hint)
+            raise UsageError(f"{where}: unknown key {dotted!a}", hint=hint)  # it may hold what moves a cursor
 
 
 def _override(message: str, origins: Mapping[str, str], file: Path | None) -> str | None:

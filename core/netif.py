@@ -9,7 +9,7 @@ import struct
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "check_interface", "check_usable", "index_towards", "interface_address"]
+__all__ = ["bind_to_interface", "check_interface", "check_usable", "check_zone", "index_towards", "interface_address"]
 
 _SIOCGIFADDR = 0x8915
 _SIOCGIFFLAGS = 0x8913
@@ -24,6 +24,13 @@ def check_interface(name: str) -> None:
         socket.if_nametoindex(name)
     except (OSError, ValueError):
         raise UsageError(f"no network interface {name!a}", hint=_known()) from None
+
+
+def check_zone(host: str) -> None:
+    """UsageError if `host` is an address of a link that this machine does not have (fe80::1%eth0)."""
+    zone = host.partition("%")[2]
+    if zone and not zone.isdecimal():  # a number is looked up by who connects
+        check_interface(zone)
 
 
 def check_usable(name: str, host: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from core.config import parse_toml
 from core.errors import OgcastError, UsageError
-from core.netif import interface_address
+from core.netif import check_interface, interface_address
 from repod.layout import Layout
 from repod.settings import DEFAULT_PORT, Settings
 
@@ -28,9 +28,12 @@ def ip_version(host: str) -> int:
 
 
 def listen_host(settings: Settings) -> str:
-    """The address to listen on. Raises UsageError if `interface` has none."""
-    if settings.host or not settings.interface:
+    """The address to listen on. Raises UsageError if there is no such `interface`, or neither it nor `host` has one."""
+    if not settings.interface:
         return settings.host or ANY_HOST
+    if settings.host:
+        check_interface(settings.interface)  # else each client is refused multicast, and told why, later
+        return settings.host
     try:
         return interface_address(settings.interface)
     except UsageError as error:

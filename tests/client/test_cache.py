@@ -38,6 +38,12 @@ def test_something_else_in_its_place_is_a_damaged_cache(tmp_path: Path) -> None:
         assert caught.value.exit_code == 21
 
 
+def test_a_name_too_long_for_any_folder_is_no_fault_of_this_program(tmp_path: Path) -> None:
+    chosen = find_cache(tmp_path / ("x" * 256), None)
+    with pytest.raises(CacheDamagedError, match="File name too long"):
+        open_cache(chosen, create=True)
+
+
 def test_only_what_is_missing_must_fit(tmp_path: Path) -> None:
     check_room(tmp_path, stored_bytes=1 << 60, held_bytes=1 << 60, missing=0, image="x@1")
     check_room(tmp_path, stored_bytes=1000, held_bytes=0, missing=1, image="x@1")

@@ -29,6 +29,7 @@ from core.errors import (
     OgcastError,
     ProtocolError,
     RepositoryFullError,
+    UsageError,
 )
 from core.ids import ImageRef
 from repod.initialise import initialise
@@ -212,6 +213,13 @@ async def test_another_certificate_is_refused(server: Server, tmp_path: Path) ->
             await control.manifest(REF)
     assert caught.value.hint
     assert server.requests == []
+
+
+async def test_an_address_of_a_link_that_is_not_there_is_wrong_usage(server: Server) -> None:
+    control = ControlClient(replace(server.settings, url="https://[fe80::1%nosuch0]:8717"))
+    with pytest.raises(UsageError, match="no network interface 'nosuch0'"):
+        async with control:
+            await control.image(REF)
 
 
 async def test_a_certificate_that_cannot_be_read_is_told(server: Server) -> None:

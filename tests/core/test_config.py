@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import CONFIG_MAX_BYTES, load, render, render_template, setting, toml_value
+from core.config import CONFIG_MAX_BYTES, load, parse_toml, render, render_template, setting, toml_value
 from core.errors import NotFoundError, UsageError
 
 
@@ -62,7 +62,8 @@ def test_later_sources_win_and_each_value_knows_its_origin(tmp_path: Path) -> No
         ('url = "x"\nurk = 1', ["urk", "unknown"]),
         ('url = "x"\n[limits]\nsession = 1', ["limits.session", "unknown"]),
         ("url = 5", ["url", "str"]),
-        ('url = "x"\nlimits = 5', ["limits", "unknown"]),
+        ('url = "x"\nlimits = 5', ["'limits' is a table"]),
+        ('url = "x"\n"\\u001b[2J" = 5', [r"unknown key '\x1b[2J'"]),
         ('url = "x"\n[limits]\nsessions = 0', ["limits.sessions", ">= 1"]),
         ('url = "x"\n[limits]\nsessions = true', ["limits.sessions", "int"]),
         ('url = "x"\ncache = "a\\u0000b"', ["cache", "path"]),
@@ -76,6 +77,10 @@ def test_a_bad_file_is_refused_naming_file_and_key(tmp_path: Path, text: str, wo
     with pytest.raises(UsageError) as caught:
         load(Settings, file=path)
     assert all(word in str(caught.value) for word in [str(path), *words])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert parse_toml(written(tmp_path, '\ufeffurl = "x"')) == {"url": "x"}
 
 
 def test_an_unknown_key_hints_at_the_closest_known_one(tmp_path: Path) -> None:

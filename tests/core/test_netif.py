@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from core.errors import UsageError
-from core.netif import bind_to_interface, check_usable, index_towards, interface_address
+from core.netif import bind_to_interface, check_usable, check_zone, index_towards, interface_address
 from tests.support.netns import INTERFACE, IPV4, IPV6, ip, namespaces_usable, run_apart
 
 
@@ -25,6 +25,13 @@ def test_an_unknown_interface_is_refused_naming_those_there_are(name: str) -> No
         bind_to_interface(sock, name)
     assert caught.value.hint is not None
     assert "lo" in caught.value.hint
+
+
+def test_an_address_of_a_link_that_is_not_there_is_refused() -> None:
+    for host in ("10.0.0.1", "repo.example", "fe80::1", "fe80::1%lo", "fe80::1%1"):
+        check_zone(host)
+    with pytest.raises(UsageError, match="nosuch0"):
+        check_zone("fe80::1%nosuch0")
 
 
 def test_the_interface_towards_an_address_is_known_by_its_number() -> None:

@@ -24,6 +24,9 @@ def test_the_address_to_listen_on(layout: Layout) -> None:
     assert listen_host(settings(layout)) == ANY_HOST
     assert listen_host(settings(layout, interface="lo")) == "127.0.0.1"
     assert listen_host(settings(layout, interface="lo", host="::1")) == "::1"
+    for host in ("", "127.0.0.1"):
+        with pytest.raises(UsageError, match="no network interface 'nosuch0'"):
+            listen_host(settings(layout, interface="nosuch0", host=host))
 
 
 @pytest.mark.root
