@@ -36,6 +36,9 @@ _XZ_MEMORY_MAX = 256 * 1024 * 1024
 _FEEDER_PATIENCE_S = 1.0
 """Wait at an early end for a feeder that may sit in a read of a silent pipe; it is a daemon thread."""
 _HINT = "the image file is damaged or was not copied to its end: fetch it again"
+_HUNGRY = ("requires too much memory", "Memory usage limit exceeded")
+"""What the libraries of zstd and xz say of a whole stream that would need more than they are granted."""
+_BY_PIPE = {"zstd": "zstd -dc --long=31", "xz": "xz -dc"}
 
 
 class PieceReader:
@@ -140,7 +143,7 @@ def _members(source: Input, name: str, new_member: Callable[[], _Member], *, pad
             try:
                 piece = member.decompress(data, _OUTPUT_BYTES)
             except (OSError, ValueError, lzma.LZMAError) as error:
-                raise ImageFileError(f"damaged {name} stream: {error}", hint=_HINT) from None
+                raise _refused(name, error) from None
             data = b""
             if piece:
                 yield piece
@@ -162,11 +165,21 @@ def _zstd(source: Input) -> _Pieces:
             try:
                 piece = member.decompress(block)
             except zstandard.ZstdError as error:
-                raise ImageFileError(f"damaged zstd stream: {error}", hint=_HINT) from None
+                raise _refused("zstd", error) from None
             step = _ZSTD_INPUT_SMALL_BYTES if len(piece) > _OUTPUT_BYTES else _ZSTD_INPUT_BYTES
             if piece:
                 yield piece
         data = member.unused_data + data or source.read_some(_INPUT_BYTES)
+
+
+def _refused(name: str, error: Exception) -> ImageFileError:
+    """What is wrong with a stream: fetching it again mends damage, and not that it needs much memory."""
+    if name not in _BY_PIPE or not any(words in str(error) for words in _HUNGRY):
+        return ImageFileError(f"damaged {name} stream: {error}", hint=_HINT)
+    return ImageFileError(
+        f"the {name} stream needs more memory than ogcast takes for one",
+        hint=f"give it decompressed: {_BY_PIPE[name]} FILE | repod import DIR - --name NAME",
+    )
 
 
 def _next_member(source: Input, left: bytes, *, padding: bool) -> bytes:

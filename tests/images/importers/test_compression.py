@@ -9,6 +9,7 @@ import lzma
 import random
 import subprocess
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_a_bomb_takes_little_memory(compression: Compression, compress: Callable
     finally:
         tracemalloc.stop()
         reader.close()
+
+
+def test_a_stream_that_needs_much_memory_is_not_called_damaged() -> None:
+    compressor = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=28))
+    wide = compressor.compressobj()
+    with pytest.raises(ImageFileError, match="zstd stream needs more memory") as caught:
+        unwrap(wide.compress(CONTENT) + wide.flush(), Compression.ZSTD)
+    assert "zstd -dc --long=31" in str(caught.value.hint)
+    # the size of the dictionary stands in the header, so that no test has to make one of 512 MiB
+    xz = bytearray(lzma.compress(CONTENT, check=lzma.CHECK_NONE))
+    at = xz.index(b"\x21\x01", 12)  # the filter LZMA2, with one byte of properties
+    header = xz[12 : 12 + (xz[12] + 1) * 4 - 4]
+    header[at - 12 + 2] = 34  # 512 MiB
+    xz[12 : 12 + len(header) + 4] = header + zlib.crc32(header).to_bytes(4, "little")
+    with pytest.raises(ImageFileError, match="xz stream needs more memory"):
+        unwrap(bytes(xz), Compression.XZ)
 
 
 @pytest.mark.tools("lzop")
