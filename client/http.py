@@ -17,6 +17,9 @@ __all__ = ["Connector", "aiohttp", "hint_of", "reason_of"]
 _PLACES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for authorities, if set."""
 
+_ASYNCIO_SAYS = "Connect call failed"
+"""What asyncio writes over the words of the system when a connection is not made, with a Python tuple behind it."""
+
 _before = {name: os.environ.get(name) for name in _PLACES}
 os.environ.update(dict.fromkeys(_PLACES, os.devnull))
 try:
@@ -53,6 +56,8 @@ def reason_of(error: BaseException) -> str:
     error = _bottom_of(error)
     if isinstance(error, TimeoutError) and not str(error):
         return "no answer in time"
+    if isinstance(error, OSError) and error.errno and (error.strerror or "").startswith(_ASYNCIO_SAYS):
+        return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -149,7 +149,7 @@ class DeviceSource(ImageSource):
             self._map = None
             if not options.force:
                 raise
-            self.notices += (f"{error}: every byte is taken",)
+            self.notices += (f"{str(error).rstrip('.')}: every byte is taken",)
             return
         self.extents = self._map.extents
         self.block_size = self._map.block_size

@@ -28,6 +28,7 @@ _START_S_MAX = 20.0
 _START_STEP_S = 0.01
 _READ_S_MAX = 300.0
 _MAP_LINE_BYTES_MAX = 4096
+_SAID_BYTES_MAX = 4096
 _VHDX_ALIGN = 4096
 """Every part of a vhdx is aligned to it; `qemu-img check` misses one byte, and its map of a vhdx has no offsets."""
 _COPY_AGAIN = "the image was not copied to its end: copy it again"
@@ -216,7 +217,9 @@ def _program(name: str) -> str:
 
 def _complaint(program: str, said: IO[bytes]) -> OgcastError:
     said.seek(0)
-    words = said.read(4096).decode("utf-8", "replace").strip().splitlines()
+    words = said.read(_SAID_BYTES_MAX).decode("utf-8", "replace").strip().splitlines()
+    if len(words) > 1 and said.read(1):
+        words.pop()  # cut off in the middle
     return ImageFileError(
         f"{program} refused the image: {words[-1] if words else 'it said nothing'}",
         hint="it is damaged or was not copied to its end: copy it again",

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from client.http import Connector, aiohttp, hint_of
+from client.http import Connector, aiohttp, hint_of, reason_of
 from core.connecting import retransmit_soon
 from tests.client.conftest import free_port
 
@@ -56,17 +56,18 @@ async def test_what_a_request_loses_is_repeated_soon() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("address", "hint"),
+    ("address", "reason", "hint"),
     [
-        ("255.255.255.255", "interface"),  # TCP has no way to everybody: as without an address to anybody
-        ("[fe80::1]", "%eth0"),
-        ("127.0.0.1", "repod serve"),
+        ("255.255.255.255", "Network is unreachable", "interface"),  # TCP has no way to everybody
+        ("[fe80::1]", "Invalid argument", "%eth0"),
+        ("127.0.0.1", "Connection refused", "repod serve"),
     ],
 )
-async def test_who_has_no_way_to_the_repository_is_told_what_to_look_at(address: str, hint: str) -> None:
+async def test_who_has_no_way_to_the_repository_is_told_what_to_look_at(address: str, reason: str, hint: str) -> None:
     async with aiohttp.ClientSession(connector=Connector()) as session:
         with pytest.raises(aiohttp.ClientError) as caught:
             await session.get(f"http://{address}:{free_port()}/")
+    assert reason_of(caught.value) == reason
     assert hint in hint_of(caught.value)
 
 

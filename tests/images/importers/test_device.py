@@ -76,6 +76,7 @@ def test_a_file_system_that_partclone_refuses_is_an_error_with_its_words(ext4_im
     assert "--force" in (caught.value.hint or "")
     with open_source(str(broken), options=ImportOptions(fs=FileSystemUse.ALWAYS, force=True)) as source:
         assert source.fs.type == "ext4"
+        assert source.notices[-1].endswith("superblock: every byte is taken")
         source.finish()
 
 

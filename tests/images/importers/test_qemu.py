@@ -105,6 +105,14 @@ def test_a_truncated_disk_is_an_error(kind: str, length: int, raw: Path, tmp_pat
         read_all(made)
 
 
+def test_the_words_of_a_long_complaint_are_not_cut(raw: Path, tmp_path: Path) -> None:
+    made = tmp_path / "disk"
+    qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, made)
+    os.truncate(made, MIB)  # a line for each of the 48 clusters behind it, longer together than what is kept
+    with pytest.raises(ImageFileError, match=r"offset 0x\w+ size 0x\w+$"):
+        read_all(made)
+
+
 def read_all(path: Path) -> None:
     with open_source(str(path)) as source:
         assert source.extents is not None
