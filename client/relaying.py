@@ -27,6 +27,7 @@ from core.files import write_atomically
 from core.ids import ImageRef
 from core.service import notify
 from images.repository import Repository
+from images.signing import SigningKey
 
 __all__ = ["Relay"]
 
@@ -68,6 +69,8 @@ class Relay:
             if not self._is_made:
                 for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
                     await control.image(ref)
+            if self._is_made:
+                await asyncio.to_thread(self._check_no_other)
             await self._prepare()
             self.run.resume_hint = STOPPED
             for ref in refs:
@@ -103,7 +106,22 @@ class Relay:
 
     @property
     def _is_made(self) -> bool:
-        return (self.store / "repod.toml").exists()
+        return os.path.exists(self.store / "repod.toml")  # False for a name too long, which making it tells
+
+    def _check_no_other(self) -> None:
+        """UsageError where images are signed by the store's own key: it is somebody's repository, of which older
+        versions would be removed, and whose clients would be told to trust another one."""
+        with contextlib.suppress(FileNotFoundError):  # without a key it signs nothing
+            own = SigningKey.from_pem((self.store / "signing.key").read_bytes()).public
+            if f'signing_key = "{base64.b64encode(own).decode()}"' not in (self.store / "client.toml").read_text():
+                return
+            with Repository.open(self.store, read_only=True) as store:
+                kept = len(store.images())
+            if kept:
+                raise UsageError(
+                    f"{self.store} is a repository with {kept} images of its own, not the store of a relay",
+                    hint="name a new or empty folder; nothing was changed",
+                )
 
     def _address(self) -> str:
         from core.netif import interface_address

@@ -26,8 +26,8 @@ def gc(
     """
     from repod.layout import Layout
 
-    key = Layout(root).trusted_key()
     with open_repository(root) as repository:
+        key = Layout(root).trusted_key()
         report = repository.gc(dry_run=dry_run, public_key=key)
     if as_json:
         emit_json({"event": "done", "dry_run": dry_run, **report_fields(report)})

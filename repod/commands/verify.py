@@ -43,8 +43,8 @@ def verify(
 
     refs = [ImageRef.parse(text) for text in images or []]
     rebuilt: RebuildReport | None = None
-    key = Layout(root).trusted_key()
     with open_repository(root) as repository:
+        key = Layout(root).trusted_key()
         if rebuild:
             rebuilt = repository.rebuild_index()
         with progress_of("verifying", quiet=as_json) as advance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ from client.relaying import Relay
 from client.run import Run
 from core.errors import AuthenticationError, LockedError, NotFoundError, UsageError
 from images.repository import Repository
+from repod.initialise import initialise
 from tests.client.conftest import Room
 
 pytestmark = pytest.mark.asyncio
@@ -93,6 +95,20 @@ async def test_restarted_it_serves_what_it_has_where_the_main_repository_refuses
         assert ("warning" in told.names) == (token is not None)
     with pytest.raises(AuthenticationError):
         await _relay(room, tmp_path / "other", Told(), "room1", port=port).perform()
+
+
+async def test_a_repository_with_images_of_its_own_is_no_store(room: Room) -> None:
+    before = room.config.read_bytes()
+    with pytest.raises(UsageError, match="images of its own"):
+        await _relay(room, room.root, Told(), "room1").perform()
+    assert room.config.read_bytes() == before
+    assert not (room.root / "relay.log").exists()
+
+
+async def test_a_repository_that_was_made_for_a_relay_is_taken(room: Room, tmp_path: Path) -> None:
+    store = tmp_path / "made"
+    initialise(store, hosts=["127.0.0.1"], now=datetime.datetime.now(datetime.UTC))
+    await asyncio.to_thread(_relay(room, store, Told(), "room1")._check_no_other)
 
 
 async def test_an_image_that_is_not_there_leaves_no_store_behind(room: Room, tmp_path: Path) -> None:

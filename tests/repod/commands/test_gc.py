@@ -20,3 +20,7 @@ def test_removed_images_are_freed_and_the_others_stay_whole(repod, layout, publi
     assert (report.code, report.json["event"], report.json["dry_run"]) == (0, "done", False)
     assert packs(layout) < before
     assert repod("verify", layout.root).code == 0
+
+
+def test_a_path_too_long_for_any_folder_is_no_fault_of_this_program(repod, tmp_path) -> None:
+    assert repod("gc", tmp_path / ("x" * 256)).code == 23

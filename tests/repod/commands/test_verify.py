@@ -58,3 +58,7 @@ def test_a_lost_index_is_rebuilt(repod, layout, publish) -> None:
     outcome = repod("verify", layout.root, "--rebuild")
     assert outcome.code == 0
     assert repod("verify", layout.root).code == 0
+
+
+def test_a_path_too_long_for_any_folder_is_no_fault_of_this_program(repod, tmp_path) -> None:
+    assert repod("verify", tmp_path / ("x" * 256)).code == 23
