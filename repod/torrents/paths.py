@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from core.errors import UsageError
+from core.hostname import is_host_name
 from repod.torrents.publications import Publication
 
 __all__ = ["ANNOUNCE_PATH", "FILE_PATH", "announce_url", "check_base", "file_url", "torrent_url"]
@@ -34,7 +35,9 @@ def check_base(url: str) -> str:
     """A base that a person gave, as it goes into torrents. Raises UsageError."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        host = parts.hostname or ""
+        named = is_host_name(host) or ":" in host
+        usable = parts.scheme in ("http", "https") and named and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable or not url.isascii() or not url.isprintable() or " " in url or parts.username is not None:

@@ -28,6 +28,8 @@ def test_hosts_and_ports_are_taken(url: str) -> None:
         "h:1",
         "ftp://h",
         "http://",
+        "http://a..b",
+        "http://" + "x" * 64,
         "http://h:0",
         "http://h:99999",
         "http://h:x",
