@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Layout:
         """Raise NotFoundError or RepositoryError unless a repository is here."""
         hint = f"make one: repod init {self.root}"
         try:
-            if (self.root / "format").is_file():
+            if _is_file(self.root / "format"):
                 return
             there = self.root.exists()
         except OSError as error:  # a name too long for any folder, a disk that answers with errors
@@ -144,3 +145,11 @@ class Layout:
             ) from error
         except OSError as error:
             raise RepositoryError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _is_file(path: Path) -> bool:
+    """As Path.is_file, but raises OSError where that cannot be told: from Python 3.14 on that says False there."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

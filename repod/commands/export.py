@@ -67,7 +67,8 @@ def export(
       repod export /srv/images classroom@2 - --format partclone | partclone.restore -s - -o /dev/sda2
       repod export /srv/images classroom --torrent
     """
-    _check_outside(root, out)
+    if torrent or out is not None:
+        _check_outside(root, out)
     if torrent:
         _publish(root, image, out, form or ExportFormat.ZST, url or [], workers)
         return

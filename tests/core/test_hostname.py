@@ -11,12 +11,16 @@ from core.hostname import NAME_MAX_CHARS, host_name, is_host_name
 from transports.control import CaptureRequest
 
 
-@pytest.mark.parametrize("name", ["a", "pc-17.lab.example", "10.0.0.1", "x" * 63, "repo.example."])
+@pytest.mark.parametrize(
+    "name", ["a", "pc-17.lab.example", "10.0.0.1", "x" * 63, "og_server", "repo.example.", "x." * 127]
+)
 def test_names_that_can_be_looked_up(name: str) -> None:
     assert is_host_name(name)
 
 
-@pytest.mark.parametrize("name", ["", ".", "a..b", "x" * 64, "a b", "a/b", "\u00e4.example", "x." * 127, "::1", "a:1"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "a..b", "x" * 64, "a b", "a/b", "\u00e4.example", "x." * 127 + "x", "-", "::1", "a:1"]
+)
 def test_names_that_cannot(name: str) -> None:
     assert not is_host_name(name)
 
