@@ -26,6 +26,7 @@ from core.errors import (
     NotFoundError,
     OgcastError,
     ProtocolError,
+    SessionOverError,
     TransferError,
     UsageError,
 )
@@ -275,7 +276,8 @@ class Seeder:
 
 
 class _Reporter:
-    """Tells the repository every now and then that this session lives, for its operator."""
+    """Tells the repository every now and then that this session lives, for its operator, and hears so if it does not:
+    a lane alone would not, where the repository was restarted with its lanes at other ports."""
 
     def __init__(self, control: ControlClient, opened: SessionOpened, transport: str) -> None:
         self._control = control
@@ -283,9 +285,13 @@ class _Reporter:
         self._every_s = max(LOOK_EVERY_S, min(opened.report_every_s, REPORT_LONGEST_S))
         self._transport = transport
         self._due = 0.0
+        self._is_unknown = False
 
     async def report(self, state: Mapping[str, Any], *, seconds: float) -> None:
-        """Report if it is due. A repository that does not answer, or knows no such state, is no error."""
+        """Report if it is due. A repository that does not answer, or knows no such state, is no error.
+
+        SessionOverError if it does not know the session, twice: the first answer may cross the words that end it.
+        """
         now = time.monotonic()
         if now < self._due:
             return
@@ -293,9 +299,18 @@ class _Reporter:
         report = SessionReport(
             state="giving", have=int(state["held_chunks"]), seconds=seconds, transport=self._transport
         )
-        with contextlib.suppress(OgcastError, TimeoutError):
+        try:
             async with asyncio.timeout(GOOD_BYE_S):
                 await self._control.report(self._session, report)
+        except NotFoundError as error:
+            if self._is_unknown:
+                raise SessionOverError("the repository has forgotten this session") from error
+            self._is_unknown = True
+            self._due = now + LOOK_EVERY_S
+        except (OgcastError, TimeoutError):
+            pass
+        else:
+            self._is_unknown = False
 
 
 def _protocol() -> str:

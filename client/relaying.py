@@ -36,7 +36,8 @@ STOPPED = "interrupted; the store keeps what it has: run the same command again 
 READY_S = 30.0
 STOP_S = 15.0
 PREDECESSOR_S = 10.0
-"""How long a port or a store that is in use is asked for again: twice what repod gives its sessions when it stops."""
+"""How long a port or a store that was in use is asked for again: twice what repod gives its sessions when it stops.
+It begins with the first answer, whatever a start of repod takes on a busy machine."""
 AGAIN_S = 0.5
 LAST_WORDS_S = 5.0
 """How long a repod that closed its output may take to end by itself, before it is ended."""
@@ -176,10 +177,11 @@ class Relay:
     async def _serve(self) -> asyncio.subprocess.Process:
         """Run repod. That of a relay that was killed may be about to leave: it is waited for."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + PREDECESSOR_S
+        deadline = math.inf
         begin = self._log.stat().st_size if self._log.exists() else 0
         while not (started := await self._start())[1].startswith(READY):
             code = started[0].returncode
+            deadline = min(deadline, clock() + PREDECESSOR_S)
             if code != LockedError.exit_code or clock() >= deadline:
                 said = _last_error(self._log, since=begin)
                 raise _as_repod(code)(f"repod of the relay did not start{said}", hint=f"its log: {self._log}")

@@ -14,6 +14,7 @@ PAGE_BYTES = resource.getpagesize()
 
 def test_it_is_found_for_each_host_and_belongs_to_nobody_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "HOST_BYTES", 8 << 20)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 1 << 30)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     with open("/proc/self/statm", encoding="ascii") as statm:
         held = int(statm.read().split()[1])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -142,15 +144,23 @@ def test_an_image_that_is_removed_from_the_cache_is_given_no_more(room: Room, ca
     assert _takes(room, tmp_path / "cache-b")["chunks_by_source"].keys() == {"repository"}
 
 
-def test_a_repository_that_was_restarted_finds_its_seeder_again(own_room: Room, tmp_path: Path) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_repository_that_was_restarted_finds_its_seeder_again(
+    own_room: Room, tmp_path: Path, elsewhere: bool
+) -> None:
     cache = tmp_path / "cache-a"
     assert own_room.ogcast("update-cache", "room1", "--method", "UNICAST-CACHE", "--cache", cache).code == 0
     giver = Giver(own_room, "room1", "--cache", cache)
     giver.tells("seeding")
     own_room.stop()
     alone = giver.tells("swarm-repository", reachable=False)
-    own_room.serve()
-    giver.tells("seeding", after=alone)
+    with contextlib.ExitStack() as others:
+        # Somebody else, who does not answer, has the ports beside that of the control API where the lanes were.
+        for port in range(own_room.port + 1, own_room.port + 4) if elsewhere else ():
+            with contextlib.suppress(OSError):  # it was somebody else's before
+                others.enter_context(socket.create_server(("127.0.0.1", port)))
+        own_room.serve()
+        giver.tells("seeding", after=alone)
     deadline = time.monotonic() + PATIENCE_S
     for number in itertools.count():  # it has a session again, and is on its way into the swarm
         if _from_peers(_takes(own_room, tmp_path / f"cache-b{number}")):
