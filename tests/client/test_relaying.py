@@ -150,6 +150,28 @@ async def test_a_repod_that_is_about_to_leave_is_waited_for(room: Room, tmp_path
         await task
 
 
+async def test_what_a_start_takes_is_no_waiting_for_another_repod(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tmp_path / "before"
+    program = f"""
+import pathlib, sys, time
+before = pathlib.Path({str(before)!r})
+if not before.exists():
+    before.touch()
+    time.sleep(0.5)
+    sys.exit({LockedError.exit_code})
+print("repod: serving", "here", flush=True)
+time.sleep(600)
+"""
+    monkeypatch.setattr("client.relaying._repod_words", lambda *words: [sys.executable, "-c", program])
+    monkeypatch.setattr("client.relaying.PREDECESSOR_S", 0.4)
+    child = await _relay(room, tmp_path, Told(), "room1")._serve()
+    assert before.exists()
+    child.terminate()
+    await child.wait()
+
+
 async def test_one_that_is_stopped_while_its_child_starts_leaves_no_child(
     room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

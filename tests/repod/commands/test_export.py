@@ -42,13 +42,6 @@ def test_no_place_to_write_to_is_said_wherever_one_stands(repod, layout, publish
     assert (outcome.code, "say where the file goes" in outcome.err) == (1, True)
 
 
-def test_links_that_go_in_a_circle_are_no_fault_of_this_program(repod, layout, publish, tmp_path) -> None:
-    publish("win", CONTENT)
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
-    assert repod("export", layout.root, "win", tmp_path / "circle" / "out").code != 40
-    assert repod("export", layout.root, "win", tmp_path / "circle").code != 40
-
-
 def test_the_repository_s_own_files_are_not_written_over(repod, layout, publish, tmp_path, monkeypatch) -> None:
     publish("win", CONTENT)
     key = layout.signing_key.read_bytes()
