@@ -17,7 +17,7 @@ __all__ = ["HOST_BYTES", "find_memory"]
 HOST_BYTES = 256 << 20
 """What a client, or another tool, and the kernel for it touch within a race."""
 SHARE = 4
-"""No more than this part of what the machine has left."""
+"""One part in so many of what the machine has left is the most that is touched."""
 
 
 def find_memory(hosts: int) -> int:
