@@ -21,6 +21,7 @@ from client.sinks.file import FileSink
 from client.sinks.kernel import block_is_read_only, block_size_bytes, sector_bytes
 from client.sinks.null import NULL_TARGET, NullSink
 from core.errors import LockedError, OgcastError, PartitionError, ReadOnlyError, TargetTooSmallError, UsageError
+from images.store.marker import repository_around
 
 __all__ = ["Needs", "OpenTarget", "open_target"]
 
@@ -127,7 +128,18 @@ def _block_device(target: str, needs: Needs) -> OpenTarget:
     return OpenTarget(sink=sink, created=None, notices=notices)
 
 
+def _check_outside_repositories(target: str) -> None:
+    """The files of one, or of a CACHE, must not be written over: one of them is the key that signs, and there is no
+    other."""
+    if (repository := repository_around(target)) is not None:
+        raise UsageError(
+            f"{target} is inside the repository {repository}, where nothing but its own files may be",
+            hint="give a block device, or a file in another folder; nothing was written",
+        )
+
+
 def _old_file(target: str, needs: Needs) -> OpenTarget:
+    _check_outside_repositories(target)
     if (user := file_user(target)) is not None:
         raise LockedError(f"{target} is busy: {user}", hint="release it first; nothing was written")
     fd = _open(target, os.O_RDWR)
@@ -149,6 +161,7 @@ def _new_file(target: str, needs: Needs) -> OpenTarget:
         raise PartitionError(f"{target}: there is no directory {path.parent}", hint="make it, or give a block device")
     if target.endswith("/"):
         raise PartitionError(f"{target} is the name of a directory", hint="give a block device or a file")
+    _check_outside_repositories(target)
     _check_room(str(path.parent), needs, already=0)
     fd = _open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:

@@ -10,10 +10,11 @@ from pathlib import Path
 from core.errors import RepositoryError
 from core.ids import ImageRef
 from images.store.disk import FILE_MODE, disk_errors
+from images.store.marker import FORMAT_WORD
 
 __all__ = ["RESERVE_BYTES", "RepositoryPaths"]
 
-_FORMAT_LINE = "ogcast-repository 1\n"
+_FORMAT_LINE = f"{FORMAT_WORD}1\n"
 RESERVE_BYTES = 2**20
 """What the index needs to forget the chunks of some thousand gigabytes: its journal and side files."""
 FOLDER_MODE = 0o750

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from client.preflight import Needs, open_target
 from core.errors import LockedError, PartitionError, ReadOnlyError, TargetTooSmallError, UsageError
+from images.repository import Repository
 
 MIB = 1 << 20
 NEEDS = Needs(size=8 * MIB, data_bytes=4 * MIB, sector_size=512, alignment=4096)
@@ -49,6 +50,18 @@ def test_an_old_file_is_not_touched_by_the_checks(tmp_path: Path) -> None:
     opened = open_target(str(path), NEEDS)
     opened.abandon()
     assert path.read_bytes() == b"old"
+
+
+def test_the_files_of_a_repository_are_not_written_over(tmp_path: Path) -> None:
+    Repository.create(tmp_path / "repository").close()
+    key = tmp_path / "repository" / "signing.key"
+    key.write_bytes(b"the only one")
+    (tmp_path / "link").symlink_to(key)
+    for target in (key, tmp_path / "link", key.with_name("new"), key.parent / "packs" / "new"):
+        with pytest.raises(UsageError, match="inside the repository"):
+            open_target(str(target), NEEDS)
+    assert key.read_bytes() == b"the only one"
+    assert not key.with_name("new").exists()
 
 
 def test_a_file_another_restore_writes_is_locked(tmp_path: Path) -> None:
