@@ -22,7 +22,8 @@ from typing import Any
 from client.control import ControlClient
 from client.deployment import cache_method, update_cache
 from client.run import Run
-from core.errors import LocalError, LockedError, OgcastError, RemoteError, RepositoryError, UsageError
+from core.config import parse_toml
+from core.errors import LocalError, LockedError, NotFoundError, OgcastError, RemoteError, RepositoryError, UsageError
 from core.files import write_atomically
 from core.ids import ImageRef
 from core.service import notify
@@ -67,11 +68,11 @@ class Relay:
         if not 0 <= self.refresh_s < math.inf:
             raise UsageError(f"--refresh {self.refresh_s} is no number of seconds", hint="0: never look again")
         async with ControlClient(self.run.settings) as control:
-            if not self._is_made:
-                for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
-                    await control.image(ref)
             if self._is_made:
                 await asyncio.to_thread(self._check_no_other)
+            else:
+                for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
+                    await control.image(ref)
             await self._prepare()
             self.run.resume_hint = STOPPED
             for ref in refs:
@@ -112,9 +113,9 @@ class Relay:
     def _check_no_other(self) -> None:
         """UsageError where images are signed by the store's own key: it is somebody's repository, of which older
         versions would be removed, and whose clients would be told to trust another one."""
-        with contextlib.suppress(FileNotFoundError):  # without a key it signs nothing
+        with contextlib.suppress(FileNotFoundError, NotFoundError):  # without a key it signs nothing
             own = SigningKey.from_pem((self.store / "signing.key").read_bytes()).public
-            if f'signing_key = "{base64.b64encode(own).decode()}"' not in (self.store / "client.toml").read_text():
+            if parse_toml(self.store / "client.toml").get("signing_key") != base64.b64encode(own).decode():
                 return
             with Repository.open(self.store, read_only=True) as store:
                 kept = len(store.images())

@@ -9,7 +9,15 @@ import struct
 
 from core.errors import UsageError
 
-__all__ = ["bind_to_interface", "check_interface", "check_usable", "check_zone", "index_towards", "interface_address"]
+__all__ = [
+    "bind_to_interface",
+    "check_interface",
+    "check_usable",
+    "check_zone",
+    "index_towards",
+    "interface_address",
+    "ip_version",
+]
 
 _SIOCGIFADDR = 0x8915
 _SIOCGIFFLAGS = 0x8913
@@ -90,13 +98,19 @@ def bind_to_interface(sock: socket.socket, name: str) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode("utf-8", "surrogateescape"))
 
 
-def _versions(host: str) -> tuple[int, ...]:
+def ip_version(host: str) -> int:
+    """4 or 6 of an address; 0 of a name."""
     import ipaddress  # who listens early needs all of this but that
 
     try:
-        return (ipaddress.ip_address(host.partition("%")[0]).version,)
+        return ipaddress.ip_address(host).version
     except ValueError:
-        return (4, 6)  # a name: it may be either
+        return 0
+
+
+def _versions(host: str) -> tuple[int, ...]:
+    version = ip_version(host)
+    return (version,) if version else (4, 6)  # a name may be either
 
 
 def _reaches(name: str, version: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from core.config import parse_toml
@@ -11,20 +10,12 @@ from core.netif import check_interface, interface_address
 from repod.layout import Layout
 from repod.settings import DEFAULT_PORT, Settings
 
-__all__ = ["ALL_OF", "ANY_HOST", "ip_version", "listen_host", "public_url", "told_url", "torrent_base"]
+__all__ = ["ALL_OF", "ANY_HOST", "listen_host", "public_url", "told_url", "torrent_base"]
 
 ANY_HOST = "0.0.0.0"
 ALL_OF = {4: ANY_HOST, 6: "::"}
 """What to listen on for all addresses of a version of IP."""
 _WILDCARDS = tuple(ALL_OF.values())
-
-
-def ip_version(host: str) -> int:
-    """4 or 6 of an address; 0 of a name."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).version
-    except ValueError:
-        return 0
 
 
 def listen_host(settings: Settings) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from core.logs import get_logger
+from core.netif import ip_version
 from core.service import notify, supervised
 from images.repository import Repository
-from repod.addresses import ALL_OF, ip_version, listen_host, public_url, told_url
+from repod.addresses import ALL_OF, listen_host, public_url, told_url
 from repod.api.application import make_application
 from repod.certificate import server_context, validity_trouble
 from repod.daemon import build_daemon

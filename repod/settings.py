@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import msgspec
 from core.config import Loaded, load, render, setting, toml_value
 from core.errors import UsageError
 from core.hostname import is_host_name
+from core.netif import ip_version
 from images.codec import CHUNK_SIZE_MIN
 from images.defaults import CHUNK_SIZE_BY_IMAGE, ZSTD_LEVEL_DEFAULT
 from repod.layout import Layout
@@ -129,19 +129,11 @@ class Settings:
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError(f"key 'log_level': {self.log_level!a} is none of debug, info, warning, error")
         for key, name in (("host", self.host), ("advertise", self.advertise)):
-            if name and not (is_host_name(name) or _is_address(name)):
+            if name and not (is_host_name(name) or ip_version(name)):
                 raise ValueError(f"key '{key}': {name!a} is neither a host name nor an address")
         for name, table in self.transports.items():
             if not isinstance(enabled := table.get("enabled", True), bool):
                 raise ValueError(f"key 'transports.{name}.enabled': {enabled!a} is neither true nor false")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def load_settings(layout: Layout, *, flags: Mapping[str, object] | None = None) -> Loaded[Settings]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +12,9 @@ from repod.commands.common import DirArgument, human_bytes, open_repository
 from repod.commands.progress import progress_of
 
 __all__ = ["export"]
+
+DEFAULT_OUT = "NAME@VERSION.zst.torrent"
+"""Where a torrent goes that nobody named a place for: a file in the folder one stands in."""
 
 
 class ExportFormat(enum.StrEnum):
@@ -68,7 +69,7 @@ def export(
       repod export /srv/images classroom --torrent
     """
     if torrent or out is not None:
-        _check_outside(root, out)
+        _check_outside(out)
     if torrent:
         _publish(root, image, out, form or ExportFormat.ZST, url or [], workers)
         return
@@ -97,17 +98,16 @@ def export(
         writers[form or ExportFormat.RAW](pinned.manifest, repository, out, workers=workers, progress=on_progress)
 
 
-def _check_outside(root: Path, out: str | None) -> None:
-    """The repository's own files must not be written over: one of them is the key that signs, and there is no other."""
-    if out == "-":
+def _check_outside(out: str | None) -> None:
+    """The files of a repository must not be written over: one of them is the key that signs, and there is no other."""
+    from images.store.marker import repository_around
+
+    if out == "-" or (repository := repository_around(out or DEFAULT_OUT)) is None:
         return
-    # realpath, because Path.resolve raises what is no OSError where links go round in a circle
-    place, repository = Path(os.path.realpath(out or ".")), Path(os.path.realpath(root))
-    if place.is_relative_to(repository) and (repository / "format").exists():  # of other folders opening it tells
-        raise UsageError(
-            f"{place} is inside the repository, where nothing but its own files may be",
-            hint="write it to another folder" if out else "name the .torrent file, in another folder",
-        )
+    raise UsageError(
+        f"{out or 'this folder'} is inside the repository {repository}, where nothing but its own files may be",
+        hint="write it to another folder" if out else "name the .torrent file, in another folder",
+    )
 
 
 def _publish(

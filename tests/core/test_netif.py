@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from core.errors import UsageError
-from core.netif import bind_to_interface, check_usable, check_zone, index_towards, interface_address
+from core.netif import bind_to_interface, check_usable, check_zone, index_towards, interface_address, ip_version
 from tests.support.netns import INTERFACE, IPV4, IPV6, ip, namespaces_usable, run_apart
 
 
@@ -32,6 +32,11 @@ def test_an_address_of_a_link_that_is_not_there_is_refused() -> None:
         check_zone(host)
     with pytest.raises(UsageError, match="nosuch0"):
         check_zone("fe80::1%nosuch0")
+
+
+def test_addresses_have_a_version_and_names_have_none() -> None:
+    hosts = ("10.0.0.5", "::", "fe80::1%eth0", "images.example.org", "10.0.0.5%x", "")
+    assert [ip_version(host) for host in hosts] == [4, 6, 6, 0, 0, 0]
 
 
 def test_the_interface_towards_an_address_is_known_by_its_number() -> None:

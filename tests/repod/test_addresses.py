@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import UsageError
-from repod.addresses import ANY_HOST, ip_version, listen_host, public_url, told_url, torrent_base
+from repod.addresses import ANY_HOST, listen_host, public_url, told_url, torrent_base
 from repod.layout import Layout
 from repod.settings import load_settings
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
@@ -13,11 +13,6 @@ from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 
 def settings(layout: Layout, **flags: object):
     return load_settings(layout, flags=flags).value
-
-
-def test_addresses_have_a_version_and_names_have_none() -> None:
-    hosts = ("10.0.0.5", "::", "fe80::1%eth0", "images.example.org", "")
-    assert [ip_version(host) for host in hosts] == [4, 6, 6, 0, 0]
 
 
 def test_the_address_to_listen_on(layout: Layout) -> None:
