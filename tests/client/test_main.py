@@ -40,6 +40,7 @@ def look(event, about):
     if event == "import" and about[0] == "client.order":
         signal.raise_signal(int(sys.argv.pop()))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where tests were started in the background
 sys.addaudithook(look)
 program.main()
 """
