@@ -20,9 +20,10 @@ from transports.p2p.proto.notices import Event, Notices
 from transports.p2p.proto.outbox import Outbox
 from transports.p2p.proto.reputation import Reputation
 from transports.p2p.proto.rules import SwarmRules
-from transports.p2p.proto.scatter import Assignment, Scatter
+from transports.p2p.proto.scatter import Scatter
 from transports.p2p.proto.society import Society
 from transports.p2p.proto.subnets import subnet_of
+from transports.p2p.proto.taker import Assignment
 
 __all__ = ["Directory"]
 
@@ -204,9 +205,10 @@ class Directory:
         if not member.lacks:
             return
         scatter, near = self._scatters[member.subnet], self._society.neighbours(member)
+        named = [chunk for chunk in chunks[:NEED_AT_ONCE] if not scatter.is_fresh(chunk, now)]
         # Before anybody is introduced: who is met only now could not give anything yet.
-        scatter.doubt(member_id, self._society.claimants(member, chunks[:NEED_AT_ONCE]), now)
-        for chunk in chunks[:NEED_AT_ONCE]:
+        scatter.doubt(member_id, self._society.claimants(member, named), now)
+        for chunk in named:
             if chunk not in member.wanted or scatter.taker_of(chunk) is not None:
                 continue
             if scatter.holders(chunk) and not any(other.serves and chunk in other.held for other in near):
@@ -237,8 +239,7 @@ class Directory:
         """A member accuses a neighbour. ProtocolError if what it says cannot be true."""
         accuser = self._heard(member_id)
         self._check((message.chunk,))
-        verdict = self._justice.handle_bad_chunk(accuser, message)
-        if verdict is not None:
+        if (verdict := self._justice.handle_bad_chunk(accuser, message)) is not None:
             self._ban(*verdict, now)
         self._check_credit(self._members.get(message.peer), now)
         self._society.refill(accuser)
@@ -246,8 +247,7 @@ class Directory:
     def handle_lost(self, member_id: int, peer: int, reason: str, now: float) -> None:
         """A neighbour does not serve a member: the two are parted, and the member gets somebody else."""
         member = self._heard(member_id)
-        other = self._members.get(peer)
-        if other is None or not self._society.part(member, other):
+        if (other := self._members.get(peer)) is None or not self._society.part(member, other):
             return
         self.counts["peers_lost"] += 1
         other.lost_by.add(member_id)

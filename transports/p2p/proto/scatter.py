@@ -8,16 +8,16 @@ member goes, fails, or takes too long.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transports.p2p.proto.crowd import TAKING
-from transports.p2p.proto.limits import ASSIGNED_AHEAD
+from transports.p2p.proto.limits import ASSIGNED_AHEAD, NEED_AFTER_S
 from transports.p2p.proto.member import Member
+from transports.p2p.proto.taker import Assignment, Taker
 
-__all__ = ["Assignment", "Scatter", "Taker"]
+__all__ = ["Scatter"]
 
 SUBNET_AHEAD = 16
 """Chunks under way to a subnet as a whole, at least: what hides the time until repod hears that one arrived."""
@@ -47,47 +47,11 @@ been switched off."""
 REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
 """Who was late or failed is given nothing for so long, twice as long each time in a row."""
+FRESH_PACES = 2.0
+"""Others may not have heard yet of what the first member here holds since NEED_AFTER_S, or so many times what a chunk
+takes: its word waits behind one."""
 DOUBTED_S = 60.0
 """What somebody says it holds counts no more for a neighbour that needed it all the same, for so long."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Taker:
-    """A member's part in the scatter."""
-
-    member: Member
-    counted: bool
-    """What it holds counts, because others can have it."""
-    open: dict[int, float] = field(default_factory=dict)
-    """Chunks under way to it, and since when."""
-    served: int = 0
-    """Chunks it took, and those that everybody had taken when it came."""
-    took_s: float = 0.0
-    """What the last of them took."""
-    ahead: int = ASSIGNED_AHEAD
-    """Chunks it may have under way; grows as they arrive."""
-    strikes: int = 0
-    """Chunks in a row that took too long."""
-    rests_until: float = float("-inf")
-    verified_at: float = float("inf")
-    """When it last said that it verified something, or was given its first chunk to take."""
-    base: int = 0
-    """Its lowest chunk wanted, or below."""
-    doubts: dict[int, float] = field(default_factory=dict)
-    """Members it does not get from what they say they hold, and until when that is believed."""
-
-    @property
-    def total(self) -> int:
-        """Chunks it took, and those under way to it."""
-        return self.served + len(self.open)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """A chunk given to a member, or taken from it."""
-
-    member: int
-    chunk: int
 
 
 class Scatter:
@@ -105,6 +69,8 @@ class Scatter:
         self._under_way: dict[int, int] = {}
         """Chunk to member."""
         self._damaged: set[int] = set()
+        self._fresh: dict[int, float] = {}
+        """Chunks that nobody held until lately, and when that ended, in that order."""
         self._cursor = 0
         """No chunk below is free."""
         self._expected_s: float | None = None
@@ -168,11 +134,14 @@ class Scatter:
 
     def handle_have(self, member: Member, chunks: Iterable[int], now: float) -> bool:
         """A member verified chunks it did not hold before. True if one of them was under way to it."""
+        self._age(now)
         taker = self._takers[member.id]
         taker.verified_at = now
         came = False
         for chunk in chunks:
             if taker.counted:
+                if not self._holders[chunk]:
+                    self._fresh[chunk] = now
                 self._holders[chunk] += 1
                 self._free[chunk] = False
                 if member.stands_by:
@@ -209,6 +178,11 @@ class Scatter:
         if back:
             self._strike(taker, now)
         return back
+
+    def is_fresh(self, chunk: int, now: float) -> bool:
+        """Who lacks it may not have heard yet that somebody here holds it."""
+        self._age(now)
+        return chunk in self._fresh
 
     def doubt(self, member_id: int, others: Iterable[int], now: float) -> None:
         """A member does not get from `others` what they say they hold: it is assigned what nobody else holds. One
@@ -277,6 +251,11 @@ class Scatter:
         self._free |= freed
         if freed.any():
             self._cursor = min(self._cursor, int(freed.argmax()))
+
+    def _age(self, now: float) -> None:
+        fresh_s = max(NEED_AFTER_S, FRESH_PACES * (self._expected_s or 0.0))
+        while self._fresh and now >= (oldest := next(iter(self._fresh.items())))[1] + fresh_s:
+            del self._fresh[oldest[0]]
 
     def _next_taker(self, now: float, passed: set[int]) -> Taker | None:
         able = [taker for taker in self._takers.values() if taker.member.lacks]

@@ -17,7 +17,7 @@ from tests.support.swarms import announce
 from tests.transports.p2p.proto.test_messages import HEALTH
 from transports.p2p.proto.credentials import listen_key
 from transports.p2p.proto.directory import ELSEWHERE, MAX_SUBNETS, REJOIN_S, Directory
-from transports.p2p.proto.limits import DEGREE
+from transports.p2p.proto.limits import DEGREE, NEED_AFTER_S
 from transports.p2p.proto.messages import (
     Assign,
     BadChunk,
@@ -32,6 +32,7 @@ from transports.p2p.proto.messages import (
 )
 from transports.p2p.proto.reputation import DOUBT_S
 from transports.p2p.proto.rules import SwarmRules
+from transports.p2p.proto.scatter import FRESH_PACES
 
 CHUNKS = 40
 SECRET = bytes(range(32))
@@ -233,6 +234,7 @@ def test_need_is_met_by_somebody_who_has_it_or_by_the_origin() -> None:
     holder = members[0]
     asking = next(m for m in members[1:] if holder not in swarm.directory.neighbours(m))
     swarm.have(holder, 39)
+    swarm.run(NEED_AFTER_S)
     swarm.met(asking)
     swarm.assigned(asking)
     swarm.directory.handle_need(asking, (39,), swarm.now)
@@ -254,11 +256,30 @@ def test_who_is_introduced_is_not_doubted_before_it_could_give_anything() -> Non
     scatter = swarm.directory.scatters["10.0.0.0/24"]
     for taker in [member for member in members if scatter.open_of(member)]:
         swarm.have(taker, *scatter.open_of(taker))
+    swarm.run(NEED_AFTER_S)
     swarm.assigned(asking)
     swarm.directory.handle_need(asking, (39,), swarm.now)
     swarm.run()
     assert holder in swarm.met(asking)
     assert swarm.assigned(asking) == []
+
+
+def test_need_for_what_came_just_now_doubts_nobody_and_brings_nothing_twice() -> None:
+    # The chunk took long; who holds it said so to repod, and its word to the one who asks is still on the way.
+    swarm = Swarm()
+    slow, asking = swarm.join("a"), swarm.join("b")
+    first = swarm.assigned(slow)[0]
+    swarm.run(NEED_AFTER_S)
+    swarm.have(slow, first)
+    swarm.assigned(asking)
+    swarm.directory.handle_need(asking, (first,), swarm.now)
+    swarm.run()
+    assert first not in swarm.assigned(asking)
+    assert swarm.directory.counts["chunks_needed"] == 0
+    swarm.run(FRESH_PACES * NEED_AFTER_S)
+    swarm.directory.handle_need(asking, (first,), swarm.now)  # it lacks it still: now it does not get it from there
+    swarm.run()
+    assert first in swarm.assigned(asking)
 
 
 def test_need_for_what_is_under_way_or_not_wanted_is_ignored() -> None:
