@@ -57,6 +57,10 @@ class Exchange:
         self._closed = False
         self._pumping = False
         """The machine's turn comes soon."""
+        self._changed = True
+        """The want-map may have changed since the machine looked."""
+        self._sparing: set[SourceLane] = set()
+        """Lanes that may have a slot to spare."""
         self.ready: deque[Delivery] = deque()
         self.duplicate_bytes = 0
         """Of chunks that came when nobody needed them any more."""
@@ -113,8 +117,10 @@ class Exchange:
                     self._receive(source, event, now)
                 case Refused():
                     swarm.handle_refused(source, event.chunk, now)
+                    self._sparing.add(lane)
                 case Returned():
                     swarm.handle_returned(source, event.chunk)
+                    self._sparing.add(lane)
                 case Held():
                     swarm.handle_map(source, unpack_wants(event.packed, self._want.count))
                     self._neighbours.handle_told(source, now)
@@ -155,6 +161,7 @@ class Exchange:
     def handle_timer(self, now: float) -> None:
         """Call about ten times a second."""
         assert self._neighbours is not None
+        self._sparing.update(self._neighbours.lanes.values())
         for source, lane in self._neighbours.lanes.items():
             signs = lane.signs
             self._swarm.requests.handle_bytes(source, signs - self._seen[source])
@@ -167,6 +174,7 @@ class Exchange:
     def change(self) -> None:
         """The want-map or the machine changed."""
         if not self._closed:
+            self._changed = True
             self._on_change()
             self._pump_soon()
 
@@ -181,19 +189,23 @@ class Exchange:
         self._pumping = False
         if self._closed or self._neighbours is None:
             return
-        self._swarm.handle_change()
         lanes = self._neighbours.lanes
         now = self._loop.time()
-        self._take_back(lanes)
+        if self._changed:
+            self._changed = False
+            self._swarm.handle_change()
+        spoken = self._take_back(lanes)
         while (asking := self._swarm.poll_ask(now, self._room())) is not None:
             lanes[asking.source].ask(asking.chunk, self._slot())
+            spoken.add(asking.source)
         while (peer := self._swarm.turns.poll_pass()) is not None:
             lanes[peer].pass_turn()
+            spoken.add(peer)
         while (peer := self._swarm.poll_turn(now, self._room())) is not None:
             lanes[peer].ask_turn()
-        self._take_back(lanes)
-        for lane in lanes.values():
-            lane.flush()
+            spoken.add(peer)
+        for source in spoken | self._take_back(lanes):
+            lanes[source].flush()
         if needs := self._swarm.poll_needs():
             self._send(Need(chunks=tuple(needs)))
         if failed := self._swarm.poll_failed():
@@ -202,13 +214,18 @@ class Exchange:
             self._send(Lost(peer=slow, reason="promised chunks and did not send them"))
         self._on_change()
 
-    def _take_back(self, lanes: Mapping[int, SourceLane]) -> None:
+    def _take_back(self, lanes: Mapping[int, SourceLane]) -> set[int]:
+        """Requests that nobody needs, and memory that no request needs. Returns who is to be told."""
+        told: set[int] = set()
         while (cancel := self._swarm.poll_cancel()) is not None:
             if (lane := lanes.get(cancel.source)) is not None:
                 lane.cancel(cancel.chunk)
-        for lane in lanes.values():
-            while (slot := lane.machine.take_slot()) is not None:
+                told.add(cancel.source)
+        while self._sparing:
+            machine = self._sparing.pop().machine
+            while (slot := machine.take_slot()) is not None:
                 slot.release()
+        return told
 
     def _room(self) -> int:
         """Slots for what may be asked now. Fewer than there are, so that the same ones are used again and again: memory

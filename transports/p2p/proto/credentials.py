@@ -8,11 +8,12 @@ so that the listener knows which of its bytes leave the subnet, whatever the ask
 
 from __future__ import annotations
 
+import functools
 import re
 
 from blake3 import blake3
 
-from transports.p2p.proto.limits import KEY_BYTES
+from transports.p2p.proto.limits import KEY_BYTES, MAX_NEIGHBOURS
 
 __all__ = ["credential", "is_far", "lane_name", "listen_key", "member_of"]
 
@@ -43,6 +44,7 @@ def is_far(name: str) -> bool:
     return name.startswith("f")
 
 
+@functools.lru_cache(maxsize=MAX_NEIGHBOURS)
 def member_of(name: str) -> int | None:
     """Who claims to ask; None for a name that is none of a peer lane."""
     match = _NAME.fullmatch(name)

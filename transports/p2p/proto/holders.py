@@ -17,6 +17,8 @@ class Holders:
         self.chunks = chunks
         self.rarity: NDArray[np.uint16] = np.zeros(chunks, dtype=np.uint16)
         """Neighbours that hold each chunk; read only."""
+        self.grown: set[int] = set()
+        """Peers that hold something they did not hold before, or are gone; cleared by who reads it."""
         self._maps: dict[int, NDArray[np.bool_]] = {}
         self._counts: dict[int, int] = {}
         self.frontier = 0
@@ -26,6 +28,10 @@ class Holders:
     def peers(self) -> list[int]:
         """All neighbours."""
         return list(self._maps)
+
+    def __len__(self) -> int:
+        """Neighbours."""
+        return len(self._maps)
 
     def __contains__(self, peer: int) -> bool:
         return peer in self._maps
@@ -46,12 +52,14 @@ class Holders:
         self._counts.pop(peer, None)
         if held is not None:
             self.rarity -= held
+            self.grown.add(peer)
 
     def replace(self, peer: int, held: NDArray[np.bool_]) -> None:
         """All it holds. Owned by this object from now on."""
         self.leave(peer)
         self._maps[peer] = held
         self.rarity += held
+        self.grown.add(peer)
         found = np.flatnonzero(held)
         self._counts[peer] = len(found)
         if len(found):
@@ -63,6 +71,7 @@ class Holders:
         for chunk in chunks:
             if not held[chunk]:
                 held[chunk] = True
+                self.grown.add(peer)
                 self._counts[peer] += 1
                 self.rarity[chunk] += 1
                 self.frontier = max(self.frontier, chunk + 1)

@@ -56,7 +56,11 @@ class Picker:
         self._window: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._ties: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
         self._base = 0
+        self._end = 0
+        """One more than the highest chunk the window ever had."""
         self._stale = True
+        self._barren: set[int] = set()
+        """Neighbours that hold nothing to be asked for, since they were looked at last."""
 
     def phase(self, chunk: int) -> Phase:
         """Where `chunk` stands."""
@@ -66,6 +70,8 @@ class Picker:
         """It stands elsewhere now."""
         before, after = self._phase_of[chunk], int(phase)
         self._phase_of[chunk] = after
+        if after == _FREE:
+            self._barren.clear()
         if before > _ASKED or after > _ASKED:  # it enters or leaves the window
             self._stale = True
             self._base = min(self._base, chunk)
@@ -78,16 +84,18 @@ class Picker:
     def set_window(self, size: int) -> None:
         """Repod says how far to look ahead."""
         self._size = max(1, size)
-        self._stale = True
+        self._look_at_all()
 
     def look_again(self) -> None:
         """The want-map has chunks that it did not have before."""
         self._base = 0
-        self._stale = True
+        self._look_at_all()
 
     def reserve(self, chunks: Iterable[int]) -> None:
         """These come from the origin: no neighbour is asked for them."""
-        self._reserved = set(chunks)
+        before, self._reserved = self._reserved, set(chunks)
+        if not before <= self._reserved:
+            self._barren.clear()
 
     def usable(self, chunk: int) -> bool:
         """Free and wanted."""
@@ -102,6 +110,25 @@ class Picker:
     def choose(self, peer: int) -> int | None:
         """The chunk to ask of `peer`; None if it holds nothing this peer is to ask for."""
         chunks = self.window()
+        if self._holders.grown:
+            self._barren -= self._holders.grown
+            self._holders.grown.clear()
+        if peer in self._barren:
+            return None
+        found = self._rarest(peer, chunks)
+        if found is None:
+            self._barren.add(peer)
+        return found
+
+    def lacking(self, peers: Iterable[int]) -> list[int]:
+        """Chunks of the window that are free and wanted and that none of `peers` holds, in rising order."""
+        chunks = self.window()
+        chunks = chunks[self._phases[chunks] == _FREE]
+        for peer in peers:
+            chunks = chunks[~self._holders.held_of(peer, chunks)]
+        return [chunk for chunk in chunks.tolist() if chunk in self._want]
+
+    def _rarest(self, peer: int, chunks: NDArray[np.int64]) -> int | None:
         able = (self._phases[chunks] == _FREE) & self._holders.held_of(peer, chunks)
         places = np.flatnonzero(able)
         if not len(places):
@@ -113,26 +140,26 @@ class Picker:
                 return chunk
         return None
 
-    def lacking(self, peers: Iterable[int]) -> list[int]:
-        """Chunks of the window that are free and wanted and that none of `peers` holds, in rising order."""
-        chunks = self.window()
-        chunks = chunks[self._phases[chunks] == _FREE]
-        for peer in peers:
-            chunks = chunks[~self._holders.held_of(peer, chunks)]
-        return [chunk for chunk in chunks.tolist() if chunk in self._want]
+    def _look_at_all(self) -> None:
+        self._stale = True
+        self._end = 0
+        self._barren.clear()
 
     def _refresh(self) -> None:
         """The next wanted chunks that are not in hand yet."""
-        found: list[int] = []
+        found = np.zeros(0, dtype=np.int64)
         start = self._base
         while len(found) < self._size:
-            ahead = self._want.next_from(start, self._size)
-            if not ahead:
+            ahead = np.array(self._want.next_from(start, self._size), dtype=np.int64)
+            if not len(ahead):
                 break
-            found.extend(chunk for chunk in ahead if self._phases[chunk] <= _ASKED)
-            start = ahead[-1] + 1
-        self._base = found[0] if found else start
-        self._window = np.array(found[: self._size], dtype=np.int64)
+            found = np.concatenate((found, ahead[self._phases[ahead] <= _ASKED]))
+            start = int(ahead[-1]) + 1
+        self._window = found = found[: self._size]
+        self._base = int(found[0]) if len(found) else start
+        if len(found) and found[-1] >= self._end:
+            self._end = int(found[-1]) + 1
+            self._barren.clear()
         mixed = (self._window.astype(np.uint64) ^ (self._seed << np.uint64(32))) * _MIX
         self._ties = (mixed ^ (mixed >> np.uint64(29))) * _MIX >> np.uint64(16)
         self._stale = False

@@ -209,6 +209,14 @@ class Requests:
             if each.source != ORIGIN and not each.cancelled
         ]
 
+    def alone(self) -> list[Request]:
+        """What was asked of one neighbour and of nobody else, and not taken back."""
+        return [
+            requests[0]
+            for requests in self._chunks.values()
+            if len(requests) == 1 and requests[0].source != ORIGIN and not requests[0].cancelled
+        ]
+
     def is_late(self, request: Request, now: float) -> bool:
         """It takes so much longer than expected that asking somebody else as well makes sense."""
         place = list(self._flows[request.source].requests).index(request.chunk) + 1

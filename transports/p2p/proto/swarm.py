@@ -276,21 +276,24 @@ class Swarm:
             return None
         found = self._ask_origin()
         if found is None and self._has_memory(free_slots):
-            found = self.turns.take(self._able(now), now, spares=self._spares_left > 0)
-            if found is None and len(self.holders.peers) <= CROWD:
+            if self.turns.has_come:
+                found = self.turns.take(self._able(now), now, spares=self._spares_left > 0)
+            if found is None and len(self.holders) <= CROWD:
                 found = self._ask_neighbour(now)
         if found is not None:
             spare = bool(self.requests.of(found.chunk))
             self._spares_left -= spare
             self.figures.spares += spare
-            at_once = len(self.holders.peers) > CROWD
+            at_once = len(self.holders) > CROWD
             self.requests.add(found.source, found.chunk, now, spare=spare, at_once=at_once)
             self.picker.set_phase(found.chunk, Phase.ASKED)
         return found
 
     def poll_turn(self, now: float, free_slots: int) -> int | None:
         """In a crowd: a neighbour to ask for a turn. `turns` has the answer when the turn has come."""
-        able = self._able(now) if len(self.holders.peers) > CROWD and self._has_memory(free_slots) else []
+        if len(self.holders) <= CROWD or not self._has_memory(free_slots) or not self.turns.is_short(now):
+            return None
+        able = self._able(now)
         self._rng.shuffle(able)
         return self.turns.ask(able, now, spares=self._spares_left > 0)
 
@@ -352,16 +355,13 @@ class Swarm:
         idle = [peer for peer in able if not self.requests.under_way(peer)]
         if not idle:
             return None
-        for chunk in self.requests.chunks():
-            requests = self.requests.of(chunk)
-            if len(requests) != 1 or self.picker.phase(chunk) is not Phase.ASKED:
-                continue
-            asked = requests[0]
-            peer = next((peer for peer in idle if peer != asked.source and self.holders.holds(peer, chunk)), None)
-            if peer is None or asked.cancelled or asked.source == ORIGIN:
+        for asked in self.requests.alone():
+            held = (peer for peer in idle if peer != asked.source and self.holders.holds(peer, asked.chunk))
+            peer = next(held, None)
+            if peer is None or self.picker.phase(asked.chunk) is not Phase.ASKED:
                 continue
             if self._spares_left > 0 and self.requests.is_late(asked, now):
-                return Asking(source=peer, chunk=chunk)
+                return Asking(source=peer, chunk=asked.chunk)
             if not asked.begun and now >= asked.asked_at + MOVE_AFTER_S:
                 self.figures.moved += 1
                 self._cancel(asked)

@@ -13,7 +13,7 @@ from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.crowd import RECEIVING, TURNS
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.picker import Phase, Picker
-from transports.p2p.proto.requests import ORIGIN, Requests
+from transports.p2p.proto.requests import Request, Requests
 
 __all__ = ["BEGIN_S", "BELIEVED_LEAST_S", "BELIEVED_MOST_S", "BELIEVED_TIMES", "Turns"]
 
@@ -50,17 +50,25 @@ class Turns:
         self._asked.pop(peer, None)
         self._come.pop(peer, None)
 
-    def ask(self, able: Iterable[int], now: float, *, spares: bool) -> int | None:
-        """The first of `able` that has something for this peer, to be asked for a turn. With `spares` what was asked of
-        somebody else and is late is something, too."""
+    @property
+    def has_come(self) -> bool:
+        """A turn has come, and waits for an answer."""
+        return bool(self._come)
+
+    def is_short(self, now: float) -> bool:
+        """More turns are to be asked for."""
         believed_s = min(BELIEVED_MOST_S, max(BELIEVED_LEAST_S, BELIEVED_TIMES * self._requests.took_s))
         waited_for = sum(now < since + believed_s for since in self._asked.values()) + len(self._come)
-        if waited_for >= TURNS or not self._has_room(now):
-            return None
+        return waited_for < TURNS and self._has_room(now)
+
+    def ask(self, able: Iterable[int], now: float, *, spares: bool) -> int | None:
+        """Call when turns are short. The first of `able` that has something for this peer, to be asked for a turn. With
+        `spares` what was asked of somebody else and is late is something, too."""
+        late = self._late(now) if spares else []
         for peer in able:
             if peer in self._asked or peer in self._come or self._requests.under_way(peer):
                 continue
-            if self._choose(peer, now, spares=spares) is not None:
+            if self._choose(peer, late) is not None:
                 self._asked[peer] = now
                 return peer
         return None
@@ -68,8 +76,9 @@ class Turns:
     def take(self, able: Iterable[int], now: float, *, spares: bool) -> Asking | None:
         """What to ask for now, of one of `able` whose turn has come."""
         able = set(able)
+        late = self._late(now) if spares else []
         for peer in [peer for peer in self._come if peer in able] if self._has_room(now) else ():
-            chunk = self._choose(peer, now, spares=spares)
+            chunk = self._choose(peer, late)
             if chunk is not None and not self._requests.is_asked(peer, chunk):
                 del self._come[peer]
                 return Asking(source=peer, chunk=chunk)
@@ -86,16 +95,17 @@ class Turns:
         coming = (each.begun or now < each.asked_at + BEGIN_S for each in self._requests.of_neighbours())
         return sum(coming) < RECEIVING
 
-    def _choose(self, peer: int, now: float, *, spares: bool) -> int | None:
+    def _choose(self, peer: int, late: Iterable[Request]) -> int | None:
         chunk = self._picker.choose(peer)
-        if chunk is None and spares:
-            late = (each for each in self._requests.chunks() if self._holders.holds(peer, each))
-            chunk = next((each for each in late if self._is_late(each, peer, now)), None)
+        if chunk is None:
+            others = (each.chunk for each in late if each.source != peer and self._holders.holds(peer, each.chunk))
+            chunk = next(others, None)
         return chunk
 
-    def _is_late(self, chunk: int, peer: int, now: float) -> bool:
-        requests = self._requests.of(chunk)
-        if len(requests) != 1 or self._picker.phase(chunk) is not Phase.ASKED:
-            return False
-        asked = requests[0]
-        return asked.source not in (peer, ORIGIN) and not asked.cancelled and self._requests.is_late(asked, now)
+    def _late(self, now: float) -> list[Request]:
+        """What takes so long that it may be asked of somebody else as well."""
+        return [
+            each
+            for each in self._requests.alone()
+            if self._requests.is_late(each, now) and self._picker.phase(each.chunk) is Phase.ASKED
+        ]

@@ -106,6 +106,12 @@ class Status(enum.IntEnum):
     """A newer lane of the same capture took the lock."""
 
 
+_OPS = {int(op): op for op in Op}
+_ENCODINGS = {int(encoding): encoding for encoding in Encoding}
+_STATUSES = {int(status): status for status in Status}
+"""To ask an enumeration for its member takes longer than all the rest of a header."""
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The fixed part of every frame."""
 
@@ -153,16 +159,16 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
             raise ProtocolError("frame with reserved bits set")
         try:
             header = cls(
-                op=Op(op),
+                op=_OPS[op],
                 reply=bool(flags),
-                encoding=Encoding(encoding),
+                encoding=_ENCODINGS[encoding],
                 credits=credits,
                 message=message,
                 subject=subject,
-                status=Status(status),
+                status=_STATUSES[status],
                 length=length,
             )
-        except ValueError as error:
+        except KeyError as error:
             raise ProtocolError(f"frame with an unknown operation, encoding or status: {error}") from None
         _check_length(header)
         return header

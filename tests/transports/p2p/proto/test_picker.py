@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core.wantmap import WantMap
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.picker import Phase, Picker
@@ -124,3 +128,56 @@ def test_what_is_wanted_no_more_is_not_chosen_though_the_window_has_it() -> None
     assert 3 in picker.window()
     want.discard_all([3, 4])
     assert picker.choose(1) is None
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "remove", "replace", "leave", "phase", "reserve", "window", "unwant", "want"]),
+        st.integers(1, 2),
+        st.integers(0, 19),
+        st.sampled_from(list(Phase)),
+    ),
+    max_size=30,
+)
+
+
+@given(ACTS)
+def test_who_had_nothing_is_looked_at_again_whenever_that_may_have_changed(
+    acts: list[tuple[str, int, int, Phase]],
+) -> None:
+    picker, holders, want = make(window=6)
+    reserved: set[int] = set()
+    size = 6
+    for act, peer, chunk, phase in acts:
+        match act:
+            case "add":
+                holders.join(peer)
+                holders.add(peer, [chunk])
+            case "remove" if peer in holders:
+                holders.remove(peer, [chunk])
+            case "replace":
+                holders.replace(peer, np.arange(20) >= chunk)
+            case "leave":
+                holders.leave(peer)
+            case "phase":
+                picker.set_phase(chunk, phase)
+            case "reserve":
+                reserved ^= {chunk}
+                picker.reserve(reserved)
+            case "window":
+                size = chunk + 1
+                picker.set_window(size)
+            case "unwant":
+                want.discard(chunk)
+            case "want":
+                want.add(chunk)
+                picker.look_again()
+        chosen = [picker.choose(each) for each in holders.peers]
+        new = Picker(want, holders, seed=5, window=size)
+        for each in range(20):
+            new.set_phase(each, picker.phase(each))
+        new.reserve(reserved)
+        window = set(picker.window().tolist())
+        # A chunk that is wanted no more leaves the window when that is looked at next, which may be later here.
+        if window >= set(new.window().tolist()):
+            assert [each is None for each in chosen] == [new.choose(each) is None for each in holders.peers]
