@@ -131,19 +131,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     def encode(self) -> bytes:
         """The 24 bytes of this header."""
-        return _HEADER.pack(
-            MAGIC,
-            VERSION,
-            self.op,
-            REPLY if self.reply else 0,
-            self.encoding,
-            self.credits,
-            self.message,
-            self.subject,
-            self.status,
-            0,
-            self.length,
-        )
+        kind = (MAGIC, VERSION, self.op, REPLY if self.reply else 0, self.encoding)
+        return _HEADER.pack(*kind, self.credits, self.message, self.subject, self.status, 0, self.length)
 
     @classmethod
     def parse(cls, data: bytes | bytearray | memoryview) -> Header:
