@@ -14,7 +14,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from core.connecting import retransmit_soon
 from core.timer import Timer
 from images.stores import ChunkReader
 from transports.p2p.proto.credentials import credential, is_far, member_of
@@ -196,7 +195,6 @@ class PeerServer:
                 sock.send(Header(op=Op.LEASE_BREAK, status=Status.BUSY, length=len(text)).encode() + text)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        retransmit_soon(sock)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._mark(sock)
@@ -208,7 +206,9 @@ class PeerServer:
         self._slots.join(self._numbers)
         self._tidings.join(self._numbers)
         # Each chunk finds other receivers on this link, and other senders on theirs, than the one before on its lane: a
-        # rate worked out then (BBR) is that of another room. The origin's lanes do the same, and keep their part.
+        # rate worked out then (BBR) is that of another room. The origin's lanes do the same, and keep their part. Until
+        # it loses packets the kernel's own patience has to do: a lane that rests for longer than an answer is waited
+        # for begins anew, with ten packets under way, and in a crowd each rests for a second between two chunks.
         lane.follow_losses()
         lane.pump()
 

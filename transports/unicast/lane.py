@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.connecting import follow_losses, follow_way, packets_sent
+from core.connecting import follow_losses, follow_way, packets_sent, retransmit_soon
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from core.losses import Losses
@@ -292,6 +292,7 @@ class Lane:
             follow_losses(self._sock)
             return
         self._host.count("lanes_lossy")
+        retransmit_soon(self._sock)
         try:
             follow_way(self._sock, self._way)
         except OSError:
