@@ -13,10 +13,12 @@ import pytest
 from client.http import Connector, aiohttp, hint_of, reason_of
 from core.connecting import retransmit_soon
 from tests.client.conftest import free_port
+from tests.support.tcp import floor_us
 
 SCRIPT = """
 import os
 from client.http import aiohttp
+from tests.support.tcp import floor_us
 import aiohttp.connector
 print(aiohttp.connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"])
 print(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
@@ -49,9 +51,9 @@ async def test_what_a_request_loses_is_repeated_soon() -> None:
         ):
             assert got.connection is not None
             assert got.connection.transport is not None
-            floor = _floor_us(got.connection.transport.get_extra_info("socket"))
+            floor = floor_us(got.connection.transport.get_extra_info("socket"))
     with socket.socket() as other:
-        assert floor == (_floor_us(other) if retransmit_soon(other) else floor)
+        assert floor == (floor_us(other) if retransmit_soon(other) else floor)
 
 
 @pytest.mark.asyncio
@@ -69,11 +71,3 @@ async def test_who_has_no_way_to_the_repository_is_told_what_to_look_at(address:
             await session.get(f"http://{address}:{free_port()}/")
     assert reason_of(caught.value) == reason
     assert hint in hint_of(caught.value)
-
-
-def _floor_us(sock: socket.socket) -> int:
-    """TCP_RTO_MIN_US; 0 where the kernel has no such thing."""
-    try:
-        return sock.getsockopt(socket.IPPROTO_TCP, 45)
-    except OSError:
-        return 0

@@ -14,6 +14,7 @@ from core import losses
 from core.connecting import retransmit_soon
 from core.errors import AuthenticationError, OgcastError
 from core.ids import ChunkIndex
+from tests.support.tcp import floor_us
 from tests.support.visitors import Visitor
 from transports.conformance.sample import sample_image
 from transports.member.handshake import enter
@@ -308,14 +309,6 @@ async def test_the_rate_of_each_lane_follows_its_losses() -> None:
         assert {lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 4) for lane in lanes} == {b"reno"}
 
 
-def _floor_us(sock: socket.socket) -> int:
-    """TCP_RTO_MIN_US; 0 where the kernel has no such thing."""
-    try:
-        return sock.getsockopt(socket.IPPROTO_TCP, 45)
-    except OSError:
-        return 0
-
-
 async def test_on_a_bad_cable_a_lane_has_the_way_of_the_system_as_long_as_it_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -328,16 +321,16 @@ async def test_on_a_bad_cable_a_lane_has_the_way_of_the_system_as_long_as_it_is_
         (lane,) = peer.server._lanes.values()
         with socket.socket() as usual:
             system = usual.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-            patient_us = _floor_us(usual)
+            patient_us = floor_us(usual)
             retransmit_soon(usual)
-            soon_us = _floor_us(usual)
-        assert _floor_us(lane._sock) == patient_us
+            soon_us = floor_us(usual)
+        assert floor_us(lane._sock) == patient_us
         for chunk, count, way in ((0, 1, system.rstrip(b"\0")), (2, 1, b"reno"), (0, 2, system.rstrip(b"\0"))):
             visitor.read([chunk], credits=1)
             assert (await visitor.hear(Op.READ)).header.status is Status.OK
             assert peer.server.counts["lanes_lossy"] == count
             assert lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == way
-            assert _floor_us(lane._sock) == soon_us
+            assert floor_us(lane._sock) == soon_us
 
 
 async def test_a_lane_whose_way_back_is_forbidden_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,8 @@ REST_FIRST_S = 0.5
 REST_MAX_S = 30.0
 """Who was late or failed is given nothing for so long, twice as long each time in a row."""
 FRESH_PACES = 2.0
-"""Others may not have heard yet of what the first member here holds since NEED_AFTER_S, or so many times what a chunk
-takes: its word waits behind one."""
+"""Others may not have heard yet of what came from the origin within NEED_AFTER_S, or so many times what a chunk takes:
+the word of who got it waits behind one."""
 DOUBTED_S = 60.0
 """What somebody says it holds counts no more for a neighbour that needed it all the same, for so long."""
 
@@ -70,7 +70,7 @@ class Scatter:
         """Chunk to member."""
         self._damaged: set[int] = set()
         self._fresh: dict[int, float] = {}
-        """Chunks that nobody held until lately, and when that ended, in that order."""
+        """Chunks that came from the origin lately, and when, in that order."""
         self._cursor = 0
         """No chunk below is free."""
         self._expected_s: float | None = None
@@ -140,8 +140,6 @@ class Scatter:
         came = False
         for chunk in chunks:
             if taker.counted:
-                if not self._holders[chunk]:
-                    self._fresh[chunk] = now
                 self._holders[chunk] += 1
                 self._free[chunk] = False
                 if member.stands_by:
@@ -149,6 +147,8 @@ class Scatter:
             since = taker.open.pop(chunk, None)
             if since is not None:
                 came = True
+                self._fresh.pop(chunk, None)
+                self._fresh[chunk] = now
                 del self._under_way[chunk]
                 self._learn(taker, now - since)
                 self._set_free(chunk)
@@ -180,7 +180,8 @@ class Scatter:
         return back
 
     def is_fresh(self, chunk: int, now: float) -> bool:
-        """Who lacks it may not have heard yet that somebody here holds it."""
+        """It came from the origin lately: who lacks it may not have heard yet that somebody here holds it. What somebody
+        merely says it holds is never fresh: who lies cannot put off that it is doubted."""
         self._age(now)
         return chunk in self._fresh
 

@@ -234,7 +234,6 @@ def test_need_is_met_by_somebody_who_has_it_or_by_the_origin() -> None:
     holder = members[0]
     asking = next(m for m in members[1:] if holder not in swarm.directory.neighbours(m))
     swarm.have(holder, 39)
-    swarm.run(NEED_AFTER_S)
     swarm.met(asking)
     swarm.assigned(asking)
     swarm.directory.handle_need(asking, (39,), swarm.now)

@@ -29,6 +29,15 @@ def test_the_rarest_is_chosen() -> None:
     assert picker.choose(1) is None
 
 
+def test_what_the_origin_is_not_to_bring_after_all_is_asked_of_neighbours() -> None:
+    picker, holders, _ = make()
+    holders.add(1, [3])
+    picker.reserve([3])
+    assert picker.choose(1) is None
+    picker.reserve([])
+    assert picker.choose(1) == 3
+
+
 def test_only_what_was_asked_for_is_given_up() -> None:
     picker, holders, _ = make()
     holders.add(1, [3])
