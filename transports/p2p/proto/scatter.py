@@ -180,8 +180,8 @@ class Scatter:
         return back
 
     def is_fresh(self, chunk: int, now: float) -> bool:
-        """It came from the origin lately: who lacks it may not have heard yet that somebody here holds it. What somebody
-        merely says it holds is never fresh: who lies cannot put off that it is doubted."""
+        """It came from the origin lately: who lacks it may not have heard yet that somebody here holds it. What is only
+        said to be held is never fresh: who lies cannot put off that it is doubted."""
         self._age(now)
         return chunk in self._fresh
 
