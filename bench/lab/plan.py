@@ -1,6 +1,6 @@
 """From a topology to the commands that make it: pure, so that every line can be read and tested without root.
 
-    host eth0 ──tbf──▶ veth ──▶ prerouting: loss from the host ──▶ bridge ──▶ forward: loss to the host ──tbf──▶ host
+    host eth0 ──tbf──▶ veth ──▶ prerouting: loss from the host ──▶ bridge ──▶ egress: loss to the host ──tbf──▶ host
 
 Loss is drawn by nftables for every packet, on the way from a host once (before the bridge copies a multicast packet)
 and on the way to a host for each copy: `numgen random` is what this kernel has, `netem` is not. Rates are kept by
@@ -8,7 +8,8 @@ and on the way to a host for each copy: `numgen random` is what this kernel has,
 otherwise one draw loses a whole train.
 
 A real switch costs no processor of its hosts, this one does: each packet to a group is copied for each port. So nothing
-is looked at on the way to a host that loses nothing, and the bridge hands nothing to the firewall for IP.
+is looked at on the way to a host that loses nothing, a port that does has a chain of its own instead of one that first
+asks which port it is, and the bridge hands nothing to the firewall for IP.
 """
 
 from __future__ import annotations
@@ -39,9 +40,7 @@ __all__ = [
 ]
 
 TABLE = "lab"
-"""The nftables table in the switch, family bridge."""
-LOSSY = "lossy"
-"""The map of hosts that packets are lost, or forbidden, on the way to."""
+"""The nftables table in the switch: of the family bridge for what comes from hosts, netdev for what goes to them."""
 BUCKET_S = 0.004
 """What a link may send at once, as time of its rate: a late timer on a busy machine must not cost rate, and 4 ms of a
 run of ten seconds do not change a figure."""
@@ -134,14 +133,8 @@ def change_rate(topology: Topology, lab: str, host: Host, link: Link) -> list[St
 
 def change_loss(lab: str, host: Host, link: Link, *, multicast: bool = True) -> list[Step]:
     """Give a host's path another loss; with `multicast` False no group reaches the host and none leaves it."""
-    lines = []
-    for direction in ("to", "from"):
-        lines += [f"flush chain bridge {TABLE} {direction}_{host.name}"]
-        rules = list(_rules(direction, host.name, link, multicast=multicast))
-        lines += [f"add rule bridge {TABLE} {direction}_{host.name} {rule}" for rule in rules]
-        if direction == "to" and rules:
-            lines += [f"add element bridge {TABLE} {LOSSY} {{ {_element(host.name)} }}", *_forward()]
-    return [nft(lab, lines)]
+    lines = [f"flush chain bridge {TABLE} from_{host.name}", *_way_from(host, link, multicast=multicast)]
+    return [nft(lab, [*lines, *_way_to(host, link, multicast=multicast)])]
 
 
 def block_multicast(lab: str, host: Host, link: Link, *, blocked: bool) -> list[Step]:
@@ -167,6 +160,7 @@ def new_cable(topology: Topology, lab: str, host: Host, link: Link) -> list[Step
         _ip(switch, [f"link set {host.name} master br{host.subnet} up"]),
         *_host(topology, host, lab),
         *change_rate(topology, lab, host, link),
+        *(change_loss(lab, host, link) if link.loss else []),  # a chain goes with the interface it is for
     ]
 
 
@@ -294,35 +288,37 @@ def _shape(device: str, link: Link, queue_bytes: int) -> str:
 
 
 def _table(topology: Topology) -> list[str]:
-    lossy = [host.name for host in topology.hosts if host.link.loss]
-    lines = [f"add table bridge {TABLE}"]
+    lines = [f"add table bridge {TABLE}", f"add table netdev {TABLE}"]
     for host in topology.hosts:
-        for direction in ("to", "from"):
-            lines += [f"add counter bridge {TABLE} lost_{direction}_{host.name}"]
-            lines += [f"add counter bridge {TABLE} group_from_{host.name}"] if direction == "from" else []
-            lines += [f"add chain bridge {TABLE} {direction}_{host.name}"]
-            rules = _rules(direction, host.name, host.link, multicast=True)
-            lines += [f"add rule bridge {TABLE} {direction}_{host.name} {rule}" for rule in rules]
+        lines += [
+            f"add counter bridge {TABLE} lost_from_{host.name}",
+            f"add counter netdev {TABLE} lost_to_{host.name}",
+        ]
+        lines += [f"add counter bridge {TABLE} group_from_{host.name}"]
+        lines += [f"add chain bridge {TABLE} from_{host.name}", *_way_from(host, host.link, multicast=True)]
     jumps = ", ".join(f'"{host.name}" : jump from_{host.name}' for host in topology.hosts)
     lines += [f"add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority 0; policy accept; }}"]
     lines += [f"add rule bridge {TABLE} prerouting iifname vmap {{ {jumps} }}"]
-    lines += [f"add map bridge {TABLE} {LOSSY} {{ type ifname : verdict; }}"]
-    if lossy:
-        lines += [f"add element bridge {TABLE} {LOSSY} {{ {', '.join(map(_element, lossy))} }}", *_forward()]
+    for host in topology.hosts:
+        if host.link.loss:
+            lines += _way_to(host, host.link, multicast=True)
     return lines
 
 
-def _element(host: str) -> str:
-    return f'"{host}" : jump to_{host}'
+def _way_from(host: Host, link: Link, *, multicast: bool) -> list[str]:
+    rules = _rules("from", host.name, link, multicast=multicast)
+    return [f"add rule bridge {TABLE} from_{host.name} {rule}" for rule in rules]
 
 
-def _forward() -> list[str]:
-    """The hook that every copy of a packet passes: it exists only once there is a host for it."""
-    return [
-        f"add chain bridge {TABLE} forward {{ type filter hook forward priority 0; policy accept; }}",
-        f"flush chain bridge {TABLE} forward",
-        f"add rule bridge {TABLE} forward oifname vmap @{LOSSY}",
-    ]
+def _way_to(host: Host, link: Link, *, multicast: bool) -> list[str]:
+    """The hook of a host's port that every copy of a packet for it passes: it exists only while there is a rule."""
+    name = f"chain netdev {TABLE} to_{host.name}"
+    rules = list(_rules("to", host.name, link, multicast=multicast))
+    hook = f'{{ type filter hook egress device "{host.name}" priority 0; policy accept; }}'
+    lines = [f"add {name} {hook}", f"flush {name}"]
+    if not rules:
+        return [*lines, f"delete {name}"]
+    return [*lines, *(f"add rule netdev {TABLE} to_{host.name} {rule}" for rule in rules)]
 
 
 def _rules(direction: str, host: str, link: Link, *, multicast: bool) -> Iterator[str]:

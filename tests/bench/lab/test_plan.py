@@ -47,10 +47,11 @@ def test_loss_is_drawn_for_each_path_and_direction() -> None:
 
 def test_what_is_not_lost_is_not_looked_at_on_the_way_to_a_host() -> None:
     whole, lossy = (_text(room(2, rate_bits_per_s=2e8, loss=loss)) for loss in (0.0, 0.01))
-    assert "hook forward" not in whole
+    assert "hook egress" not in whole
     assert "bridge-nf-call-iptables=0" in whole
-    assert 'add element bridge lab lossy { "c1" : jump to_c1, "c2" : jump to_c2 }' in lossy
-    assert "hook forward" in lossy
+    assert 'to_c1 { type filter hook egress device "c1" priority 0; policy accept; }' in lossy
+    assert lossy.count("hook egress") == 2
+    assert 'device "server"' not in lossy
 
 
 def test_nothing_this_kernel_lacks_is_used() -> None:
@@ -96,13 +97,14 @@ def test_a_whole_train_is_no_longer_than_what_the_bucket_holds(rate: float, size
 def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
     host = room(1, rate_bits_per_s=0).host("c1")
     (step,) = plan.block_multicast("x", host, Link(loss=0.01), blocked=True)
-    for direction in ("to", "from"):
-        assert f"flush chain bridge lab {direction}_c1" in step.stdin
-        assert f"rule bridge lab {direction}_c1 ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop" in step.stdin
+    for family, direction in (("netdev", "to"), ("bridge", "from")):
+        assert f"flush chain {family} lab {direction}_c1" in step.stdin
+        assert f"rule {family} lab {direction}_c1 ip daddr 224.0.0.0/4 ip daddr != 224.0.0.0/24 drop" in step.stdin
         assert f'lost_{direction}_c1" drop' in step.stdin  # the loss stays
-    assert "hook forward" in step.stdin  # there may have been none
+    assert "hook egress" in step.stdin  # there may have been none
     (step,) = plan.block_multicast("x", host, Link(), blocked=False)
     assert "drop" not in step.stdin
+    assert "delete chain netdev lab to_c1" in step.stdin
 
 
 def test_a_rate_is_changed_at_both_ends() -> None:
