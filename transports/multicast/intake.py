@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.proto.limits import HEADER_BYTES, TAG_BYTES
-from transports.multicast.proto.packets import extend_sequences, packet_bytes, parse_headers
+from transports.multicast.proto.packets import control_bytes, extend_sequences, packet_bytes, parse_headers
 from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import Reception
 from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
@@ -22,8 +22,6 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Packets handled together: enough to make the cost of a call small; with twice as many nothing more is gained."""
 CONTROLS_MAX = 256
 """Short packets taken along with a batch; more than that is a flood, and dropped."""
-CONTROL_MAX_BYTES = 64
-"""Longest STATUS or PROBE with its authenticator."""
 
 
 class IntakeCounters(msgspec.Struct):
@@ -36,7 +34,7 @@ class IntakeCounters(msgspec.Struct):
     forged: int = 0
     """Packets whose authenticator does not hold: forged, foreign, damaged."""
     odd: int = 0
-    """Packets of a length no packet of the cast has."""
+    """Packets, or trains of them, of a length no packet of the cast has."""
 
 
 class Intake:
@@ -60,7 +58,6 @@ class Intake:
         self._symbols = slice(HEADER_BYTES, HEADER_BYTES + symbol_bytes)
         self._batch = np.empty(BATCH_BYTES + TRAIN_MAX_BYTES, dtype=np.uint8)
         self._room = self._batch.data
-        self._overflows = 0
         self.counters = IntakeCounters()
 
     def take(self, now: float) -> bool:
@@ -76,37 +73,33 @@ class Intake:
 
     def _receive(self) -> tuple[int, list[bytes], bool]:
         """Packets of the usual length side by side in the batch; what else came apart."""
-        size, room, filled = self._packet_bytes, self._room, 0
+        size, room, receive, filled = self._packet_bytes, self._room, self._socket.receive, 0
         controls: list[bytes] = []
-        trains, came = 0, 0
-        while filled <= BATCH_BYTES and (train := self._socket.receive(room[filled:])) is not None:
+        trains = came = 0
+        while filled <= BATCH_BYTES and (length := receive(room[filled:])) is not None:
             trains += 1
-            came += train.length
-            start, stop = filled, filled + train.length
-            if train.packet_bytes == size:
-                # a shorter packet right behind a train is handed over as its last piece
-                filled += train.length // size * size
-                start = filled
-                if self._socket.overflows != self._overflows:
-                    self._note_overflow(max(1, train.length // size))
-            if start < stop:
-                self._split(room[start:stop], min(train.packet_bytes, stop - start), controls)
+            came += length
+            rest = length % size
+            filled += length - rest
+            if rest:  # short packets, of one length, or one right behind a train
+                self._split(room[filled : filled + rest], controls)
+        if more := self._socket.overflows():
+            # the kernel counts a train it drops as one; take it for as long as those that came
+            self._reception.handle_overflow(more * max(1, filled // size // max(1, trains)))
         self.counters.trains += trains
         self.counters.bytes += came
         return filled, controls, trains > 0
 
-    def _split(self, data: memoryview, step: int, controls: list[bytes]) -> None:
-        pieces = [bytes(data[at : at + step]) for at in range(0, len(data), max(1, step))]
-        fitting = [piece for piece in pieces if TAG_BYTES < len(piece) <= CONTROL_MAX_BYTES]
-        fitting = fitting[: CONTROLS_MAX - len(controls)]
+    def _split(self, data: memoryview, controls: list[bytes]) -> None:
+        length = control_bytes(data[0])
+        if not length:
+            self.counters.odd += 1
+            return
+        step = length + TAG_BYTES
+        pieces = [bytes(data[at : at + step]) for at in range(0, len(data), step)]
+        fitting = [piece for piece in pieces if len(piece) == step][: CONTROLS_MAX - len(controls)]
         self.counters.odd += len(pieces) - len(fitting)
         controls += fitting
-
-    def _note_overflow(self, packets: int) -> None:
-        """The kernel counts a train it drops as one; take it for as long as the one that just came."""
-        more = self._socket.overflows - self._overflows
-        self._overflows += more
-        self._reception.handle_overflow(more * packets)
 
     def _place(self, packets: NDArray[np.uint8], now: float) -> None:
         headers = parse_headers(packets)
@@ -133,11 +126,14 @@ class Intake:
             return
         starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist(), len(slots)]
         for start, stop in pairwise(starts):
-            some = sources[start:stop]
-            first, last = int(some[0]), int(some[-1])
-            together = bool((some[1:] - some[:-1] == 1).all())  # as all do but repairs: nothing is copied twice
-            data = symbols[first : last + 1] if together else symbols[some]
-            self._memory[int(slots[start])][rows[start:stop]] = data
+            some, memory = sources[start:stop], self._memory[int(slots[start])]
+            # Originals are taken as they come, and nothing of them is copied twice; of the parity behind them, a part.
+            gaps = some[1:] - some[:-1] != 1
+            together = int(gaps.argmax()) + 1 if gaps.any() else len(some)
+            first = int(some[0])
+            memory[rows[start : start + together]] = symbols[first : first + together]
+            if together < len(some):
+                memory[rows[start + together : stop]] = symbols[some[together:]]
 
     def _handle_control(self, packet: bytes, now: float) -> None:
         row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)

@@ -64,12 +64,18 @@ class Assembly:
         self.touched = now
         # symbols in the order of rows: where an original lies if nothing else does, and beyond the rows the parity
         flat = symbols.astype(np.int64) * len(self._k) + blocks
-        # The usual train: originals in order, none of them here (it would be in its row), no row taken by parity.
-        in_order = flat[-1] < len(self._held) and bool((flat[1:] > flat[:-1]).all())
-        if in_order and (self._held[flat] == EMPTY).all():
-            self._take(blocks, symbols, flat, flat)
-            return np.arange(len(flat)), flat
-        return self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)
+        # The usual train: originals in order, none of them here (it would be in its row), no row taken by parity. What
+        # follows them, as parity does at the end of a chunk, is looked at by itself.
+        beyond = flat >= len(self._held)
+        stop = int(beyond.argmax()) if beyond[-1] else len(flat)
+        body = flat[:stop]
+        if not stop or not (body[1:] > body[:-1]).all() or not (self._held[body] == EMPTY).all():
+            return self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)
+        self._take(blocks[:stop], symbols[:stop], body, body)
+        if stop == len(flat):
+            return np.arange(stop), body
+        taken, rows = self._place_some(blocks[stop:].astype(np.int64), symbols[stop:].astype(np.int64), flat[stop:])
+        return np.concatenate([np.arange(stop), taken + stop]), np.concatenate([body, rows])
 
     def repairs(self) -> Repairs:
         """What has to be done before a complete chunk can be read."""

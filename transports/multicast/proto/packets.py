@@ -24,6 +24,7 @@ __all__ = [
     "Probe",
     "Status",
     "StatusFlags",
+    "control_bytes",
     "extend_sequences",
     "kind_of",
     "packet_bytes",
@@ -65,6 +66,7 @@ class Kind(enum.IntEnum):
 
 
 _DATA = VERSION << 4 | Kind.DATA
+_CONTROL_BYTES = {VERSION << 4 | Kind.STATUS: _STATUS.size, VERSION << 4 | Kind.PROBE: _PROBE.size}
 
 
 class StatusFlags(enum.IntFlag):
@@ -87,6 +89,11 @@ def kind_of(packet: bytes | memoryview) -> Kind:
         return Kind(packet[0] & 15)
     except ValueError:
         raise ProtocolError(f"packet of kind {packet[0] & 15}") from None
+
+
+def control_bytes(first: int) -> int:
+    """Length of a STATUS or PROBE that begins with the byte `first`, without the authenticator; 0 for anything else."""
+    return _CONTROL_BYTES.get(first, 0)
 
 
 def packet_bytes(symbol_bytes: int) -> int:
@@ -140,15 +147,13 @@ def write_headers(
     encoding: int,
 ) -> None:
     """Fill the first 16 bytes of each row of `packets`; row r gets sequence `first_sequence` + r."""
-    count = len(packets)
-    header = np.empty(count, dtype=HEADER)
-    header["kind"] = VERSION << 4 | Kind.DATA
+    header = packets[:, :HEADER_BYTES].view(HEADER)[:, 0]
+    header["kind"] = _DATA
     header["block"] = blocks
     header["cast"] = cast_id
-    header["sequence"] = (np.arange(first_sequence, first_sequence + count) % _WRAP).astype(np.uint32)
+    header["sequence"] = np.arange(len(packets), dtype=np.uint32) + np.uint32(first_sequence % _WRAP)
     header["place"] = symbols.astype(np.uint32) << CHUNK_BITS | np.uint32(chunk)
     header["length"] = encoding << LENGTH_BITS | stored_bytes
-    packets[:, :HEADER_BYTES] = header.view(np.uint8).reshape(count, HEADER_BYTES)
 
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:

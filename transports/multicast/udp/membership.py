@@ -13,7 +13,6 @@ from transports.multicast.udp.options import (
     MCAST_LEAVE_GROUP,
     MCAST_LEAVE_SOURCE_GROUP,
     SO_MEMINFO,
-    SO_RXQ_OVFL,
     SOL_UDP,
     UDP_GRO,
     enlarge_receive_buffer,
@@ -21,10 +20,11 @@ from transports.multicast.udp.options import (
     try_option,
 )
 
-__all__ = ["buffer_of", "is_merging", "join_group", "leave_group", "member_socket", "queued_bytes"]
+__all__ = ["buffer_of", "dropped", "is_merging", "join_group", "leave_group", "member_socket", "queued_bytes"]
 
-_MEMINFO = struct.Struct("=I")
-"""SK_MEMINFO_RMEM_ALLOC, the first of what SO_MEMINFO tells."""
+_MEMINFO = struct.Struct("=9I")
+_RMEM_ALLOC, _DROPS = 0, 8
+"""Of what SO_MEMINFO tells (linux/sock_diag.h)."""
 
 
 def member_socket(
@@ -45,7 +45,6 @@ def member_socket(
         else:
             try_option(sock, socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
         enlarge_receive_buffer(sock, buffer_bytes)
-        try_option(sock, socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         if merge:
             try_option(sock, SOL_UDP, UDP_GRO, 1)
         sock.bind((address, port, 0, index) if ipv6 else (address, port))
@@ -93,8 +92,16 @@ def buffer_of(sock: socket.socket) -> int:
 
 def queued_bytes(sock: socket.socket) -> int:
     """What waits in the socket's buffer, in the memory it takes there; 0 before Linux 4.12."""
+    return _memory_of(sock)[_RMEM_ALLOC]
+
+
+def dropped(sock: socket.socket) -> int:
+    """Packets, or trains, that the socket had no room for so far, modulo 2^32; 0 before Linux 4.12."""
+    return _memory_of(sock)[_DROPS]
+
+
+def _memory_of(sock: socket.socket) -> tuple[int, ...]:
     try:
-        queued: int = _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 64))[0]
+        return _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 64))
     except (OSError, struct.error):
-        return 0
-    return queued
+        return (0,) * 9

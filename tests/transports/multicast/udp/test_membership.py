@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from transports.multicast.udp.membership import buffer_of, is_merging, member_socket, queued_bytes
+from transports.multicast.udp.membership import buffer_of, dropped, is_merging, member_socket, queued_bytes
 
 LOOPBACK = socket.if_nametoindex("lo")
 GROUP = "232.77.9.1"
@@ -35,4 +35,4 @@ def test_what_is_no_group_and_an_interface_that_is_not_there_are_errors() -> Non
     with socket.socket() as other:
         assert not is_merging(other)
         other.close()
-        assert queued_bytes(other) == 0
+        assert queued_bytes(other) == dropped(other) == 0

@@ -10,7 +10,7 @@ import pytest
 from core.errors import LocalError, UsageError
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.udp.group import Group
-from transports.multicast.udp.incoming import GroupReceiver
+from transports.multicast.udp.incoming import GroupReceiver, receive_train
 from transports.multicast.udp.interface import find_interface
 from transports.multicast.udp.outgoing import SEGMENTS_MAX, TRAIN_MAX_BYTES, GroupSender
 
@@ -23,7 +23,7 @@ def drain(receiver: GroupReceiver) -> list[tuple[bytes, int]]:
     """Everything waiting: (bytes, length of a packet)."""
     room = memoryview(bytearray(65536))
     found = []
-    while receiver.wait(0.3) and (train := receiver.receive(room)) is not None:
+    while receiver.wait(0.3) and (train := receive_train(receiver._socket, room)) is not None:
         found.append((bytes(room[: train.length]), train.packet_bytes))
     return found
 
