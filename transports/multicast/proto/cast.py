@@ -315,13 +315,13 @@ class Cast:
 
     def _original_burst(self, limit: int) -> Burst:
         assert self._current is not None
-        layout = self._current.layout
-        rows = np.arange(self._row, min(self._row + limit, self._stop_row))
+        blocks, symbols = self._current.layout.places()
+        rows = slice(self._row, min(self._row + limit, self._stop_row))
         return replace(
             self._current,
             first_sequence=self._sequence,
-            blocks=(rows % layout.blocks).astype(np.uint8),
-            symbols=(rows // layout.blocks).astype(np.uint8),
+            blocks=blocks[rows],
+            symbols=symbols[rows],
             first_row=self._row,
         )
 

@@ -7,6 +7,8 @@ frame from front to back, and a burst of lost packets is spread over all blocks.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES
 
 __all__ = ["Layout", "block_counts", "symbol_counts"]
+
+_PLACES_REMEMBERED = 16
+"""A train is a slice of its chunk's; chunks that are not compressed all have one length."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -49,9 +54,22 @@ class Layout(msgspec.Struct, frozen=True):
         result[:more] += 1
         return result
 
+    def places(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """(block, symbol number) of each row, in order; read only."""
+        return _places(self.symbols, self.blocks)
+
     def rows(self, block: int) -> NDArray[np.int64]:
         """Rows of the originals of `block`, in the order of their symbol numbers."""
         return np.arange(block, self.symbols, self.blocks, dtype=np.int64)
+
+
+@lru_cache(maxsize=_PLACES_REMEMBERED)
+def _places(symbols: int, blocks: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    rows = np.arange(symbols)
+    places = (rows % blocks).astype(np.uint8), (rows // blocks).astype(np.uint8)
+    for column in places:
+        column.flags.writeable = False
+    return places
 
 
 def symbol_counts(stored_bytes: NDArray[np.int64], symbol_bytes: int) -> NDArray[np.int64]:

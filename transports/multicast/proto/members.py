@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from core.errors import BusyError, ProtocolError
 from transports.member.proto.allowance import Allowance
 from transports.multicast.keys import KEY_BYTES
 from transports.multicast.proto.limits import MAX_MEMBERS, MAX_REPORT_ENTRIES
+from transports.multicast.proto.quantile import quantile, quantile_below
 from transports.multicast.proto.report_clock import REPORT_S
 from transports.multicast.proto.reports import Report, ReportFlags
 
@@ -165,7 +164,7 @@ class Members:
             for member in counted
             if member.joined_at <= self._counted_at or 2 * member.fresh_packets >= most
         ]
-        return float(np.quantile(losses, share, method="lower")) if losses else 0.0
+        return quantile_below(losses, share) or 0.0
 
     @property
     def most_told(self) -> int:
@@ -188,12 +187,13 @@ class Members:
         """The `share` quantile of one figure over the members that are served by the group; `lower`: that of the
         member next below instead of a value between two."""
         values = [getattr(member, name) for member in self._members.values() if member.lane == "multicast"]
-        return float(np.quantile(values, share, method="lower" if lower else "linear")) if values else 0.0
+        return (quantile_below if lower else quantile)(values, share) or 0.0
 
     def round_trip_s(self) -> float:
         """What nine of ten members need at most for a round trip."""
         trips = [member.round_trip_s for member in self._members.values() if member.round_trip_s is not None]
-        return float(np.quantile(trips, 0.9)) if trips else ROUND_TRIP_START_S
+        found = quantile(trips, 0.9)
+        return ROUND_TRIP_START_S if found is None else found
 
     @property
     def lacking(self) -> int:

@@ -45,3 +45,16 @@ def test_the_memory_of_a_chunk_holds_its_last_symbol_whole() -> None:
 def test_a_frame_that_cannot_be_has_no_layout(stored: int) -> None:
     with pytest.raises(ValueError, match="no layout"):
         Layout(stored, 1448)
+
+
+@pytest.mark.parametrize("length", [1, 8, 189 * 8, 2896 * 8 - 3])
+def test_the_places_of_all_rows_are_those_of_each_block(length: int) -> None:
+    layout = Layout(length, 8)
+    blocks, symbols = layout.places()
+    assert len(blocks) == len(symbols) == layout.symbols
+    for block in range(layout.blocks):
+        rows = layout.rows(block)
+        assert (blocks[rows] == block).all()
+        assert symbols[rows].tolist() == list(range(len(rows)))
+    with pytest.raises(ValueError, match="read-only"):
+        blocks[0] = 1
