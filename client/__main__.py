@@ -24,6 +24,10 @@ def main() -> None:
         from client import early
 
         begun = early.begin(sys.argv[1:])
+        if begun is not None:  # an image is to come
+            from core.timeslice import take_long_turns
+
+            take_long_turns()
         code = _carry_out(sys.argv[1:])
     except KeyboardInterrupt:  # while it was imported: a command that runs answers for itself
         code = _tell_interrupted()

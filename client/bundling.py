@@ -19,7 +19,15 @@ from transports.listeners import LISTENERS
 
 __all__ = ["main"]
 
-_COMMANDS = ("client.early", "client.restore", "client.direct", "client.deployment", "client.http", "uvloop")
+_COMMANDS = (
+    "client.early",
+    "client.restore",
+    "client.direct",
+    "client.deployment",
+    "client.http",
+    "core.timeslice",
+    "uvloop",
+)
 """What imports, when it is imported or run, all that restores import."""
 
 
