@@ -74,6 +74,8 @@ async def _verify(incoming: Incoming, manifest: Manifest, want: WantMap, budget:
     raw = Arena(slot_bytes=budget.raw_bytes, slots=budget.workers)
 
     def examine(delivery: Delivery, content: memoryview) -> None:
+        if delivery.prepare is not None:
+            delivery.prepare()
         codec.decode_into(delivery.frame, delivery.encoding, content)
         codec.verify(content, manifest.digest(delivery.chunk))
 

@@ -186,7 +186,7 @@ class Session:
         content = delivery.frame if raw is None else raw.view[: self._manifest.raw_length(chunk)]
         self._lent += raw is None
         reason = await asyncio.get_running_loop().run_in_executor(
-            pool, _examine, delivery.frame, delivery.encoding, content, self._manifest.digest(chunk)
+            pool, _examine, delivery, content, self._manifest.digest(chunk)
         )
         self._count(decoding=-1)
         self._in_hand.discard(chunk)
@@ -248,12 +248,14 @@ class Session:
         )
 
 
-def _examine(frame: memoryview, encoding: Encoding, content: memoryview, digest: Digest) -> str | None:
+def _examine(delivery: Delivery, content: memoryview, digest: Digest) -> str | None:
     """The one place where a chunk is verified: decode into `content`, which may be the frame itself, and compare.
     The reason if it is wrong."""
+    if delivery.prepare is not None:
+        delivery.prepare()
     try:
-        if content is not frame:
-            codec.decode_into(frame, encoding, content)
+        if content is not delivery.frame:
+            codec.decode_into(delivery.frame, delivery.encoding, content)
         codec.verify(content, digest)
     except ChunkError as error:
         return str(error)

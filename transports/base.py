@@ -251,6 +251,8 @@ class Delivery(msgspec.Struct):
     source: str
     """Who sent it, for figures and blame: `repository`, or a peer's id."""
     release: Callable[[], None]
+    prepare: Callable[[], None] | None = None
+    """What is still to be done before `frame` can be read, if anything: some milliseconds, on any thread, once."""
 
 
 class Incoming(Protocol):

@@ -69,6 +69,49 @@ class FlakySource:
             yield _Flaky(inner, self._breaks.pop(0) if self._breaks else None, error, self._damaged, self.rejected)
 
 
+class UnpreparedSource:
+    """Delivers frames that can be read only after `prepare`."""
+
+    label = "repository"
+    supply = Brake.NETWORK
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.prepared: list[tuple[int, int]] = []
+        """Chunk and thread."""
+
+    @asynccontextmanager
+    async def fetch(self, *, manifest: Manifest, want: WantMap, arena: Arena) -> AsyncIterator[Incoming]:
+        async with LocalSource(self._store).fetch(manifest=manifest, want=want, arena=arena) as inner:
+            yield _Unprepared(inner, self.prepared)
+
+
+class _Unprepared:
+    def __init__(self, inner: Incoming, prepared: list[tuple[int, int]]) -> None:
+        self._inner = inner
+        self._prepared = prepared
+
+    def __aiter__(self) -> _Unprepared:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        delivery = await anext(self._inner)
+        delivery.frame[0] ^= 255
+
+        def prepare() -> None:
+            delivery.frame[0] ^= 255
+            self._prepared.append((delivery.chunk, threading.get_ident()))
+
+        delivery.prepare = prepare
+        return delivery
+
+    def accept(self, delivery: Delivery) -> None:
+        pass
+
+    def reject(self, delivery: Delivery, reason: str) -> None:
+        raise AssertionError(reason)
+
+
 class _Flaky:
     def __init__(
         self, inner: Incoming, left: int | None, error: Exception, damaged: dict[int, int], rejected: list[int]
@@ -262,6 +305,16 @@ async def test_every_chunk_arrives_once_with_its_content(store: MemoryStore) -> 
     assert figures.raw_bytes == len(made.content)
     assert figures.bytes_by_source["repository"] == made.stored_bytes
     assert figures.reconnects == 0
+
+
+async def test_what_a_frame_still_needs_is_done_once_and_by_those_who_decode(store: MemoryStore) -> None:
+    made, manifest = _image(store)
+    target, source = Collected(), UnpreparedSource(store)
+    session, _ = _session(manifest, source, target)
+    await session.run()
+    assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
+    assert sorted(chunk for chunk, _ in source.prepared) == list(range(manifest.chunk_count))
+    assert threading.get_ident() not in {thread for _, thread in source.prepared}
 
 
 async def test_an_image_without_chunks_needs_no_source(store: MemoryStore) -> None:

@@ -213,6 +213,8 @@ class MemberOfCast:
         self.stop()
 
     def _take(self, arrived: Arrived) -> None:
+        if arrived.mend is not None:
+            arrived.mend()
         self.chunks[arrived.chunk] = bytes(arrived.slot.view[: arrived.stored_bytes])
         self.receiver.call(lambda reception, now: reception.handle_accepted(arrived.chunk))
         self.receiver.give_slot(arrived.slot)

@@ -110,6 +110,8 @@ def small_arena(slots: int = 8) -> Arena:
 
 
 def check_good(scene: Scene, delivery: Delivery) -> None:
+    if delivery.prepare is not None:
+        delivery.prepare()
     raw = bytearray(scene.manifest.raw_length(delivery.chunk))
     decode_into(delivery.frame, delivery.encoding, memoryview(raw))
     verify(raw, scene.manifest.digest(delivery.chunk))

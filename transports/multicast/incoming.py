@@ -214,6 +214,7 @@ class MulticastIncoming:
                 frame=arrived.slot.view[: arrived.stored_bytes],
                 source=SOURCE,
                 release=arrived.slot.release,
+                prepare=arrived.mend,
             )
         )
         self._news.set()

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
@@ -47,9 +47,6 @@ GATHER_BYTES = 4 * 1024 * 1024
 GATHER_SHARE = 8
 """And no more than this part of the socket's buffer, in which a small packet takes several times its length."""
 WAIT_MAX_S = 0.5
-MENDERS = 2
-"""Threads that decode erased blocks."""
-
 ONE = (1).to_bytes(8, sys.byteorder)
 """What is written to an eventfd."""
 
@@ -70,6 +67,8 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot
     stored_bytes: int
     encoding: Encoding
+    mend: Callable[[], None] | None
+    """Computes what is not an original yet, in the slot: some milliseconds, on any thread, before the chunk is read."""
 
 
 class ReceiverCounters(msgspec.Struct):
@@ -82,7 +81,7 @@ class ReceiverCounters(msgspec.Struct):
     report_errors: int = 0
     """Reports the network refused."""
     crashes: int = 0
-    """Times that a fault of ours ended the thread, a call, or the decoding of a chunk."""
+    """Times that a fault of ours ended the thread, a call, or the mending of a chunk."""
 
 
 class CastReceiver:
@@ -92,7 +91,8 @@ class CastReceiver:
     one (Alarm.REJOIN is acted upon here and not told), `on_trouble` when joining again fails or the thread ends by a
     fault. Make, start and `give_slot` on the loop's thread; `stop` may wait, and be called from any.
 
-    Slots are memory chunks are assembled in; the receiver never waits for one. `code` decodes on a few threads.
+    Slots are memory chunks are assembled in; the receiver never waits for one. `code` serves whoever mends a chunk, on
+    any thread.
     """
 
     def __init__(
@@ -136,7 +136,6 @@ class CastReceiver:
         self._gather_bytes = min(GATHER_BYTES, socket.buffer_bytes // GATHER_SHARE)
         self._taken = 0
         self._pause = GATHER_S
-        self._menders = ThreadPoolExecutor(MENDERS, thread_name_prefix="multicast-mend")
         self._intake = Intake(
             reception, socket=socket, authenticator=authenticator, memory=self._memory, symbol_bytes=symbol_bytes
         )
@@ -201,7 +200,7 @@ class CastReceiver:
     def stop(self) -> list[Slot]:
         """End the thread, leave the group; returns the slots it still held, to be released on the loop.
 
-        Waits for the batch and the decoding under way, some milliseconds. Harmless when repeated.
+        Waits for the batch under way, some milliseconds. Harmless when repeated.
         """
         self._stop.set()
         self._mailbox.wake()
@@ -236,7 +235,7 @@ class CastReceiver:
         self._mailbox.run(self._reception, now)
         more = self._take(now)
         while ready := self._reception.poll_ready():
-            self._finish(ready)
+            self._post(partial(self._hand_over, ready))
         self._act(self._clock())
         if not more:  # what came meanwhile is little, and costs as many calls as a whole batch: it may gather
             self._wait(min(WAIT_MAX_S, self._reception.poll_timer() - self._clock()))
@@ -281,12 +280,6 @@ class CastReceiver:
             now += self._pause
         self._last_wake = now
 
-    def _finish(self, ready: Ready) -> None:
-        if len(ready.repairs):
-            self._menders.submit(self._mend, ready)
-        else:
-            self._post(partial(self._hand_over, ready))
-
     def _look_at_fault(self, told: Future[object]) -> None:
         """On whichever thread ended the call. One that came too late, or was refused, is no fault."""
         error = told.exception()
@@ -300,21 +293,21 @@ class CastReceiver:
 
     def _close(self) -> None:
         self._mailbox.close()
-        self._menders.shutdown()
         self._socket.close()
         self._reports.close()
 
-    # ------------------------------------------------------------------ on the threads that decode
+    # ------------------------------------------------------------------ on the thread of whoever reads a chunk
 
-    def _mend(self, ready: Ready) -> None:
-        frame = self._memory[ready.slot][: ready.layout.symbols]
+    def _mend(self, ready: Ready, frame: NDArray[np.uint8]) -> None:
         try:
             symbols = mend(frame, ready.layout, ready.repairs, self._code)
         except Exception as error:
-            # handed over all the same: its digest says that it is wrong, and so often as that is borne it comes again
+            # read all the same: its digest says that it is wrong, and so often as that is borne it comes again
             self._note_fault("a chunk cannot be decoded", error)
-            symbols = 0
-        self._post(partial(self._hand_over_mended, ready, symbols))
+            return
+        with self._out_lock:
+            self.counters.mended_chunks += 1
+            self.counters.mended_symbols += symbols
 
     # ------------------------------------------------------------------ on the loop
 
@@ -339,21 +332,19 @@ class CastReceiver:
         for one in work:
             one()
 
-    def _hand_over_mended(self, ready: Ready, symbols: int) -> None:
-        self.counters.mended_chunks += 1
-        self.counters.mended_symbols += symbols
-        self._hand_over(ready)
-
     def _hand_over(self, ready: Ready) -> None:
+        memory = self._memory.get(ready.slot)
         slot = self._give_away(ready.slot)
-        if slot is None:
+        if slot is None or memory is None:
             return  # stopped meanwhile: `stop` gave the slot away
+        frame = memory[: ready.layout.symbols]
         self._on_chunk(
             Arrived(
                 chunk=ready.chunk,
                 slot=slot,
                 stored_bytes=ready.layout.stored_bytes,
                 encoding=Encoding(ready.encoding),
+                mend=partial(self._mend, ready, frame) if len(ready.repairs) else None,
             )
         )
 

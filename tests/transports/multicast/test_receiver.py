@@ -271,8 +271,10 @@ async def test_a_chunk_that_cannot_be_decoded_is_handed_over_for_its_digest_to_s
         member = MemberOfCast(image, GROUP, reports)
         member.receiver._code = Faulty()
         repairs = Repairs(rows=np.array([1]), symbols=np.array([200]))
-        member.receiver._finish(Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=repairs))
-        await member.until(lambda: 0 in member.chunks)
+        ready = Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=repairs)
+        member.receiver._hand_over(ready)
+        await member.until(lambda: bool(member.troubles))
+        assert 0 in member.chunks
         assert "a chunk cannot be decoded by a fault of this program" in member.troubles[0].message
         assert member.receiver.counters.mended_symbols == 0
         member.stop()
@@ -293,7 +295,7 @@ async def test_a_chunk_that_is_handed_over_when_all_has_stopped_is_nobodys() -> 
         member.receiver._on_chunk = taken.append
         none = Repairs(rows=np.zeros(0, dtype=np.int64), symbols=np.zeros(0, dtype=np.int64))
         ready = Ready(chunk=0, slot=0, layout=Layout(5000, SYMBOL_BYTES), encoding=0, repairs=none)
-        member.receiver._finish(ready)  # the loop hears of it when this test waits
+        member.receiver._post(lambda: member.receiver._hand_over(ready))  # done when this test waits
         member.stop()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
