@@ -18,6 +18,8 @@ __all__ = ["Member", "Members"]
 SMOOTHING = 0.3
 FIRST_PACKETS = 200
 """Fewer say little about a wire."""
+HELD_PACKETS = 1 << 17
+"""As many as the largest buffer of a member's socket holds: what it had no room for misses once these were taken."""
 ROUND_TRIP_START_S = 0.02
 ROUND_TRIP_MAX_S = 1.0
 ASKED_PER_S = MAX_REPORT_ENTRIES / REPORT_S
@@ -60,6 +62,10 @@ class Member:
     span: int = 0
     received: int = 0
     overflowed: int = 0
+    unmissed: int = 0
+    """Packets its socket had no room for that do not miss yet: what came before them still waits there."""
+    unmissed_until: int = 0
+    """`span` from which on they are forgotten."""
     counted_from: tuple[int, int] = (0, 0)
     """`span` and `received` when the count of fresh loss began."""
 
@@ -91,12 +97,13 @@ class Member:
             raise ProtocolError("figures that run backwards")
         self.number = report.number
         self.span, self.received, self.overflowed = report.span, report.received, report.overflow
+        lost = max(0, sent - came)
+        at_host = self._of_host(dropped, lost)
         if sent:
-            lost = max(0, sent - came)
             # The mean of all packets until there are many reports: the first one may have met a burst.
             weight = SMOOTHING if report.span < FIRST_PACKETS else max(SMOOTHING, sent / report.span)
-            self.loss += weight * (max(0, lost - dropped) / sent - self.loss)
-            self.overflow += weight * (min(dropped, lost) / sent - self.overflow)
+            self.loss += weight * ((lost - at_host) / sent - self.loss)
+            self.overflow += weight * (at_host / sent - self.overflow)
         self.write_bytes_per_s = report.write_bytes_per_s
         self.backlog = report.backlog / 255
         self.missing_chunks = report.missing_chunks
@@ -108,6 +115,18 @@ class Member:
                     trip if self.round_trip_s is None else self.round_trip_s + 0.125 * (trip - self.round_trip_s)
                 )
         return True
+
+    def _of_host(self, dropped: int, lost: int) -> int:
+        """How many of `lost` packets the socket had no room for. They came behind all that waits there: they are told
+        as dropped before they miss."""
+        if dropped:
+            self.unmissed += dropped
+            self.unmissed_until = self.span + HELD_PACKETS
+        elif self.span > self.unmissed_until:
+            self.unmissed = 0  # how many were dropped is an estimate
+        found = min(self.unmissed, lost)
+        self.unmissed -= found
+        return found
 
 
 class Members:

@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import BusyError, ProtocolError
 from transports.multicast.proto.limits import MAX_MEMBERS
-from transports.multicast.proto.members import Members
+from transports.multicast.proto.members import HELD_PACKETS, Members
 from transports.multicast.proto.reports import Report, ReportFlags
 
 KEY = bytes(32)
@@ -27,6 +27,26 @@ def test_network_loss_and_a_full_socket_are_told_apart() -> None:
     assert member.handle_report(report(3, 3000, 2900, 60), 3.0)
     assert member.handle_report(report(4, 4000, 3900, 60), 4.0)
     assert member.loss == pytest.approx(0.7 * 0.04 / 3)
+
+
+def test_what_a_full_socket_dropped_is_no_loss_of_the_network_when_it_misses_later() -> None:
+    member = Members().add(1, KEY, 0.0)
+    member.handle_report(report(1, 1000, 1000, 300), 1.0)  # a whole buffer is still to be taken before the gap
+    assert (member.loss, member.overflow) == (0, 0)
+    member.handle_report(report(2, 1500, 1300, 300), 2.0)
+    member.handle_report(report(3, 3000, 2700, 300), 3.0)
+    assert member.loss == 0
+    assert member.overflow == pytest.approx(0.1)
+
+
+def test_what_was_dropped_by_estimate_hides_no_loss_of_the_network_for_long() -> None:
+    member = Members().add(1, KEY, 0.0)
+    member.handle_report(report(1, 1000, 900, 100_000), 1.0)
+    last = 1000 + HELD_PACKETS
+    member.handle_report(report(2, last, last - 200, 100_000), 2.0)
+    assert member.loss == 0
+    member.handle_report(report(3, last + 1000, last + 300, 100_000), 3.0)
+    assert member.loss == pytest.approx(0.3 * 0.5)
 
 
 def test_a_first_report_of_few_packets_is_no_measure() -> None:
