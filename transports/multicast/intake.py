@@ -34,7 +34,7 @@ class IntakeCounters(msgspec.Struct):
     forged: int = 0
     """Packets whose authenticator does not hold: forged, foreign, damaged."""
     odd: int = 0
-    """Packets, or trains of them, of a length no packet of the cast has."""
+    """Packets, or trains of them, of a length or kind no packet of the cast has; short ones of a flood."""
 
 
 class Intake:
@@ -63,43 +63,45 @@ class Intake:
     def take(self, now: float) -> bool:
         """One batch of what waits at the socket; True if it is full, so that more may wait. Raises OSError when the
         interface is gone."""
-        filled, controls, any_came = self._receive()
+        filled, came, controls = self._receive()
         if filled:
             self._place(self._batch[:filled].reshape(-1, self._packet_bytes), now)
         for packet in controls:
             self._handle_control(packet, now)
-        self.counters.batches += any_came
-        return filled > BATCH_BYTES
+        self.counters.batches += came > 0
+        return came > BATCH_BYTES
 
-    def _receive(self) -> tuple[int, list[bytes], bool]:
-        """Packets of the usual length side by side in the batch; what else came apart."""
+    def _receive(self) -> tuple[int, int, list[bytes]]:
+        """Packets of the usual length side by side in the batch: how many bytes, of how many that came; short ones."""
         size, room, receive, filled = self._packet_bytes, self._room, self._socket.receive, 0
         controls: list[bytes] = []
         trains = came = 0
-        while filled <= BATCH_BYTES and (length := receive(room[filled:])) is not None:
+        while came <= BATCH_BYTES and (length := receive(room[filled:])) is not None:
             trains += 1
             came += length
-            rest = length % size
+            if rest := length % size:
+                if control_bytes(room[filled]):
+                    rest = length  # nothing but short ones, however many
+                self._split(room[filled + length - rest : filled + length], controls)
             filled += length - rest
-            if rest:  # short packets, of one length, or one right behind a train
-                self._split(room[filled : filled + rest], controls)
         if more := self._socket.overflows():
             # the kernel counts a train it drops as one; take it for as long as those that came
             self._reception.handle_overflow(more * max(1, filled // size // max(1, trains)))
         self.counters.trains += trains
         self.counters.bytes += came
-        return filled, controls, trains > 0
+        return filled, came, controls
 
     def _split(self, data: memoryview, controls: list[bytes]) -> None:
-        length = control_bytes(data[0])
-        if not length:
-            self.counters.odd += 1
-            return
-        step = length + TAG_BYTES
-        pieces = [bytes(data[at : at + step]) for at in range(0, len(data), step)]
-        fitting = [piece for piece in pieces if len(piece) == step][: CONTROLS_MAX - len(controls)]
-        self.counters.odd += len(pieces) - len(fitting)
-        controls += fitting
+        """STATUS and PROBE that the kernel joined with each other, or one behind a train, by what their first byte says
+        they are. What follows anything else is passed over."""
+        while len(data):
+            length = control_bytes(data[0])
+            step = length + TAG_BYTES
+            if not length or step > len(data) or len(controls) >= CONTROLS_MAX:
+                self.counters.odd += 1
+                return
+            controls.append(bytes(data[:step]))
+            data = data[step:]
 
     def _place(self, packets: NDArray[np.uint8], now: float) -> None:
         headers = parse_headers(packets)
@@ -117,7 +119,7 @@ class Intake:
             self._copy(symbols, kept[placement.packets], placement)
 
     def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
-        """Chunk by chunk: one call of NumPy for what a batch brings of one, however many gaps losses left.
+        """Chunk by chunk: one or two calls of NumPy for what a batch brings of one, however many gaps losses left.
 
         `sources` are the rows of `symbols` that are placed, in the order of `placement`.
         """
@@ -137,9 +139,6 @@ class Intake:
 
     def _handle_control(self, packet: bytes, now: float) -> None:
         row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)
-        if len(packet) < HEADER_BYTES:
-            self.counters.odd += 1
-            return
         low = np.frombuffer(packet, dtype="<u4", count=1, offset=4).astype(np.uint32)
         sequence = extend_sequences(low, self._reception.highest).astype(np.uint64)
         if not self._authenticator.check(row, sequence)[0]:
