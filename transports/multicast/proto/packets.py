@@ -121,8 +121,8 @@ class Headers(msgspec.Struct, frozen=True, kw_only=True):
     def __len__(self) -> int:
         return len(self.kind)
 
-    def select(self, mask: NDArray[np.bool_]) -> Headers:
-        """Only the rows of `mask`."""
+    def select(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Headers:
+        """Only the rows of `mask`, or of these numbers."""
         return Headers(
             kind=self.kind[mask],
             cast=self.cast[mask],

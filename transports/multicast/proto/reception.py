@@ -10,9 +10,9 @@ Chunks are *unwanted*, *wanted*, *arriving* (an assembly holds a slot), *ready* 
 
 from __future__ import annotations
 
-import enum
 import random
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +51,8 @@ MAX_AGE_S = 0.1
 was only starting; and who asks again for what is under way gets nothing twice."""
 
 
-class State(enum.IntEnum):
-    """Of one chunk."""
-
-    UNWANTED = 0
-    WANTED = 1
-    ARRIVING = 2
-    READY = 3
+_UNWANTED, _WANTED, _ARRIVING, _READY = range(4)
+"""States of one chunk. No enumeration: each of its names takes a microsecond to look up, many times a batch."""
 
 
 class Reception:
@@ -84,7 +79,7 @@ class Reception:
         self._key = key
         self._symbol_bytes = symbol_bytes
         self._slot_bytes = slot_bytes
-        self._state = np.where(wanted, State.WANTED, State.UNWANTED).astype(np.uint8)
+        self._state = np.where(wanted, _WANTED, _UNWANTED).astype(np.uint8)
         self._lacking = int(wanted.sum())
         self._assemblies: dict[int, Assembly] = {}
         self._slots: deque[int] = deque()
@@ -163,20 +158,22 @@ class Reception:
             self._silence.handle_heard(now)
         index = np.flatnonzero(good)
         index = index[self._tracker.handle_sequences(sequences[index])]
+        if len(index) < len(headers):  # else all are looked at where they are
+            headers = headers.select(index)
         packets: list[NDArray[np.int64]] = []
         slots: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.int64]] = []
-        chunks = headers.chunk[index]
-        # each once, in the order they came: nearly always in few runs
-        for chunk in dict.fromkeys([*chunks[:1].tolist(), *chunks[1:][chunks[1:] != chunks[:-1]].tolist()]):
-            mine = index[chunks == chunk]
+        chunks = headers.chunk
+        starts = [0, *(np.flatnonzero(chunks[1:] != chunks[:-1]) + 1).tolist(), len(chunks)]
+        for start, stop in pairwise(starts if len(chunks) else ()):
+            chunk, mine = int(chunks[start]), slice(start, stop)
             assembly = self._assembly_of(chunk, headers, mine, now)
             if assembly is None:
                 continue
             taken, places = assembly.place(headers.block[mine], headers.symbol[mine], now)
             self.figures.stored += len(taken)
-            self.figures.surplus += len(mine) - len(taken)
-            packets.append(mine[taken])
+            self.figures.surplus += stop - start - len(taken)
+            packets.append(index[mine][taken])
             rows.append(places)
             slots.append(np.full(len(taken), assembly.slot, dtype=np.int64))
             if assembly.complete:
@@ -217,23 +214,23 @@ class Reception:
 
     def handle_accepted(self, chunk: int) -> None:
         """The chunk is good, or came another way: nothing of it is wanted any more."""
-        if self._state[chunk] == State.UNWANTED:
+        if self._state[chunk] == _UNWANTED:
             return
         if assembly := self._assemblies.pop(chunk, None):
             self._slots.append(assembly.slot)
-        self._state[chunk] = State.UNWANTED
+        self._state[chunk] = _UNWANTED
         self._lacking -= 1
 
     def handle_wanted(self, chunk: int) -> None:
         """The chunk is to come over this path, though it was not until now."""
-        if self._state[chunk] == State.UNWANTED:
-            self._state[chunk] = State.WANTED
+        if self._state[chunk] == _UNWANTED:
+            self._state[chunk] = _WANTED
             self._lacking += 1
 
     def handle_rejected(self, chunk: int) -> None:
         """The chunk was not what its digest says: all of it is wanted again."""
-        if self._state[chunk] == State.READY:
-            self._state[chunk] = State.WANTED
+        if self._state[chunk] == _READY:
+            self._state[chunk] = _WANTED
             self.figures.rejected += 1
 
     def handle_rate(self, write_bytes_per_s: int) -> None:
@@ -246,7 +243,7 @@ class Reception:
 
     def progress(self) -> Progress:
         """How chunks stand; whole ones that were not judged yet count as arriving."""
-        arriving = frozenset(np.flatnonzero(self._state >= State.ARRIVING).tolist())
+        arriving = frozenset(np.flatnonzero(self._state >= _ARRIVING).tolist())
         repeating = self._status is not None and StatusFlags.REPEATS in self._status.flags
         return Progress(arriving=arriving, position=self._position, repeating=repeating, idle=self._idle)
 
@@ -340,37 +337,38 @@ class Reception:
             pause = max(2 * status.round_trip_ms / 1000, MIN_AGE_S)
             self._clock.handle_end(members=status.members, pause_s=pause, now=now)
 
-    def _assembly_of(self, chunk: int, headers: Headers, mine: NDArray[np.int64], now: float) -> Assembly | None:
-        """The assembly a train belongs to, made if this is its first; None if the train is of no use."""
-        state, first = self._state[chunk], int(mine[0])
-        length, encoding = int(headers.stored_bytes[first]), int(headers.encoding[first])
-        if state in (State.UNWANTED, State.READY):
-            self.figures.surplus += len(mine)
+    def _assembly_of(self, chunk: int, headers: Headers, mine: slice, now: float) -> Assembly | None:
+        """The assembly a run of packets belongs to, made if this is its first; None if the run is of no use."""
+        state, count = int(self._state[chunk]), mine.stop - mine.start
+        lengths, encodings = headers.stored_bytes[mine], headers.encoding[mine]
+        length, encoding = int(lengths[0]), int(encodings[0])
+        if state in (_UNWANTED, _READY):
+            self.figures.surplus += count
             return None
-        if (headers.stored_bytes[mine] != length).any() or (headers.encoding[mine] != encoding).any():
-            self.figures.malformed += len(mine)
+        if (lengths != length).any() or (encodings != encoding).any():
+            self.figures.malformed += count
             return None
-        if state == State.ARRIVING:
+        if state == _ARRIVING:
             assembly = self._assemblies[chunk]
             if assembly.layout.stored_bytes != length or assembly.encoding != encoding:
-                self.figures.malformed += len(mine)
+                self.figures.malformed += count
                 return None
             return assembly
         layout = Layout(length, self._symbol_bytes)
         if layout.padded_bytes > self._slot_bytes:
-            self.figures.malformed += len(mine)
+            self.figures.malformed += count
             return None
         self._position = max(self._position, chunk)
         if not self._slots or not self._begins(layout, headers, mine, chunk):
-            self.figures.passed += len(mine)
+            self.figures.passed += count
             return None
         assembly = Assembly(layout=layout, encoding=encoding, slot=self._slots.pop(), now=now)
         self._assemblies[chunk] = assembly
-        self._state[chunk] = State.ARRIVING
+        self._state[chunk] = _ARRIVING
         return assembly
 
-    def _begins(self, layout: Layout, headers: Headers, mine: NDArray[np.int64], chunk: int) -> bool:
-        """Whether to start a chunk with this train. Started in the middle, it would have to be repaired at the expense
+    def _begins(self, layout: Layout, headers: Headers, mine: slice, chunk: int) -> bool:
+        """Whether to start a chunk with this run. Started in the middle, it would have to be repaired at the expense
         of all; left alone, it is asked for as a whole when there is room. Only a joiner's first chunk is different:
         the sender knows what that one misses."""
         rows = headers.symbol[mine].astype(np.int64) * layout.blocks + headers.block[mine]
@@ -383,7 +381,7 @@ class Reception:
 
     def _finish(self, chunk: int, assembly: Assembly) -> None:
         del self._assemblies[chunk]
-        self._state[chunk] = State.READY
+        self._state[chunk] = _READY
         self.figures.chunks += 1
         layout, repairs = assembly.layout, assembly.repairs()
         self._ready.append(
@@ -395,5 +393,5 @@ class Reception:
         sent in vain."""
         trip = 0.0 if self._status is None else self._status.round_trip_ms / 1000
         young = now if self._idle else now - min(MAX_AGE_S, max(2 * trip, MIN_AGE_S))
-        whole = np.flatnonzero(self._state == State.WANTED)[: len(self._slots)] if self._passed_over else ()
+        whole = np.flatnonzero(self._state == _WANTED)[: len(self._slots)] if self._passed_over else ()
         return deficits_of(self._assemblies, whole, before=young)
