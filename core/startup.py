@@ -81,6 +81,9 @@ def settle() -> None:
 
 def step_back() -> None:
     """Run only where nobody else wants to: for the start of a process that nobody waits for. Call before `settle`."""
+    from core.timeslice import take_usual_turns
+
+    take_usual_turns()  # whoever started it may have longer ones, and who runs like that cannot give them back
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _weigh_session(LAST)
