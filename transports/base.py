@@ -252,7 +252,8 @@ class Delivery(msgspec.Struct):
     """Who sent it, for figures and blame: `repository`, or a peer's id."""
     release: Callable[[], None]
     prepare: Callable[[], None] | None = None
-    """What is still to be done before `frame` can be read, if anything: some milliseconds, on any thread, once."""
+    """What is still to be done in `frame` before it is read: once, on any thread, before `release`; some milliseconds.
+    It raises nothing: what went wrong the digest shows. None: nothing."""
 
 
 class Incoming(Protocol):

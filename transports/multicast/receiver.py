@@ -68,11 +68,11 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     stored_bytes: int
     encoding: Encoding
     mend: Callable[[], None] | None
-    """Computes what is not an original yet, in the slot: some milliseconds, on any thread, before the chunk is read."""
+    """Computes what is not an original yet, in the slot, and raises nothing: see Delivery.prepare."""
 
 
 class ReceiverCounters(msgspec.Struct):
-    """Running totals of the thread, beside those of the machine and of the intake."""
+    """Running totals beside those of the machine and of the intake."""
 
     mended_chunks: int = 0
     mended_symbols: int = 0
@@ -130,8 +130,9 @@ class CastReceiver:
         self._memory: dict[int, NDArray[np.uint8]] = {}
         self._next_slot = 0
         self._out: deque[Callable[[], None]] = deque()
-        self._out_lock = threading.Lock()
         self._out_scheduled = False
+        self._lock = threading.Lock()
+        """For what is posted and for counters, which whoever mends a chunk adds to as well."""
         self._last_wake = 0.0
         self._gather_bytes = min(GATHER_BYTES, socket.buffer_bytes // GATHER_SHARE)
         self._taken = 0
@@ -287,7 +288,8 @@ class CastReceiver:
             self._note_fault("a call failed", error)
 
     def _note_fault(self, what: str, error: BaseException) -> None:
-        self.counters.crashes += 1
+        with self._lock:
+            self.counters.crashes += 1
         reason = f"{what} by a fault of this program: {type(error).__name__}: {error}"
         self._post(partial(self._on_trouble, LocalError(reason, hint="please report it")))
 
@@ -305,7 +307,7 @@ class CastReceiver:
             # read all the same: its digest says that it is wrong, and so often as that is borne it comes again
             self._note_fault("a chunk cannot be decoded", error)
             return
-        with self._out_lock:
+        with self._lock:
             self.counters.mended_chunks += 1
             self.counters.mended_symbols += symbols
 
@@ -316,7 +318,7 @@ class CastReceiver:
 
         Bounded without a count of its own: by the slots, and by what the machine's timers raise.
         """
-        with self._out_lock:
+        with self._lock:
             self._out.append(work)
             if self._out_scheduled:
                 return
@@ -325,7 +327,7 @@ class CastReceiver:
             self._loop.call_soon_threadsafe(self._do_posted)
 
     def _do_posted(self) -> None:
-        with self._out_lock:
+        with self._lock:
             work = list(self._out)
             self._out.clear()
             self._out_scheduled = False
