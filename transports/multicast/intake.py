@@ -58,25 +58,28 @@ class Intake:
         self._symbols = slice(HEADER_BYTES, HEADER_BYTES + symbol_bytes)
         self._batch = np.empty(BATCH_BYTES + TRAIN_MAX_BYTES, dtype=np.uint8)
         self._room = self._batch.data
+        # of the shortest trains, single packets; or a flood of empty ones, which fill nothing, would never let go
+        self._trains_max = BATCH_BYTES // self._packet_bytes + CONTROLS_MAX
         self.counters = IntakeCounters()
 
     def take(self, now: float) -> bool:
         """One batch of what waits at the socket; True if it is full, so that more may wait. Raises OSError when the
         interface is gone."""
-        filled, came, controls = self._receive()
+        filled, controls, full = self._receive()
         if filled:
             self._place(self._batch[:filled].reshape(-1, self._packet_bytes), now)
         for packet in controls:
             self._handle_control(packet, now)
-        self.counters.batches += came > 0
-        return came > BATCH_BYTES
+        return full
 
-    def _receive(self) -> tuple[int, int, list[bytes]]:
-        """Packets of the usual length side by side in the batch: how many bytes, of how many that came; short ones."""
+    def _receive(self) -> tuple[int, list[bytes], bool]:
+        """Packets of the usual length side by side in the batch: how many bytes; short ones; whether more may wait."""
         size, room, receive, filled = self._packet_bytes, self._room, self._socket.receive, 0
         controls: list[bytes] = []
         trains = came = 0
-        while came <= BATCH_BYTES and (length := receive(room[filled:])) is not None:
+        while not (full := came > BATCH_BYTES or trains >= self._trains_max):
+            if (length := receive(room[filled:])) is None:
+                break
             trains += 1
             came += length
             if rest := length % size:
@@ -89,7 +92,8 @@ class Intake:
             self._reception.handle_overflow(more * max(1, filled // size // max(1, trains)))
         self.counters.trains += trains
         self.counters.bytes += came
-        return filled, came, controls
+        self.counters.batches += trains > 0
+        return filled, controls, full
 
     def _split(self, data: memoryview, controls: list[bytes]) -> None:
         """STATUS and PROBE that the kernel joined with each other, or one behind a train, by what their first byte says

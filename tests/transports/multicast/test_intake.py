@@ -210,6 +210,14 @@ def test_a_flood_of_short_packets_ends_a_batch_as_any_other(bench: Bench, monkey
     assert bench.intake.counters.bytes < 3 * 40 * 32
 
 
+def test_a_flood_of_empty_packets_lets_go_of_the_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fill no batch, and may come faster than they are taken."""
+    monkeypatch.setattr(bench.socket, "receive", lambda room: 0)
+    assert bench.intake.take(0.0)
+    assert 0 < bench.intake.counters.trains < 10_000
+    assert bench.untouched
+
+
 def test_what_the_socket_dropped_reaches_the_machine() -> None:
     for bench in make(merge=False):
         bench.socket._socket.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF
