@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from tests.client.conftest import ROOT, Room
 
 
 def test_the_module_runs_as_a_program() -> None:
@@ -51,3 +54,27 @@ def test_whoever_interrupts_it_while_it_is_imported_reads_a_word_and_no_tracebac
     command = [sys.executable, "-c", INTERRUPTED_AT_AN_IMPORT, "restore", "a", "b", str(int(number))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
+
+
+HOW_IT_IS_SCHEDULED = """
+import os, sys
+from client import __main__ as program
+
+def look(event, about):
+    if event == "import" and about[0] == "client.order":
+        print(os.sched_getscheduler(0), flush=True)
+
+sys.addaudithook(look)
+program.main()
+"""
+
+
+def test_who_takes_an_image_takes_long_turns_and_nobody_else(room: Room) -> None:
+    settings = ["--config", str(room.config), "--repo", room.url]
+    kinds = []
+    for line in ([*settings, "restore", "room1", "null:", "--method", "MULTICAST-DIRECT"], ["--version"]):
+        command = [sys.executable, "-c", HOW_IT_IS_SCHEDULED, *line]
+        environ = {**os.environ, "OGCAST_STATE_DIR": str(room.state)}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, check=True)
+        kinds.append(int(done.stdout.split()[0]))
+    assert kinds == [os.SCHED_BATCH, os.sched_getscheduler(0)]
