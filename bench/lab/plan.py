@@ -153,14 +153,14 @@ def cut_cable(lab: str, host: Host) -> list[Step]:
 
 
 def new_cable(topology: Topology, lab: str, host: Host, link: Link) -> list[Step]:
-    """Give a host another interface of the old name and addresses, with the rate of `link`."""
+    """Give a host another interface of the old name and addresses, with the rate and loss of `link`; groups pass."""
     switch = namespace(lab, SWITCH)
     return [
         _ip(None, [_cable(INTERFACE, namespace(lab, host.name), host.name, switch)]),
         _ip(switch, [f"link set {host.name} master br{host.subnet} up"]),
         *_host(topology, host, lab),
         *change_rate(topology, lab, host, link),
-        *(change_loss(lab, host, link) if link.loss else []),  # a chain goes with the interface it is for
+        *change_loss(lab, host, link),  # the chain of a port goes with it, or (Linux 6.16) waits for one of its name
     ]
 
 
@@ -291,11 +291,12 @@ def _table(topology: Topology) -> list[str]:
     lines = [f"add table bridge {TABLE}", f"add table netdev {TABLE}"]
     for host in topology.hosts:
         lines += [
-            f"add counter bridge {TABLE} lost_from_{host.name}",
             f"add counter netdev {TABLE} lost_to_{host.name}",
+            f"add counter bridge {TABLE} lost_from_{host.name}",
+            f"add counter bridge {TABLE} group_from_{host.name}",
+            f"add chain bridge {TABLE} from_{host.name}",
+            *_way_from(host, host.link, multicast=True),
         ]
-        lines += [f"add counter bridge {TABLE} group_from_{host.name}"]
-        lines += [f"add chain bridge {TABLE} from_{host.name}", *_way_from(host, host.link, multicast=True)]
     jumps = ", ".join(f'"{host.name}" : jump from_{host.name}' for host in topology.hosts)
     lines += [f"add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority 0; policy accept; }}"]
     lines += [f"add rule bridge {TABLE} prerouting iifname vmap {{ {jumps} }}"]

@@ -119,7 +119,7 @@ class Rig:
         shell.perform(plan.cut_cable(self.name, self.topology.host(host)))
 
     def new_cable(self, host: str) -> None:
-        """Give a host whose interface was taken away another one of the same name, addresses and rate."""
+        """Give a host whose interface was taken away another one of the same name and addresses, as wide and lossy."""
         shell.perform(plan.new_cable(self.topology, self.name, self.topology.host(host), self.link(host)))
 
     def set_subnet(self, subnet: int, *, up: bool) -> None:

@@ -126,6 +126,16 @@ def test_a_cable_is_pulled_at_the_switch() -> None:
     assert step.stdin == "link set c1 down\n"
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.01])
+def test_another_cable_loses_as_much_as_the_one_before(loss: float) -> None:
+    topology = room(1, rate_bits_per_s=1e8, loss=loss)
+    steps = plan.new_cable(topology, "x", topology.host("c1"), Link(loss=loss))
+    for family, direction in (("netdev", "to"), ("bridge", "from")):
+        chain = f"chain {family} lab {direction}_c1"
+        assert [f"flush {chain}" in step.stdin for step in steps] == [False] * (len(steps) - 1) + [True]
+        assert (f'counter name "lost_{direction}_c1" drop' in steps[-1].stdin) is bool(loss)
+
+
 def test_a_subnet_is_cut_off_at_its_port_to_the_router() -> None:
     (step,) = plan.subnet_state("x", 1, up=False)
     assert step.words[2] == "oglab-x-switch"
