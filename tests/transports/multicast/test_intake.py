@@ -136,7 +136,8 @@ def test_a_short_packet_right_behind_a_train_is_taken_for_itself(bench: Bench) -
     assert bench.reception.figures.probes == 1
 
 
-def test_forged_packets_change_nothing_but_a_counter(bench: Bench) -> None:
+def test_forged_packets_change_nothing_but_a_counter_and_are_no_sign_of_life(bench: Bench) -> None:
+    due = bench.reception.poll_timer()
     bench.send(bench.train(list(range(20)), key=bytes(32)))
     damaged = bench.train(list(range(20, 40)))
     damaged[:, 700] ^= 1
@@ -146,6 +147,7 @@ def test_forged_packets_change_nothing_but_a_counter(bench: Bench) -> None:
     bench.send(replayed_under_other_numbers)
     bench.take_all()
     assert bench.untouched
+    assert bench.reception.poll_timer() == due
     assert bench.intake.counters.forged == 50
     assert bench.reception.highest == START - 1
 

@@ -48,8 +48,6 @@ class Figures(msgspec.Struct):
 
     packets: int = 0
     """Data packets fed."""
-    forged: int = 0
-    """Packets that failed the authenticator."""
     malformed: int = 0
     """Packets that named nothing that exists, or contradicted others."""
     stored: int = 0

@@ -130,30 +130,18 @@ class Reception:
 
     # ------------------------------------------------------------------ packets
 
-    def handle_packets(
-        self,
-        headers: Headers,
-        now: float,
-        authentic: NDArray[np.bool_] | None = None,
-        *,
-        sequences: NDArray[np.int64] | None = None,
-    ) -> Placement:
-        """Data packets; those not `authentic` are passed over. Copy what the answer names, then call `poll_ready`.
+    def handle_packets(self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None) -> Placement:
+        """Data packets, authenticated. Copy what the answer names, then call `poll_ready`.
 
         `sequences`: their whole numbers, extended by `highest`, if the caller has them already.
         """
         good = well_formed(headers, cast_id=self._cast_id, chunks=len(self._state), symbol_bytes=self._symbol_bytes)
-        count = len(headers)
-        if authentic is not None:
-            count = int(np.count_nonzero(authentic))
-            self.figures.forged += len(headers) - count
-            good &= authentic
-        self.figures.packets += count
+        self.figures.packets += len(headers)
         if sequences is None:
             sequences = extend_sequences(headers.sequence, self._tracker.highest)
         good &= sequences > 0
         known = int(np.count_nonzero(good))
-        self.figures.malformed += count - known
+        self.figures.malformed += len(headers) - known
         if known:
             self._silence.handle_heard(now)
         index = np.flatnonzero(good)
