@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass
 
 from blake3 import blake3
 
-from transports.multicast.udp.options import SO_RXQ_OVFL, SOL_UDP, UDP_GRO, UDP_SEGMENT, enlarge_receive_buffer
+from transports.multicast.udp.membership import dropped
+from transports.multicast.udp.options import SOL_UDP, UDP_GRO, UDP_SEGMENT, enlarge_receive_buffer
 
 __all__ = ["PACKET_BYTES", "PORT", "READY", "Arrival", "Sent", "receive", "send"]
 
@@ -78,12 +79,11 @@ def send(group: str, packets: int) -> Sent:
 def receive(group: str, *, digest: bool = False) -> Arrival:
     """Take what comes for `group` until there is silence."""
     room = memoryview(bytearray(CHUNK_BYTES + TRAIN_MAX_BYTES))
-    total = filled = trains = mark = 0
+    total = filled = trains = 0
     last_at, cpu = 0.0, time.process_time()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inlet:
         enlarge_receive_buffer(inlet, BUFFER_BYTES)
         inlet.setsockopt(SOL_UDP, UDP_GRO, 1)
-        inlet.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         inlet.bind((group, PORT))
         if ipaddress.ip_address(group).is_multicast:
             inlet.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + bytes(4))
@@ -91,10 +91,7 @@ def receive(group: str, *, digest: bool = False) -> Arrival:
         inlet.settimeout(PATIENCE_S)
         with contextlib.suppress(TimeoutError):
             while True:
-                length, ancillary, _, _ = inlet.recvmsg_into((room[filled:],), socket.CMSG_SPACE(4) * 2)
-                for _, kind, data in ancillary:
-                    if kind == SO_RXQ_OVFL:
-                        mark = struct.unpack_from("=I", data)[0]
+                length = inlet.recv_into(room[filled:])
                 if not trains:
                     inlet.settimeout(SILENCE_S)
                 trains += 1
@@ -105,7 +102,8 @@ def receive(group: str, *, digest: bool = False) -> Arrival:
                         blake3(room[:CHUNK_BYTES]).digest()
                     filled = 0
                 last_at = time.monotonic()
-    return Arrival(bytes=total, trains=trains, dropped=mark, last_at=last_at, cpu_s=time.process_time() - cpu)
+        lost = dropped(inlet)
+    return Arrival(bytes=total, trains=trains, dropped=lost, last_at=last_at, cpu_s=time.process_time() - cpu)
 
 
 def main() -> None:

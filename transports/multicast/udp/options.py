@@ -16,7 +16,6 @@ __all__ = [
     "SOL_UDP",
     "SO_MEMINFO",
     "SO_PEEK_OFF",
-    "SO_RXQ_OVFL",
     "UDP_GRO",
     "UDP_SEGMENT",
     "enlarge_receive_buffer",
@@ -29,7 +28,6 @@ SOL_UDP = 17
 UDP_SEGMENT = 103
 UDP_GRO = 104
 SO_MEMINFO = 55
-SO_RXQ_OVFL = 40
 SO_PEEK_OFF = 42
 IP_MULTICAST_ALL = 49
 IPV6_MULTICAST_ALL = 29
