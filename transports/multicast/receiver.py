@@ -74,7 +74,6 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
 class ReceiverCounters(msgspec.Struct):
     """Running totals beside those of the machine and of the intake."""
 
-    mended_chunks: int = 0
     mended_symbols: int = 0
     """Originals computed from parity."""
     rejoins: int = 0
@@ -308,7 +307,6 @@ class CastReceiver:
             self._note_fault("a chunk cannot be decoded", error)
             return
         with self._lock:
-            self.counters.mended_chunks += 1
             self.counters.mended_symbols += symbols
 
     # ------------------------------------------------------------------ on the loop
