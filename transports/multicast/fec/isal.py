@@ -32,8 +32,10 @@ from transports.multicast.fec.erasures import Erasures, erasures_of
 __all__ = ["LIBRARY", "IsalCode", "find_code"]
 
 LIBRARY = "libisal.so.2"
-_TABLE_BYTES = 32
-"""What ISA-L wants to know of each factor."""
+_TABLE_BYTES, _MATRIX_BYTES = 32, 8
+"""What ISA-L wants to know of each factor: its products with all halves of bytes, or since 2.31, where the processor
+multiplies by matrices of bits (GFNI), its matrix."""
+_UNTOUCHED = 0xA5
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
 _ROWS_AT_A_TIME = 32
@@ -60,8 +62,11 @@ class IsalCode:
         init_tables.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
         init_tables.restype = None
         every = np.arange(SYMBOLS_MAX, dtype=np.uint8)
-        self._factors = np.empty((SYMBOLS_MAX, _TABLE_BYTES), dtype=np.uint8)
-        init_tables(1, SYMBOLS_MAX, every.ctypes.data, self._factors.ctypes.data)
+        room = np.full(SYMBOLS_MAX * _TABLE_BYTES, _UNTOUCHED, dtype=np.uint8)
+        init_tables(1, 1, every.ctypes.data, room.ctypes.data)
+        size = _MATRIX_BYTES if (room[_MATRIX_BYTES:_TABLE_BYTES] == _UNTOUCHED).all() else _TABLE_BYTES
+        init_tables(1, SYMBOLS_MAX, every.ctypes.data, room.ctypes.data)
+        self._factors = room[: SYMBOLS_MAX * size].reshape(SYMBOLS_MAX, size)
         self._encode = library.ec_encode_data
         self._encode.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3]
         self._encode.restype = None

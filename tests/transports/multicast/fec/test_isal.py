@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.filesystems import find_program
 from transports.multicast.fec import isal
 from transports.multicast.fec.cauchy import CauchyCode
 from transports.multicast.fec.isal import IsalCode, find_code
 
+BY_MATRICES = Path(__file__).parents[3] / "support" / "isal_by_matrices.c"
 CODE = find_code()
 OURS = CauchyCode()
 
@@ -124,6 +128,24 @@ def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> N
 def test_without_the_library_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isal, "LIBRARY", "libnobody.so.7")
     assert isinstance(find_code.__wrapped__(), CauchyCode)
+
+
+@pytest.mark.tools("cc")
+def test_a_library_that_multiplies_by_matrices_is_taken_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = tmp_path / "libisal.so"
+    subprocess.run(
+        [find_program("cc") or "", "-shared", "-fPIC", "-O1", "-o", str(library), str(BY_MATRICES)], check=True
+    )
+    monkeypatch.setattr(isal, "LIBRARY", str(library))
+    code = find_code.__wrapped__()
+    assert isinstance(code, IsalCode)
+    frame = np.random.default_rng(8).integers(0, 256, (200, 16), dtype=np.uint8)
+    made = code.encode_frame(frame, 3, 0, 4)
+    assert made.tobytes() == OURS.encode_frame(frame, 3, 0, 4).tobytes()
+    broken, rows = frame.copy(), np.array([3, 6, 7, 11])
+    broken[rows] = made[[0, 1, 0, 3], [0, 0, 1, 2]]
+    code.decode_frame(broken, 3, rows, np.array([67, 68, 67, 66 + 3]))
+    assert broken.tobytes() == frame.tobytes()
 
 
 def test_a_library_that_is_another_or_wrong_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
