@@ -90,3 +90,26 @@ def test_any_k_symbols_of_each_block_complete_a_chunk(symbols: int, seed: int, l
     width = len(k)
     assert repairs(chunk) == {row: symbol for row, (_, symbol) in held.items() if symbol != row // width}
     assert chunk.repairs().rows.tolist() == sorted(repairs(chunk))
+
+
+@given(st.integers(1, 600), st.integers(0, 2**32), st.floats(0, 0.3))
+def test_of_a_train_is_taken_what_its_packets_one_by_one_would_give(symbols: int, seed: int, loss: float) -> None:
+    """Originals in order, as they are sent, with parity and repetitions behind them, cut anywhere."""
+    rng = random.Random(seed)
+    trains, singles = assembly(symbols), assembly(symbols)
+    k = trains.layout.block_symbols().tolist()
+    width = len(k)
+    originals = [(row % width, row // width) for row in range(symbols)]
+    parity = [(block, k[block] + number) for number in range(3) for block in range(width)]
+    sent = [pair for pair in [*originals, *parity, *rng.choices(originals, k=5), *parity] if rng.random() >= loss]
+    held: set[int] = set()
+    while sent:
+        size = rng.randint(1, 2 * symbols)
+        train, sent = sent[:size], sent[size:]
+        taken = place(trains, *train)
+        assert [index for index, _ in taken] == [index for index, pair in enumerate(train) if place(singles, pair)]
+        for index, row in taken:
+            assert row % width == train[index][0]
+            assert row not in held
+            held.add(row)
+    assert trains.deficits().tolist() == singles.deficits().tolist()
