@@ -30,7 +30,7 @@ SHORT_WAIT_S = 0.002
 """Below this the thread sleeps by the clock, which is exact to microseconds; poll counts in milliseconds."""
 LEAST_WAIT_S = 0.001
 """A wake-up costs as much as a train: above 500 Mbit/s two or three trains leave together, which at these speeds a
-switch holds; the bucket sees to it that no more do."""
+switch holds; the bucket sees to it that no more do. What is due sooner than this leaves with what is due now."""
 TROUBLE_PAUSE_S = 0.05
 """Between two attempts while the interface is down."""
 READ_ATTEMPTS = 20
@@ -228,7 +228,12 @@ class CastSender:
             self._note_unreadable(burst.chunk, str(error))
             return
         self._read_failures = 0
-        self._send(packets, self._trains.packet_bytes)
+        size, sent = self._trains.packet_bytes, 0
+        for count, at in self._cast.pieces(len(burst)):
+            if sent and (early_s := at - self._clock()) > LEAST_WAIT_S:
+                time.sleep(early_s)
+            self._send(packets[sent * size : (sent + count) * size], size)
+            sent += count
 
     def _send(self, data: memoryview, packet_bytes: int) -> None:
         try:

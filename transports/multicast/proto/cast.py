@@ -214,7 +214,7 @@ class Cast:
         return min(speak, self._pace.ready_at()) if self._has_work() else speak
 
     def poll_burst(self, now: float) -> Burst | None:
-        """The next burst, or None: nothing to send, or not yet (`poll_timer`)."""
+        """The next burst, to leave in `pieces`, or None: nothing to send, or not yet (`poll_timer`)."""
         if now < self._pace.ready_at() or self.exhausted or not self._has_work():
             return None
         self._group_feedback(now)
@@ -233,6 +233,10 @@ class Cast:
             self.totals.repairs += count
         self._announcer.handle_state(idle=not self._has_work(), now=now)
         return burst
+
+    def pieces(self, count: int) -> list[tuple[int, float]]:
+        """How the `count` packets of a burst just given leave: so many at a time, and not before when."""
+        return self._pace.pieces(count, self._packet_wire_bytes)
 
     def poll_control(self, now: float) -> Control | None:
         """The next STATUS or PROBE; call until None."""
@@ -315,15 +319,9 @@ class Cast:
 
     def _original_burst(self, limit: int) -> Burst:
         assert self._current is not None
-        blocks, symbols = self._current.layout.places()
-        rows = slice(self._row, min(self._row + limit, self._stop_row))
-        return replace(
-            self._current,
-            first_sequence=self._sequence,
-            blocks=blocks[rows],
-            symbols=symbols[rows],
-            first_row=self._row,
-        )
+        row = self._row
+        blocks, symbols = (column[row : min(row + limit, self._stop_row)] for column in self._current.layout.places())
+        return replace(self._current, first_sequence=self._sequence, blocks=blocks, symbols=symbols, first_row=row)
 
     def _advance(self, burst: Burst, now: float) -> None:
         """Originals went out."""

@@ -14,6 +14,7 @@ __all__ = [
     "MIN_SYMBOL_BYTES",
     "SEQUENCE_LIMIT",
     "TAG_BYTES",
+    "TRAINS_DECIDED",
     "TRAINS_TOGETHER",
     "TRAIN_PACKETS",
     "VERSION",
@@ -51,9 +52,13 @@ TRAIN_PACKETS = 44
 """Packets of one train: 44 of 1472 bytes are what one segmented send carries."""
 
 TRAINS_TOGETHER = 4
-"""Trains decided, built and sealed in one go where the rate is high: what that costs is mostly by the call."""
+"""Trains that leave together where the rate is high: more at a time than a switch has room for would be lost."""
 
-BURST_PACKETS = TRAIN_PACKETS * TRAINS_TOGETHER
+TRAINS_DECIDED = 8
+"""Trains decided, built and sealed in one go there, though half of them leave later: what that costs is mostly by the
+call."""
+
+BURST_PACKETS = TRAIN_PACKETS * TRAINS_DECIDED
 """Packets of one burst at most."""
 
 MAX_MEMBERS = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
+from transports.multicast.proto.limits import BURST_PACKETS, TRAIN_PACKETS, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.report_clock import MEMBERS_PER_S, REPORT_S
 
@@ -87,7 +87,17 @@ class Pace:
         return self._free_at
 
     def burst_packets(self, packet_wire_bytes: int) -> int:
-        """Packets that may leave together at this rate: a train, or several whole ones."""
+        """Packets that are decided at once at this rate: what leaves together (see `pieces`), or twice that."""
+        together = self._together(packet_wire_bytes)
+        return together if together <= TRAIN_PACKETS else min(BURST_PACKETS, 2 * together)
+
+    def pieces(self, count: int, packet_wire_bytes: int) -> list[tuple[int, float]]:
+        """How a burst of `count` packets leaves that was spent last: so many at a time, and not before when."""
+        together, each_s = self._together(packet_wire_bytes), packet_wire_bytes / self.rate_bytes_per_s
+        return [(min(together, count - at), self._free_at - (count - at) * each_s) for at in range(0, count, together)]
+
+    def _together(self, packet_wire_bytes: int) -> int:
+        """A train, or several whole ones."""
         packets = int(self.rate_bytes_per_s * TRAIN_S / packet_wire_bytes)
         if packets <= TRAIN_PACKETS:
             return max(1, packets)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_TOGETHER
+from transports.multicast.proto.limits import TRAIN_PACKETS, TRAINS_DECIDED, TRAINS_TOGETHER
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.rate import (
     BACKLOG_HIGH,
@@ -109,9 +109,23 @@ def test_a_slow_rate_makes_short_trains() -> None:
 
 
 def test_at_high_rates_whole_trains_leave_together_but_never_much_of_the_wires_time() -> None:
-    sizes = [Pace(rate * 1e6 / 8, 0.0).burst_packets(1514) for rate in (200, 400, 600, 800, 1000, 10_000)]
-    assert sizes == [TRAIN_PACKETS * trains for trains in (1, 1, 2, 3, 4, TRAINS_TOGETHER)]
+    paces = [Pace(rate * 1e6 / 8, 0.0) for rate in (200, 400, 600, 800, 1000, 10_000)]
+    together = [pace.pieces(1000, 1514)[0][0] for pace in paces]
+    assert together == [TRAIN_PACKETS * trains for trains in (1, 1, 2, 3, 4, TRAINS_TOGETHER)]
     assert Pace(125e6, 0.0).burst_packets(9000) == 41, "of long packets one train is much already"
+
+
+def test_at_high_rates_twice_as_much_is_decided_and_leaves_in_pieces_at_the_pace() -> None:
+    sizes = [Pace(rate * 1e6 / 8, 0.0).burst_packets(1514) for rate in (200, 400, 600, 800, 1000, 10_000)]
+    assert sizes == [TRAIN_PACKETS * trains for trains in (1, 1, 4, 6, 8, TRAINS_DECIDED)]
+    pace = Pace(125e6, 0.0)
+    pace.spend(352 * 1250, 5.0)  # 352 packets of 10 us, which begin where being late is not caught up
+    (first, begins), (second, follows) = pace.pieces(352, 1250)
+    assert (first, second) == (TRAIN_PACKETS * 4, TRAIN_PACKETS * 4)
+    assert begins == pytest.approx(5.0 - SLACK_S)
+    assert follows - begins == pytest.approx(first * 10e-6)
+    assert pace.ready_at() - follows == pytest.approx(second * 10e-6)
+    assert [count for count, _ in pace.pieces(200, 1250)] == [TRAIN_PACKETS * 4, 200 - TRAIN_PACKETS * 4]
 
 
 def test_a_fixed_rate_follows_nobody() -> None:
