@@ -27,6 +27,8 @@ class Losses:
         self._next = (0, 0)
         """… and where it will begin next."""
         self._least = FIRST_LOOK_PACKETS
+        self.judged = False
+        """Enough was sent to say whether it is lossy."""
         self.lossy = False
 
     def handle_sent(self, repeated: int, sent: int) -> bool:
@@ -34,6 +36,7 @@ class Losses:
         lately = sent - self._since[1]
         if lately < self._least:
             return False
+        self.judged = True
         share = (repeated - self._since[0]) / lately
         changed = share < MENDED_SHARE if self.lossy else share > LOSSY_SHARE
         if changed:

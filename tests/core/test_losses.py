@@ -24,7 +24,11 @@ class Connection:
 
 
 def test_a_few_packets_say_nothing() -> None:
-    assert not Connection().send(FIRST_LOOK_PACKETS - STEP, lost=1.0)
+    connection = Connection()
+    assert not connection.send(FIRST_LOOK_PACKETS - STEP, lost=1.0)
+    assert not connection.losses.judged
+    connection.send(STEP, lost=0.0)
+    assert connection.losses.judged
 
 
 def test_a_bad_cable_is_known_after_its_first_packets() -> None:

@@ -206,10 +206,12 @@ class PeerServer:
         self._slots.join(self._numbers)
         self._tidings.join(self._numbers)
         # Each chunk finds other receivers on this link, and other senders on theirs, than the one before on its lane: a
-        # rate worked out then (BBR) is that of another room. The origin's lanes do the same, and keep their part. Until
-        # it loses packets the kernel's own patience has to do: a lane that rests for longer than an answer is waited
-        # for begins anew, with ten packets under way, and in a crowd each rests for a second between two chunks.
+        # rate worked out then (BBR) is that of another room. The origin's lanes do the same, and keep their part. A
+        # lane whose first packets came through has the kernel's own patience from then on: one that rests for longer
+        # than an answer is waited for begins anew, with ten packets under way, and in a crowd each rests for a second
+        # between two chunks. Where packets get lost, a single chunk would take seconds with it.
         lane.follow_losses()
+        lane.hurry()
         lane.pump()
 
     def _mark(self, sock: socket.socket) -> None:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from core.connecting import follow_losses, follow_way, packets_sent, retransmit_soon
+from core.connecting import follow_losses, follow_way, packets_sent, retransmit_as_usual, retransmit_soon
 from core.errors import OgcastError, RepositoryTroubleError
 from core.ids import Digest
 from core.losses import Losses
@@ -78,6 +78,7 @@ class Lane:
         self._way: bytes | None = None
         """How its rate was found before it followed its losses; None: it does not."""
         self._losses = Losses()
+        self._hurries = False
 
     # ------------------------------------------------------------------ events
 
@@ -113,6 +114,10 @@ class Lane:
     def follow_losses(self) -> None:
         """From now on its rate follows its losses, where the kernel allows that, until there are too many of them."""
         self._way = follow_losses(self._sock)
+
+    def hurry(self) -> None:
+        """Repeat soon what gets lost, until the first packets say that little does."""
+        self._hurries = retransmit_soon(self._sock)
 
     def close(self, reason: str) -> None:
         """Close the socket and forget everything."""
@@ -286,7 +291,12 @@ class Lane:
 
     def _look_at_losses(self) -> None:
         """On a bad cable the system's own way may do better than to follow losses, and hardly worse."""
-        if self._way is None or not self._losses.handle_sent(*packets_sent(self._sock)):
+        if self._way is None:
+            return
+        if not self._losses.handle_sent(*packets_sent(self._sock)):
+            if self._losses.judged and self._hurries and not self._losses.lossy:
+                self._hurries = False
+                retransmit_as_usual(self._sock)
             return
         if not self._losses.lossy:
             follow_losses(self._sock)

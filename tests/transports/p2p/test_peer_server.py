@@ -321,16 +321,32 @@ async def test_on_a_bad_cable_a_lane_has_the_way_of_the_system_as_long_as_it_is_
         (lane,) = peer.server._lanes.values()
         with socket.socket() as usual:
             system = usual.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-            patient_us = floor_us(usual)
             retransmit_soon(usual)
             soon_us = floor_us(usual)
-        assert floor_us(lane._sock) == patient_us
+        assert floor_us(lane._sock) == soon_us
         for chunk, count, way in ((0, 1, system.rstrip(b"\0")), (2, 1, b"reno"), (0, 2, system.rstrip(b"\0"))):
             visitor.read([chunk], credits=1)
             assert (await visitor.hear(Op.READ)).header.status is Status.OK
             assert peer.server.counts["lanes_lossy"] == count
             assert lane._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == way
             assert floor_us(lane._sock) == soon_us
+
+
+async def test_a_lane_whose_first_packets_come_through_waits_as_long_as_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(losses, "FIRST_LOOK_PACKETS", 2)
+    async with home() as peer:
+        visitor = await peer.welcome(9)
+        (lane,) = peer.server._lanes.values()
+        with socket.socket() as usual:
+            patient_us = floor_us(usual)
+        assert floor_us(lane._sock) != patient_us or not retransmit_soon(lane._sock)
+        for chunk in (0, 2):
+            visitor.read([chunk], credits=1)
+            assert (await visitor.hear(Op.READ)).header.status is Status.OK
+        assert floor_us(lane._sock) == patient_us
+        assert peer.server.counts["lanes_lossy"] == 0
 
 
 async def test_a_lane_whose_way_back_is_forbidden_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
