@@ -34,6 +34,7 @@ __all__ = [
     "plain_name",
     "prompt_socket",
     "repeated",
+    "retransmit_as_usual",
     "retransmit_soon",
 ]
 
@@ -54,7 +55,7 @@ _CONGESTION_BYTES = 16
 _REPEATED, _SENT = 100, 156
 """Where tcp_info has its total_retrans and data_segs_out, linux/tcp.h."""
 _TCP_RTO_MIN_US = 45
-RETRANSMIT_USUAL_US = 200_000
+_RETRANSMIT_USUAL_US = 200_000
 """TCP_RTO_MIN of the kernel."""
 _TCP_DELACK_MAX_US = 46
 """linux/tcp.h, since Linux 6.15."""
@@ -101,7 +102,7 @@ def retransmit_as_usual(sock: socket.socket) -> None:
     """Undo that of the sending side: after a rest of this length a connection begins anew, so that on a way that loses
     little the kernel's fifth of a second costs less. Harmless where the kernel does not know it."""
     with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MIN_US, RETRANSMIT_USUAL_US)
+        sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MIN_US, _RETRANSMIT_USUAL_US)
 
 
 def give_up_unheard(sock: socket.socket, within_s: float) -> None:
