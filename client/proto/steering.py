@@ -34,7 +34,12 @@ LEAVING_S = 1.0
 group fills it would crawl to the end, cost the group what it takes, and be what everything waits for."""
 TAIL_CHUNKS = 8
 """A group that sends still is left so many chunks at least: beside it the last one would come slowly from peers, and be
-what everything waits for."""
+what everything waits for …"""
+REST_S = 1.0
+"""… and one that rests, for so long after anything came: often what is lacking has just been asked of it."""
+LOSSY = 0.005
+"""A group of whose packets so much is lost is left everything as long: parity mends that in a tenth of a second, and a
+peer's chunk takes seconds over such a path."""
 SETTLE_S = 3.0
 """A choice is looked at again after so long, or when somebody joins who was alone."""
 STALL_S = 2.0
@@ -341,8 +346,8 @@ class Steering:
         )
         if self._mending.poll_break() and left:
             return self._close(helper)
-        if not cast.resting:
-            count = min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
+        if not cast.resting or now < self._arrived_at + REST_S:
+            count = 0 if cast.loss >= LOSSY else min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
         if count <= 0:
             return []
         # The group goes round from the front: what lies at the end of its way back comes last.

@@ -12,6 +12,8 @@ from client.proto.steering import (
     FLOOD_S,
     KEEP_CHUNKS,
     LEAVING_S,
+    LOSSY,
+    REST_S,
     SETTLE_S,
     STALL_GROUP_S,
     STALL_S,
@@ -211,14 +213,15 @@ def test_a_group_stands_by_while_peers_bring_the_rest_and_gets_back_what_they_do
     assert not steering.stands_by("plain")
     for chunk in range(1, CHUNKS - 1):
         _have(steering, want, chunk, 1.0)
-    steering.poll(1.1, {"cast": Outlook(under_way=frozenset(), last=frozenset({0}), resting=True), "swarm": NOTHING})
+    resting = Outlook(under_way=frozenset(), last=frozenset({0}), resting=True)
+    steering.poll(1.0 + REST_S, {"cast": resting, "swarm": NOTHING})
     assert steering.claims.owner(0) == "swarm"
     gone = Outlook(under_way=frozenset(), within_reach=frozenset())
-    assert steering.poll(1.3, {"cast": NOTHING, "swarm": gone}) == []
+    assert steering.poll(1.2 + REST_S, {"cast": NOTHING, "swarm": gone}) == []
     assert steering.claims.owner(0) == "cast"
 
 
-def test_the_last_chunks_are_left_to_a_group_that_sends_still() -> None:
+def test_the_last_chunks_are_left_to_a_group_that_sends_still_or_did_just_now() -> None:
     steering, want, _ = _steering()
     _join(steering, want)
     for chunk in range(TAIL_CHUNKS + 1, CHUNKS - 1):
@@ -231,6 +234,24 @@ def test_the_last_chunks_are_left_to_a_group_that_sends_still() -> None:
     assert not len(steering.claims.share("swarm"))
     resting = Outlook(under_way=frozenset(), last=cast.last, resting=True)
     steering.poll(1.4, {"cast": resting, "swarm": NOTHING})
+    assert not len(steering.claims.share("swarm"))  # what it was asked for last may not be there yet
+    steering.poll(1.2 + REST_S, {"cast": resting, "swarm": NOTHING})
+    assert len(steering.claims.share("swarm")) > 1
+
+
+def test_over_a_path_that_loses_packets_a_group_is_left_everything() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    behind = frozenset(range(31))
+    lossy = Outlook(under_way=frozenset(), last=behind, repeating=True, loss=LOSSY)
+    for now in (1.0, 1.2, 30.0):
+        steering.poll(now, {"cast": lossy, "swarm": NOTHING})
+        assert not len(steering.claims.share("swarm"))
+    _have(steering, want, 30, 30.0)
+    rests = Outlook(under_way=frozenset(), last=behind - {30}, resting=True, loss=LOSSY)
+    steering.poll(30.2, {"cast": rests, "swarm": NOTHING})
+    assert not len(steering.claims.share("swarm"))
+    steering.poll(30.0 + REST_S, {"cast": rests, "swarm": NOTHING})  # it does not bring them, whatever the reason
     assert len(steering.claims.share("swarm")) > 1
 
 
@@ -240,12 +261,12 @@ def test_what_peers_were_asked_for_and_do_not_send_is_left_to_a_group_that_has_n
     for chunk in range(2, CHUNKS - 1):
         _have(steering, want, chunk, 1.0)
     resting = Outlook(under_way=frozenset(), last=frozenset({0, 1}), resting=True)
-    steering.poll(1.1, {"cast": resting, "swarm": NOTHING})
+    steering.poll(1.0 + REST_S, {"cast": resting, "swarm": NOTHING})
     asked = Outlook(under_way=frozenset({0, 1}), begun=frozenset({1}))
     sending = Outlook(under_way=frozenset(), repeating=True)  # to others
-    steering.poll(1.2, {"cast": sending, "swarm": asked})
+    steering.poll(1.1 + REST_S, {"cast": sending, "swarm": asked})
     assert set(steering.claims.share("swarm")) == {0, 1}
-    steering.poll(1.2 + PATIENCE_RESTING_S, {"cast": sending, "swarm": asked})
+    steering.poll(1.1 + REST_S + PATIENCE_RESTING_S, {"cast": sending, "swarm": asked})
     assert set(steering.claims.share("swarm")) == {1}  # what arrives stays
 
 
