@@ -38,7 +38,7 @@ multiplies by matrices of bits (GFNI), its matrix."""
 _UNTOUCHED = 0xA5
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
-_ROWS_AT_A_TIME = 32
+_ROWS_AT_A_TIME = 16
 """So many rows side by side are read as fast as one: a processor foresees no more."""
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
