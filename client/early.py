@@ -44,7 +44,11 @@ TIMEOUT_S = 5.0
 """For the connection and each answer; the command waits for an answer under way that long at most."""
 HEAD_START_S = 0.25
 """The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
-cores, all should listen before any of them goes on."""
+cores, all should listen before any of them goes on, so that they also wait, as long, while more wants to run than there
+are processors: what is sent before the last one listens is sent again."""
+OTHERS_LOOK_S = 0.01
+LOADAVG = "/proc/loadavg"
+"""proc(5): its fourth word is how many threads want to run, and of how many."""
 LISTEN_LOOK_S = 1.0
 """How often it is seen whether listening jams the link: on one slower than the cast nothing else gets through, not even
 what the command still has to ask the repository."""
@@ -234,8 +238,24 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
         for path in ways.values():
             importlib.import_module(path.partition(":")[0])
     if ways:
+        until = time.monotonic() + HEAD_START_S
         _begun.wait(HEAD_START_S)
+        _wait_for_others(until)
     return _begun
+
+
+def _wait_for_others(until: float) -> None:
+    while time.monotonic() < until and _is_crowded():
+        time.sleep(OTHERS_LOOK_S)
+
+
+def _is_crowded() -> bool:
+    """Whether more wants to run on this machine than it has processors."""
+    try:
+        with open(LOADAVG, encoding="ascii") as file:
+            return int(file.read().split()[3].partition("/")[0]) > (os.cpu_count() or 1)
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _unfinished(state_path: str) -> bool:

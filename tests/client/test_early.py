@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import math
 import os
 import select
 import socket
@@ -13,13 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from client import early
-from client.early import EarlySession, begin
+from client.early import HEAD_START_S, OTHERS_LOOK_S, EarlySession, begin
 from client.exchange import Exchange
 from core.ids import ImageRef
 from core.link import Link
@@ -188,6 +190,35 @@ def test_a_session_for_something_else_is_given_back(
     with _begun(room, monkeypatch) as begun:
         assert _take(begun, room, **changes) is None
         assert begun.take_listening("multicast") is None
+
+
+@pytest.mark.parametrize(
+    ("calm_after", "naps"), [(0, 0), (3, 3), (1000, math.ceil(HEAD_START_S / OTHERS_LOOK_S))], ids=str
+)
+def test_who_listens_lets_others_listen_before_it_goes_on_but_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calm_after: int, naps: int
+) -> None:
+    loadavg, taken = tmp_path / "loadavg", 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal taken
+        assert seconds == OTHERS_LOOK_S
+        taken += 1
+        tell()
+
+    def tell() -> None:
+        running = os.cpu_count() if taken >= calm_after else 1000
+        loadavg.write_text(f"0.52 0.40 0.21 {running}/2000 4711\n")
+
+    clock = SimpleNamespace(monotonic=lambda: 100 + taken * OTHERS_LOOK_S, sleep=sleep)
+    monkeypatch.setattr(early, "LOADAVG", str(loadavg))
+    monkeypatch.setattr(early, "time", clock)
+    tell()
+    early._wait_for_others(100 + HEAD_START_S)
+    assert taken == naps
+    monkeypatch.setattr(early, "LOADAVG", str(tmp_path / "none"))
+    early._wait_for_others(1000.0)
+    assert taken == naps
 
 
 def test_an_unfinished_restore_is_not_begun_early(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ _UNTOUCHED = 0xA5
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
 _ROWS_AT_A_TIME = 16
-"""So many rows side by side are read as fast as one: a processor foresees no more."""
+"""So many rows side by side are read as fast as one: a processor foresees no more (Intel's take 32, AMD's 12 to 16)."""
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
 _TOGETHER = 4
