@@ -5,6 +5,9 @@ taken off the deficit; what remains above what is already due is added to it. So
 contradicting reports costs nothing, without timers: one packet mends a different hole in every member, and the sum of
 what is sent is the worst deficit. Fresh means parity k … 255, then all 256 symbols again, round and round. Who still
 asks then has most of them, and nobody knows which: so they come in large steps, and more are sent than it lacks.
+
+When the originals are sent again, who asks afterwards has hardly any parity of earlier times, and all of it is fresh
+again. Where somebody is waiting for repairs just then, who may have some, it goes on behind what was sent last.
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class ChunkRepair:
     """Repairs of one chunk."""
 
     __slots__ = (
+        "_first",
         "_floor",
         "_history",
         "_late_for",
@@ -81,12 +85,15 @@ class ChunkRepair:
         self._second = np.zeros(blocks, dtype=np.int32)
         self._owner = np.full(blocks, NOBODY, dtype=np.int32)
         self._next = np.zeros(blocks, dtype=np.int64)
+        """Repairs sent since the originals were sent last."""
+        self._first = np.zeros(blocks, dtype=np.int64)
+        """Which parity was the first of them."""
         self._history: deque[tuple[int, NDArray[np.int32]]] = deque()
         self._floor = 0
 
     @property
     def repaired(self) -> bool:
-        """Repairs of it were sent before."""
+        """Repairs of it were sent since its originals were."""
         return bool(self._next.any())
 
     def merge(
@@ -157,7 +164,8 @@ class ChunkRepair:
         order = np.lexsort((blocks, turn))[:limit]
         blocks, turn = blocks[order], turn[order]
         number, k = self._next[blocks] + turn, self.k[blocks]
-        symbols = np.where(number < SYMBOLS - k, k + number, number * STEP % SYMBOLS)
+        parity = SYMBOLS - k
+        symbols = np.where(number < parity, k + (self._first[blocks] + number) % parity, number * STEP % SYMBOLS)
         counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
         sole: dict[int, int] = {}
         if not late:
@@ -186,6 +194,9 @@ class ChunkRepair:
 
     def restart(self) -> None:
         """The originals are sent again: what was due comes with them."""
+        waited_for = (self.due > 0) | (self.late > 0)
+        self._first = np.where(waited_for, (self._first + self._next) % (SYMBOLS - self.k), 0)
+        self._next[:] = 0
         self.due[:] = 0
         self.late[:] = 0
         self._late_for = 0

@@ -91,6 +91,30 @@ def test_after_parity_come_all_symbols_again() -> None:
     assert sorted(symbols[122:378]) == list(range(256))
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("before", [5, 121, 122, 300])
+def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, waits: bool) -> None:
+    """For newcomers all of it, from the first on; one that waited then may have what was sent before."""
+    repair, as_of = sent_chunk(), 400
+    for count in [*[100] * (before // 100), before % 100]:
+        ask(repair, {0: 100}, as_of=as_of)
+        as_of += 100
+        send(repair, as_of, count)
+        repair.due[:] = 0
+    if waits:
+        ask(repair, {0: 1}, as_of=as_of)
+    repair.restart()
+    repair.sent_at = as_of = as_of + 400
+    symbols: list[int] = []
+    for _ in range(2):
+        ask(repair, {0: 61}, as_of=as_of)
+        assert repair.due.tolist() == [61, 0, 0]  # no more than is asked for
+        as_of += 100
+        symbols += send(repair, as_of, 61).symbols.tolist()
+    first = before if waits else 0
+    assert symbols == [134 + (first + number) % 122 for number in range(122)]
+
+
 def rounds_until_whole(repair: ChunkRepair, have: set[int], *, as_of: int) -> int:
     """How often the holder of these symbols of the first block, of which it lacks some, asks."""
     rounds = 0
