@@ -57,27 +57,27 @@ def run_aria2(lesson: Lesson, hosts: Sequence[str], *, folder: Path, timeout_s: 
     homes = {host: folder / f"aria2-{host}" for host in hosts}
     for home in homes.values():
         home.mkdir()
-    find_memory(len(hosts))
-    race, clock = Race(), time.time()
-    pids: list[int] = []
-    told = False
+    with find_memory(len(hosts)):
+        race, clock = Race(), time.time()
+        pids: list[int] = []
+        told = False
 
-    def look(_: float) -> None:
-        nonlocal told
-        if not told and all((home / "done").exists() for home in homes.values()):
-            told = True
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)  # it would take seconds to say goodbye to its tracker
+        def look(_: float) -> None:
+            nonlocal told
+            if not told and all((home / "done").exists() for home in homes.values()):
+                told = True
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)  # it would take seconds to say goodbye to its tracker
 
-    try:
-        for host, home in homes.items():
-            process = rig.start(host, [*_words(hook), f"--dir={home}", str(torrent)])
-            pids.append(process.pid)
-            race.add(host, process)
-        finished = race.wait(timeout_s=timeout_s, sample=look)
-    finally:
-        race.close()
+        try:
+            for host, home in homes.items():
+                process = rig.start(host, [*_words(hook), f"--dir={home}", str(torrent)])
+                pids.append(process.pid)
+                race.add(host, process)
+            finished = race.wait(timeout_s=timeout_s, sample=look)
+        finally:
+            race.close()
     return _judge(room.source, homes, clock, cpu_s=sum(one.cpu_s for one in finished.values()))
 
 

@@ -225,16 +225,16 @@ class Lesson:
         if keep:
             late = [host.name for host in self.rig.topology.hosts if plans and host.name.startswith("c")]
             self._lay_out([*hosts, *late], targets or {})
-        find_memory(len(hosts))
-        self.race, self._targets = Race(), {}
-        for at_s, action in plans:
-            self.race.at(at_s, action)
-        try:
-            for host in hosts:
-                self.start(host, method=method, keep=keep, target=(targets or {}).get(host))
-            self.race.wait(timeout_s=timeout_s, sample=sample)
-        finally:
-            self.race.close()
+        with find_memory(len(hosts)):
+            self.race, self._targets = Race(), {}
+            for at_s, action in plans:
+                self.race.at(at_s, action)
+            try:
+                for host in hosts:
+                    self.start(host, method=method, keep=keep, target=(targets or {}).get(host))
+                self.race.wait(timeout_s=timeout_s, sample=sample)
+            finally:
+                self.race.close()
         cpu = tree_cpu_s(self.daemon.pid) - cpu
         moved = {host: seen.since(before[host]) for host, seen in self.rig.counters().items()}
         runs = {host: self._judge(host, target) for host, target in self._targets.items()}

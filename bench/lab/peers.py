@@ -84,33 +84,33 @@ def run_udpcast(
     if folder is not None:
         for target in targets.values():
             stain(target, source.stat().st_size)
-    find_memory(len(hosts))
-    race = Race()
-    pids: dict[str, int] = {}
+    with find_memory(len(hosts)):
+        race = Race()
+        pids: dict[str, int] = {}
 
-    def receive(host: str) -> None:
-        words = ("udp-receiver", "--nokbd", "--no-progress", "--interface", INTERFACE, "--file", targets[host])
-        process = rig.start(host, words)
-        race.add(host, process)
-        pids[host] = process.pid
-        if on_start is not None:
-            on_start(host, process.pid)
+        def receive(host: str) -> None:
+            words = ("udp-receiver", "--nokbd", "--no-progress", "--interface", INTERFACE, "--file", targets[host])
+            process = rig.start(host, words)
+            race.add(host, process)
+            pids[host] = process.pid
+            if on_start is not None:
+                on_start(host, process.pid)
 
-    try:
-        for host in hosts:
-            if host in late:
-                race.at(late[host], partial(receive, host))
-            else:
-                receive(host)
-        for at_s, action in plans:
-            race.at(at_s, partial(action, pids))
-        rate = ("--max-bitrate", str(int(max_rate_bits_per_s))) if max_rate_bits_per_s else ()
-        words = ("udp-sender", "--nokbd", "--no-progress", "--interface", INTERFACE, "--file", source)
-        count = ("--min-receivers", str(len(hosts) - len(late)), "--rexmit-hello-interval", GREETING_MS)
-        race.add("sender", rig.start("server", (*words, *count, *rate, *options)))
-        finished = race.wait(timeout_s=timeout_s, sample=sample)
-    finally:
-        race.close()
+        try:
+            for host in hosts:
+                if host in late:
+                    race.at(late[host], partial(receive, host))
+                else:
+                    receive(host)
+            for at_s, action in plans:
+                race.at(at_s, partial(action, pids))
+            rate = ("--max-bitrate", str(int(max_rate_bits_per_s))) if max_rate_bits_per_s else ()
+            words = ("udp-sender", "--nokbd", "--no-progress", "--interface", INTERFACE, "--file", source)
+            count = ("--min-receivers", str(len(hosts) - len(late)), "--rexmit-hello-interval", GREETING_MS)
+            race.add("sender", rig.start("server", (*words, *count, *rate, *options)))
+            finished = race.wait(timeout_s=timeout_s, sample=sample)
+        finally:
+            race.close()
     return _outcome(finished, source, targets, {host: one.ended_s for host, one in finished.items() if host in pids})
 
 
@@ -128,15 +128,16 @@ def run_uftp(
             receivers[host] = rig.start(host, ("uftpd", "-d", "-I", INTERFACE, "-M", UFTP_GROUP, "-D", home))
             daemons.add(host, receivers[host])
         time.sleep(READY_S)
-        find_memory(len(hosts))
-        race, clock = Race(), time.time()
-        rate = str(int(rate_bits_per_s * UFTP_SHARE / 1000))
-        words = ("uftp", "-I", INTERFACE, "-M", UFTP_GROUP, "-P", UFTP_DATA_GROUP)
-        race.add("sender", rig.start("server", (*words, "-b", str(UFTP_BLOCK_BYTES), "-R", rate, source)))
-        finished = dict(race.wait(timeout_s=timeout_s))
-        for process in receivers.values():
-            os.kill(process.pid, signal.SIGTERM)  # Popen.terminate would collect one that has ended, and its CPU time
-        ended = daemons.wait(timeout_s=daemons.now_s + STOP_S)
+        with find_memory(len(hosts)):
+            race, clock = Race(), time.time()
+            rate = str(int(rate_bits_per_s * UFTP_SHARE / 1000))
+            words = ("uftp", "-I", INTERFACE, "-M", UFTP_GROUP, "-P", UFTP_DATA_GROUP)
+            race.add("sender", rig.start("server", (*words, "-b", str(UFTP_BLOCK_BYTES), "-R", rate, source)))
+            finished = dict(race.wait(timeout_s=timeout_s))
+            for process in receivers.values():
+                # Popen.terminate would collect one that has ended, and its CPU time
+                os.kill(process.pid, signal.SIGTERM)
+            ended = daemons.wait(timeout_s=daemons.now_s + STOP_S)
     finally:
         daemons.close()
         if race is not None:

@@ -68,25 +68,25 @@ def _mesh(hosts: list[str], size: int) -> Flows:
 
 def _move(rig: Rig, hosts: list[str], flows: Flows, timeout_s: float) -> tuple[float, float, bool]:
     """Seconds until the last has everything, CPU seconds of all, whether all was taken."""
-    find_memory(len(hosts))
-    race = Race()
-    address: Callable[[str], str] = rig.topology.address
-    try:
-        for host in hosts:
-            taken = sum(count for (_, receiver), count in flows.items() if receiver == host)
-            given = [(address(receiver), str(count)) for (sender, receiver), count in flows.items() if sender == host]
-            words = [
-                sys.executable,
-                "-m",
-                "bench.lab.stream",
-                str(PORT),
-                str(taken),
-                *(w for pair in given for w in pair),
-            ]
-            race.add(host, rig.start(host, words, cwd=ROOT))
-        finished = race.wait(timeout_s=timeout_s)
-    finally:
-        race.close()
+    with find_memory(len(hosts)):
+        race = Race()
+        address: Callable[[str], str] = rig.topology.address
+        try:
+            for host in hosts:
+                taken = sum(count for (_, receiver), count in flows.items() if receiver == host)
+                given = [(address(to), str(count)) for (sender, to), count in flows.items() if sender == host]
+                words = [
+                    sys.executable,
+                    "-m",
+                    "bench.lab.stream",
+                    str(PORT),
+                    str(taken),
+                    *(w for pair in given for w in pair),
+                ]
+                race.add(host, rig.start(host, words, cwd=ROOT))
+            finished = race.wait(timeout_s=timeout_s)
+        finally:
+            race.close()
     whole = all(one.code == 0 for one in finished.values())
     return max(one.ended_s for one in finished.values()), sum(one.cpu_s for one in finished.values()), whole
 
