@@ -27,7 +27,7 @@ from core.connecting import connect_blocking, plain_name
 from core.errors import OgcastError
 from core.hostname import host_name
 from core.pinning import pinned_context
-from transports.listeners import SILENT, listeners_for
+from transports.listeners import LISTENERS, SHARED, SILENT, listeners_for
 from transports.paths import API_PREFIX
 
 TYPE_CHECKING = False
@@ -44,9 +44,10 @@ TIMEOUT_S = 5.0
 """For the connection and each answer; the command waits for an answer under way that long at most."""
 HEAD_START_S = 0.25
 """The rest of the program is not imported before the answer is there, or so long has passed: where many start on few
-cores, all should listen before any of them goes on, so that they also wait, as long, while more wants to run than there
-are processors: what is sent before the last one listens is sent again."""
+cores, all should listen before any of them goes on. So who listens to a group also waits, within the same time, while
+more wants to run than there are processors: what is sent before the last one listens is sent again."""
 OTHERS_LOOK_S = 0.01
+"""Between two looks whether that is so."""
 LOADAVG = "/proc/loadavg"
 """proc(5): its fourth word is how many threads want to run, and of how many."""
 LISTEN_LOOK_S = 1.0
@@ -116,6 +117,11 @@ class EarlySession:
     def heard(self) -> str:
         """The transport that is listened to, if something of it has come; else empty."""
         return next((name for name, early in list(self._listening.items()) if early.hears), "")
+
+    @property
+    def listens_to_group(self) -> bool:
+        """Whether it listens to what is sent to many at once."""
+        return any(LISTENERS[shared][0] in self._listening for shared in SHARED)
 
     def take_listening(self, transport: str) -> Early | None:
         """What listens for a transport; it belongs to the caller. None if it listens no more."""
@@ -240,7 +246,8 @@ def begin(arguments: Sequence[str]) -> EarlySession | None:
     if ways:
         until = time.monotonic() + HEAD_START_S
         _begun.wait(HEAD_START_S)
-        _wait_for_others(until)
+        if _begun.listens_to_group:
+            _wait_for_others(until)
     return _begun
 
 

@@ -25,19 +25,21 @@ HOST_BYTES = 256 << 20
 SHARE = 4
 """One part in so many of what the machine has left is the most that is touched."""
 HELD_EVERY_BYTES = 512 << 10
-"""A page of so many bytes is held; neighbours need not be neighbours in the machine's memory, so there are some in each
-block."""
+"""One page in so many bytes is held; neighbours need not be neighbours in the machine's memory, so there are some in
+each block."""
 
 
 @contextlib.contextmanager
 def find_memory(hosts: int) -> Iterator[int]:
-    """Touch as much memory as `hosts` will touch and free it, but for a page here and there, for a block that begins at
-    once; how many bytes."""
+    """Touch as much memory as `hosts` will touch, and free it but for a page here and there until the `with` ends, in
+    which the race should begin at once. Gives how many bytes were touched."""
     length = min(hosts * HOST_BYTES, free_memory_bytes() // SHARE) // mmap.PAGESIZE * mmap.PAGESIZE
     if not length:
         yield 0
         return
     with mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_NOHUGEPAGE)  # of one of these, parts are not freed
         pages = np.frombuffer(memory, dtype=np.uint8)
         pages[:: mmap.PAGESIZE] = 1
         del pages  # the mapping cannot be closed while it is looked at

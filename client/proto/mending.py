@@ -48,6 +48,11 @@ class Mending:
         self.returns = 0
         """Times peers did not have what was left to them."""
 
+    @property
+    def usual_loss(self) -> float:
+        """That of a cast alone, when peers brought nothing last."""
+        return self._usual_loss
+
     def handle_arrived(self, now: float) -> None:
         """A peer brought a chunk."""
         self._window = min(CHUNKS_MAX, self._window + 1)

@@ -34,12 +34,14 @@ LEAVING_S = 1.0
 group fills it would crawl to the end, cost the group what it takes, and be what everything waits for."""
 TAIL_CHUNKS = 8
 """A group that sends still is left so many chunks at least: beside it the last one would come slowly from peers, and be
-what everything waits for …"""
+what everything waits for. One that rests is left them as well …"""
 REST_S = 1.0
-"""… and one that rests, for so long after anything came: often what is lacking has just been asked of it."""
+"""… for so long after it brought something: often what is lacking has just been asked of it."""
 LOSSY = 0.005
-"""A group of whose packets so much is lost is left everything as long: parity mends that in a tenth of a second, and a
-peer's chunk takes seconds over such a path."""
+"""A group that loses so much by itself is left everything: parity mends that in a tenth of a second, and a peer's chunk
+takes longer the more is lost, two seconds at 5 %. That is over when it rests, as above …"""
+LOSSY_S = 5.0
+"""… or has brought nothing for so long, busy with others."""
 SETTLE_S = 3.0
 """A choice is looked at again after so long, or when somebody joins who was alone."""
 STALL_S = 2.0
@@ -110,6 +112,7 @@ class Steering:
         self._mending = Mending(now)
         self._flooded_since: float | None = None
         self._arrived_at = now
+        self._main_arrived_at = now
         self._closing: set[str] = set()
         self.claims = Claims(want)
         self._begun = False
@@ -161,7 +164,8 @@ class Steering:
         self._arrived_at = now
         if name == self.leaving or (name == self.main and not self._begun):
             self._left_at = now
-        self._begun = self._begun or name == self.main
+        if name == self.main:
+            self._begun, self._main_arrived_at = True, now
         if name == self.helper:
             self._mending.handle_arrived(now)
 
@@ -298,7 +302,8 @@ class Steering:
         """Beside a group that arrives: at once where peers are needed, else when it costs this machine little."""
         if self.helper is not None or self.main is None or not self._ways[self.main].group or not self._begun:
             return []
-        needed = self._called or (self.main in outlooks and bool(outlooks[self.main].last))
+        cast = outlooks.get(self.main)
+        needed = self._called or (cast is not None and bool(cast.last) and (cast.resting or cast.loss < LOSSY))
         if self.busy and not needed:
             return []
         name = next((name for name, way in self._ways.items() if way.peers and self._able(name, now)), None)
@@ -346,8 +351,10 @@ class Steering:
         )
         if self._mending.poll_break() and left:
             return self._close(helper)
-        if not cast.resting or now < self._arrived_at + REST_S:
-            count = 0 if cast.loss >= LOSSY else min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
+        quiet_s = now - self._main_arrived_at
+        if not cast.resting or quiet_s < REST_S:
+            lossy = self._mending.usual_loss >= LOSSY and quiet_s < LOSSY_S
+            count = 0 if lossy else min(count, len(self.claims.share(main)) - TAIL_CHUNKS)
         if count <= 0:
             return []
         # The group goes round from the front: what lies at the end of its way back comes last.

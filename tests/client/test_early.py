@@ -90,6 +90,7 @@ def test_the_session_is_open_and_listens_and_is_taken_once(room: Room, monkeypat
         begun.wait(PATIENCE_S)
         opened = _take(begun, room)
         assert opened.offers[0].transport == "multicast"
+        assert begun.listens_to_group
         listening = begun.take_listening("multicast")
         assert isinstance(listening, EarlyReceiver)
         assert select.select([listening.sock], [], [], PATIENCE_S)[0]  # sent though no lane is there
@@ -261,6 +262,7 @@ def test_a_swarm_is_entered_early_and_the_manifest_comes_with_the_session(
         assert early.hand_over() is begun
         assert early.manifest(ImageRef("room1")) is None
         assert _take(begun, room, method="TORRENT-DIRECT") is not None
+        assert not begun.listens_to_group
         member = begun.take_listening("p2p")
         assert isinstance(member, EarlyMember)
         assert member.machine.opened

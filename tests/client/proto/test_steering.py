@@ -13,6 +13,7 @@ from client.proto.steering import (
     KEEP_CHUNKS,
     LEAVING_S,
     LOSSY,
+    LOSSY_S,
     REST_S,
     SETTLE_S,
     STALL_GROUP_S,
@@ -244,15 +245,52 @@ def test_over_a_path_that_loses_packets_a_group_is_left_everything() -> None:
     _join(steering, want)
     behind = frozenset(range(31))
     lossy = Outlook(under_way=frozenset(), last=behind, repeating=True, loss=LOSSY)
-    for now in (1.0, 1.2, 30.0):
-        steering.poll(now, {"cast": lossy, "swarm": NOTHING})
+    for chunk, now in ((40, 1.0), (41, 20.0), (42, 40.0)):
+        _have(steering, want, chunk, now)  # it brings something now and then
+        steering.poll(now + 0.9 * LOSSY_S, {"cast": lossy, "swarm": NOTHING})
         assert not len(steering.claims.share("swarm"))
-    _have(steering, want, 30, 30.0)
-    rests = Outlook(under_way=frozenset(), last=behind - {30}, resting=True, loss=LOSSY)
-    steering.poll(30.2, {"cast": rests, "swarm": NOTHING})
+    rests = Outlook(under_way=frozenset(), last=behind, resting=True, loss=LOSSY)
+    steering.poll(40.0 + 0.9 * REST_S, {"cast": rests, "swarm": NOTHING})
     assert not len(steering.claims.share("swarm"))
-    steering.poll(30.0 + REST_S, {"cast": rests, "swarm": NOTHING})  # it does not bring them, whatever the reason
-    assert len(steering.claims.share("swarm")) > 1
+    steering.poll(40.0 + REST_S, {"cast": rests, "swarm": NOTHING})  # it does not bring them, whatever the reason
+    shared = set(steering.claims.share("swarm"))
+    assert len(shared) > 1
+    _have(steering, want, max(shared), 41.2)  # what peers bring says nothing of the group
+    steering.poll(41.3, {"cast": rests, "swarm": NOTHING})
+    assert len(steering.claims.share("swarm")) == len(shared)
+
+
+def test_a_lossy_group_that_is_busy_with_others_is_not_waited_for_without_end() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    lossy = Outlook(under_way=frozenset(), last=frozenset(range(31)), repeating=True, loss=LOSSY)
+    _have(steering, want, CHUNKS - 2, 1.0)
+    for now, mended in ((1.2, 0), (1.0 + LOSSY_S, 1)):
+        steering.poll(now, {"cast": lossy, "swarm": NOTHING})
+        assert len(steering.claims.share("swarm")) == mended
+
+
+def test_a_clean_group_is_not_taken_for_lossy_for_what_peers_cost_it() -> None:
+    steering, want, _ = _steering()
+    _join(steering, want)
+    behind = frozenset(range(31))
+    steering.poll(1.0, {"cast": Outlook(under_way=frozenset(), last=behind, repeating=True), "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [30]
+    _have(steering, want, 30, 1.2)
+    disturbed = Outlook(under_way=frozenset(), last=behind - {30}, repeating=True, loss=3 * LOSSY)
+    steering.poll(1.3, {"cast": disturbed, "swarm": NOTHING})
+    assert list(steering.claims.share("swarm")) == [28, 29]
+
+
+def test_a_machine_with_nothing_to_spare_opens_no_helper_that_a_lossy_group_leaves_nothing() -> None:
+    steering, want, _ = _steering()
+    steering.poll(0.0, {})
+    steering.busy = True
+    _have(steering, want, CHUNKS - 1, 0.1)
+    lossy = Outlook(under_way=frozenset(), last=frozenset({1}), repeating=True, loss=LOSSY)
+    assert steering.poll(1.0, {"cast": lossy}) == []
+    clean = Outlook(under_way=frozenset(), last=frozenset({1}), repeating=True)
+    assert steering.poll(1.2, {"cast": clean}) == [Open(name="swarm")]
 
 
 def test_what_peers_were_asked_for_and_do_not_send_is_left_to_a_group_that_has_nothing_else_to_bring() -> None:

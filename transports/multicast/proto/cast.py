@@ -307,7 +307,7 @@ class Cast:
         asked_by = self._requests.asked_by.pop(chunk, None)
         length, encoding = self._stored(chunk)
         layout = Layout(length, self._symbol_bytes)
-        self._repairs.start(chunk, layout, encoding)
+        self._repairs.start(chunk, layout, encoding, part=part.first > 0 or part.stop is not None)
         self.totals.repairs_forgotten = self._repairs.forgotten
         self._current = Burst.none_yet(chunk, layout, encoding)
         self._row = part.first

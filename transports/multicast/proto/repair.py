@@ -7,7 +7,8 @@ what is sent is the worst deficit. Fresh means parity k … 255, then all 256 sy
 asks then has most of them, and nobody knows which: so they come in large steps, and more are sent than it lacks.
 
 When the originals are sent again, who asks afterwards has hardly any parity of earlier times, and all of it is fresh
-again. Where somebody is waiting for repairs just then, who may have some, it goes on behind what was sent last.
+again. Where repairs are due just then, whoever waits for them may have some, and who lacks a part of the chunk alone
+took what followed the other part: for these it goes on behind what was sent last.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class ChunkRepair:
         "_late_for",
         "_next",
         "_owner",
+        "_part",
         "_second",
         "asked_at",
         "due",
@@ -88,13 +90,15 @@ class ChunkRepair:
         """Repairs sent since the originals were sent last."""
         self._first = np.zeros(blocks, dtype=np.int64)
         """Which parity was the first of them."""
+        self._part = False
+        """Of the originals only some were sent last."""
         self._history: deque[tuple[int, NDArray[np.int32]]] = deque()
         self._floor = 0
 
     @property
     def repaired(self) -> bool:
-        """Repairs of it were sent since its originals were."""
-        return bool(self._next.any())
+        """Repairs of it were sent since its originals were, or for some of them."""
+        return self._part or bool(self._next.any())
 
     def merge(
         self, blocks: NDArray[np.int64], deficits: NDArray[np.int64], *, as_of: int, place: int, late: bool
@@ -192,10 +196,11 @@ class ChunkRepair:
         if len(self._history) > HISTORY_BURSTS:
             self._floor, _ = self._history.popleft()
 
-    def restart(self) -> None:
-        """The originals are sent again: what was due comes with them."""
-        waited_for = (self.due > 0) | (self.late > 0)
-        self._first = np.where(waited_for, (self._first + self._next) % (SYMBOLS - self.k), 0)
+    def restart(self, *, part: bool = False) -> None:
+        """The originals, or a part of them, are sent again: what was due comes with them."""
+        goes_on = part | (self.due > 0) | (self.late > 0)
+        self._first = np.where(goes_on, (self._first + self._next) % (SYMBOLS - self.k), 0)
+        self._part = part
         self._next[:] = 0
         self.due[:] = 0
         self.late[:] = 0
@@ -240,8 +245,8 @@ class Repairs:
         """Chunks that will be repaired next, for reading ahead."""
         return [*self._due, *self._late][:limit]
 
-    def start(self, chunk: int, layout: Layout, encoding: int) -> None:
-        """The originals of `chunk` are sent from now on."""
+    def start(self, chunk: int, layout: Layout, encoding: int, *, part: bool = False) -> None:
+        """The originals of `chunk`, or a part of them, are sent from now on."""
         repair = self._chunks.get(chunk)
         if repair is None:
             repair = self._chunks[chunk] = ChunkRepair(layout, encoding)
@@ -251,7 +256,7 @@ class Repairs:
                 self._late.pop(old, None)
                 self.forgotten += 1
         else:
-            repair.restart()
+            repair.restart(part=part)
             self._due.pop(chunk, None)
             self._late.pop(chunk, None)
         self._chunks.move_to_end(chunk)

@@ -91,10 +91,10 @@ def test_after_parity_come_all_symbols_again() -> None:
     assert sorted(symbols[122:378]) == list(range(256))
 
 
-@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(("waits", "part"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("before", [5, 121, 122, 300])
-def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, waits: bool) -> None:
-    """For newcomers all of it, from the first on; one that waited then may have what was sent before."""
+def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, waits: bool, part: bool) -> None:
+    """For newcomers all of it, from the first on; who waited then, or lacks a part only, may have what was sent."""
     repair, as_of = sent_chunk(), 400
     for count in [*[100] * (before // 100), before % 100]:
         ask(repair, {0: 100}, as_of=as_of)
@@ -103,7 +103,8 @@ def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, wait
         repair.due[:] = 0
     if waits:
         ask(repair, {0: 1}, as_of=as_of)
-    repair.restart()
+    repair.restart(part=part)
+    assert repair.repaired == part
     repair.sent_at = as_of = as_of + 400
     symbols: list[int] = []
     for _ in range(2):
@@ -111,7 +112,7 @@ def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, wait
         assert repair.due.tolist() == [61, 0, 0]  # no more than is asked for
         as_of += 100
         symbols += send(repair, as_of, 61).symbols.tolist()
-    first = before if waits else 0
+    first = before if waits or part else 0
     assert symbols == [134 + (first + number) % 122 for number in range(122)]
 
 
