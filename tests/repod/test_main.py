@@ -30,6 +30,7 @@ def look(event, about):
         signal.raise_signal(int(sys.argv[-2]))
 
 sys.addaudithook(look)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where tests were started in the background
 program.main()
 """
 
