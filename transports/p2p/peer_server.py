@@ -69,6 +69,7 @@ class PeerServer:
             far_bytes_per_s=upload_far_bytes_per_s,
             rank=self._rank,
             member=self._member,
+            chunks=shelf.manifest.chunk_count,
             now=self._loop.time(),
         )
         self._tidings = Tidings(self._has)

@@ -113,6 +113,7 @@ class SimPeer:
             slots=UploadSlots(
                 bytes_per_s=self.settings.upload_cap_bytes_per_s,
                 rank=lambda number: uploads.rank(number),
+                chunks=self._ground.chunks,
                 now=self._clock.now,
             ),
             length_of=self._ground.length_of,

@@ -22,6 +22,11 @@ __all__ = ["Scatter"]
 SUBNET_AHEAD = 16
 """Chunks under way to a subnet as a whole, at least: what hides the time until repod hears that one arrived."""
 MEMBER_AHEAD_MAX = 8
+ENDING = 1.5
+"""Chunks for each member: when no more are left, a member has one under way instead of several. What comes last comes
+to all members at the same time, and each has to send what it got to all others."""
+LOOK_CHUNKS = 4096
+"""The free chunks are looked for by so many at a time."""
 NEED_AHEAD_MAX = 16
 """Chunks a member may be getting when what it needs is to be had from nobody else."""
 ROTATE_CHUNKS = 1
@@ -269,6 +274,8 @@ class Scatter:
             streams, ahead = min(self._streams, TAKING), 1
         else:
             streams, ahead = self._streams, max(ASSIGNED_AHEAD, -(-SUBNET_AHEAD // max(1, len(able))))
+            if self._is_ending(len(able)):
+                ahead = 1
         waiting = [taker for taker in able if not taker.open and taker.rests_until <= now]
         least = min((taker.served for taker in waiting if taker.member.id not in passed), default=None)
         full = active >= streams
@@ -285,6 +292,14 @@ class Scatter:
             if best is None or self._rank(taker) < self._rank(best):
                 best = taker
         return best
+
+    def _is_ending(self, takers: int) -> bool:
+        """All that is left to assign is ENDING chunks for each of so many members, or less. Two exchange little."""
+        if takers <= 2:
+            return False
+        self._advance()
+        left = self._free[self._cursor : self._cursor + LOOK_CHUNKS]
+        return 0 < int(np.count_nonzero(left)) <= ENDING * takers
 
     def _pick(self, taker: Taker, now: float) -> int | None:
         wanted = taker.member.wanted
@@ -313,9 +328,8 @@ class Scatter:
         return taker.member.lacks and bool((taker.member.wanted.flags() & (self._holders > 0)).any())
 
     def _advance(self) -> None:
-        step = 4096
         while self._cursor < self._chunks:
-            ahead = self._free[self._cursor : self._cursor + step]
+            ahead = self._free[self._cursor : self._cursor + LOOK_CHUNKS]
             first = int(ahead.argmax())
             if ahead[first]:
                 self._cursor += first

@@ -4,7 +4,8 @@ Whoever holds little has an idle link; a chunk it gets is passed on, where one f
 of many. Among equals the least served is first, and every FAIR_EVERYth turn is that of the one that waits longest, so
 that those who have much, or are no neighbours, wait but do not starve.
 
-With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile.
+With all receivers at once each chunk would take as many times as long, and could be passed on by nobody meanwhile. In a
+small room that matters at the end alone.
 A cap on what is sent holds back slots, not bytes: a chunk goes out at the speed of the link, and then nobody is lent
 a slot until the average is right again. Receivers in other subnets may have a cap of their own, below that of all.
 
@@ -13,6 +14,7 @@ A slot may be lent as a turn, to who does not say yet what it takes. Who lets tu
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 
@@ -25,6 +27,11 @@ __all__ = ["BURST_S", "SLOTS", "TELL_AFTER_S", "TELL_AGAIN_S", "UploadSlots"]
 SLOTS = 10
 FAIR_EVERY = 4
 """Of so many turns one goes by waiting alone."""
+ENDING_CHUNKS = 8
+"""When no receiver lacks more, a peer of a small room sends to few at a time, too: what only it has is there sooner,
+and whoever has it helps with the rest, instead of all waiting for one uplink that seven share …"""
+ENDING_SLOTS = 4
+"""… to so many."""
 TELL_AFTER_S = 0.05
 """A receiver that waits for so long is told its place, so that it asks somebody who has nothing to do …"""
 TELL_AGAIN_S = 0.5
@@ -62,12 +69,15 @@ class UploadSlots:
         far_bytes_per_s: int = 0,
         rank: Callable[[int], int] = lambda lane: 0,
         member: Callable[[int], int | None] = lambda lane: lane,
+        chunks: int = 0,
         now: float = 0.0,
     ) -> None:
         """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
         cap. `rank` says how many chunks the one at a lane holds: it is asked whenever a slot is lent. `member` says
-        who is at a lane, None of who proved nothing."""
+        who is at a lane, None of who proved nothing. `chunks` is how many there are; 0: not known."""
         self._rank = rank
+        self._ending_at = chunks - ENDING_CHUNKS if chunks else math.inf
+        """Chunks that everybody holds when it ends."""
         self._member = member
         self.rests = Rests()
         self._turns: dict[int, tuple[int, float]] = {}
@@ -104,7 +114,7 @@ class UploadSlots:
     @property
     def opens_at(self) -> float | None:
         """When `handle_timer` lends what the cap holds back; None when nobody waits for that."""
-        if len(self._active) >= self._places:
+        if not self._waiting or len(self._active) >= self._places:
             return None
         opening = [
             max([self._resting.get(lane, 0.0), *(cap.closed_until for cap in caps)])
@@ -121,7 +131,13 @@ class UploadSlots:
 
     @property
     def _places(self) -> int:
-        return min(self.slots, SENDING) if self.is_crowd else self.slots
+        if self.is_crowd:
+            return min(self.slots, SENDING)
+        return min(self.slots, ENDING_SLOTS) if self._is_ending else self.slots
+
+    @property
+    def _is_ending(self) -> bool:
+        return bool(self._served) and min(map(self._rank, self._served)) >= self._ending_at
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""

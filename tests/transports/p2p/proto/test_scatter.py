@@ -14,6 +14,7 @@ from transports.p2p.proto.limits import ASSIGNED_AHEAD
 from transports.p2p.proto.member import Member
 from transports.p2p.proto.scatter import (
     DOUBTED_S,
+    ENDING,
     EXPECTED_FIRST_S,
     FED_S,
     MEMBER_AHEAD_MAX,
@@ -108,6 +109,29 @@ def test_in_a_full_subnet_a_member_has_two_under_way() -> None:
         _take(scatter, members[chunk % 8], chunk)
         _given(scatter)
         assert max(len(scatter.open_of(member.id)) for member in members) == ASSIGNED_AHEAD
+
+
+def test_the_last_chunks_of_a_small_subnet_are_dealt_one_at_a_time() -> None:
+    members = [_member(number) for number in range(1, 9)]
+    scatter = _scatter(*members)
+    under_way: dict[int, int] = {}
+    taken = 0
+    _given(scatter)
+    while (left := CHUNKS - scatter.assigned) or scatter.under_way:
+        under_way[left] = max(len(scatter.open_of(member.id)) for member in members)
+        most = max(members, key=lambda member: len(scatter.open_of(member.id)))
+        _take(scatter, most, scatter.open_of(most.id)[0], now=(taken := taken + 1))
+        _given(scatter, taken)
+    assert under_way[int(ENDING * 8) + 1] == ASSIGNED_AHEAD
+    assert {under_way[left] for left in under_way if left <= 4} == {1}
+    assert scatter.assigned == CHUNKS
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_members_are_sent_the_last_chunks_without_a_pause(count: int) -> None:
+    held = range(CHUNKS - 2 * count)
+    scatter = _scatter(*(_member(number, held=held) for number in range(1, count + 1)))
+    assert [len(chunks) for chunks in _given(scatter).values()] == [2] * count
 
 
 def test_only_so_many_members_take_at_a_time_and_they_change() -> None:

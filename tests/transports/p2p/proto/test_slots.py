@@ -6,7 +6,15 @@ from collections import deque
 
 import pytest
 
-from transports.p2p.proto.slots import BURST_S, FAIR_EVERY, TELL_AGAIN_S, TELL_STILL_S, UploadSlots
+from transports.p2p.proto.slots import (
+    BURST_S,
+    ENDING_CHUNKS,
+    ENDING_SLOTS,
+    FAIR_EVERY,
+    TELL_AGAIN_S,
+    TELL_STILL_S,
+    UploadSlots,
+)
 
 CHUNK = 1_000_000
 
@@ -62,6 +70,25 @@ def test_a_crowd_is_more_than_can_be_sent_to_at_a_time() -> None:
     assert slots.is_crowd
     slots.forget(1, 0.0)
     assert not slots.is_crowd
+
+
+def test_a_small_room_is_sent_to_at_once_until_nobody_lacks_more_than_a_few() -> None:
+    total = 100
+    held = dict.fromkeys(range(8), total - ENDING_CHUNKS - 1)
+    slots = UploadSlots(rank=held.__getitem__, chunks=total)
+    for lane in held:
+        slots.join(lane)
+    assert all(slots.ask(lane, 0.0) for lane in held)
+    held.update(dict.fromkeys(held, total - ENDING_CHUNKS))
+    for lane in held:
+        slots.spend(lane, CHUNK, 0.0)
+        slots.leave(lane, 0.1)
+    assert sum(slots.ask(lane, 0.2) for lane in held) == ENDING_SLOTS
+    assert slots.waiting == len(held) - ENDING_SLOTS
+    held[7] = 0  # a newcomer: it is not the end any more
+    slots.handle_timer(0.3)
+    assert slots.waiting == 0
+    assert slots.opens_at is None
 
 
 def test_who_holds_least_is_first_however_much_it_was_given() -> None:
