@@ -185,7 +185,8 @@ class Relay:
             deadline = min(deadline, clock() + PREDECESSOR_S)
             if code != LockedError.exit_code or clock() >= deadline:
                 said = _last_error(self._log, since=begin)
-                raise _as_repod(code)(f"repod of the relay did not start{said}", hint=f"its log: {self._log}")
+                other = "; another port: --port" if code == LockedError.exit_code else ""
+                raise _as_repod(code)(f"repod of the relay did not start{said}", hint=f"its log: {self._log}{other}")
             await asyncio.sleep(AGAIN_S)
         child, line = started
         self.run.event("relay", {"message": line, "client_settings": str(self.store / "client.toml")})

@@ -23,6 +23,8 @@ from core.service import loop_factory
 __all__ = ["Options", "Run", "execute", "in_thread"]
 
 T = TypeVar("T")
+SAME_S = 0.3
+"""A signal that comes again so soon is the same one: who stops a group of processes often tells each of them, too."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +118,20 @@ async def in_thread(work: Callable[[threading.Event], T]) -> T:
 
 
 async def _guarded(work: Coroutine[Any, Any, T], caught: list[int]) -> T:
-    """Await `work`, cancelling it at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    """Await `work`, cancelling it at the first SIGINT or SIGTERM; a second one ends the process at once, unless it is
+    the same one again (SAME_S)."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
+    since = 0.0
 
     def stop(number: int) -> None:
+        nonlocal since
         if caught:
-            os._exit(128 + number)
+            if loop.time() >= since + SAME_S:
+                os._exit(128 + number)
+            return
+        since = loop.time()
         caught.append(number)
         task.cancel()
 

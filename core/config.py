@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from core.errors import NotFoundError, UsageError
+from core.interrupts import held_interrupts
 from core.plain_toml import read_plain
 
 __all__ = ["CONFIG_MAX_BYTES", "Loaded", "load", "parse_toml", "render", "render_template", "setting", "toml_value"]
@@ -106,6 +107,18 @@ def load(
     are ignored (the prefix is shared with scripts); unknown keys of the file are errors.
     Raises UsageError naming the place and the key. `cls.__post_init__` may raise ValueError for contradictions.
     """
+    with held_interrupts():
+        return _load(cls, file, environ, env_prefix, flags or {}, where_else)
+
+
+def _load(
+    cls: type[T],
+    file: Path | None,
+    environ: Mapping[str, str] | None,
+    env_prefix: str,
+    flags: Mapping[str, object],
+    where_else: Callable[[str], str | None],
+) -> Loaded[T]:
     keys = {key.dotted: key for key in _keys(cls)}
     given: dict[str, tuple[object, str, bool]] = {}
     if file is not None:
@@ -115,7 +128,7 @@ def load(
         variable = key.environment(env_prefix)
         if environ is not None and variable in environ and _scalar(key.type):
             given[dotted] = (environ[variable], f"environment ({variable})", False)
-    for dotted, value in (flags or {}).items():
+    for dotted, value in flags.items():
         if value is not None:
             given[dotted] = (value, "flag", True)
 

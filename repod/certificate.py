@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError, UsageError
 from core.hostname import is_host_name
+from images.store.disk import AS_OWNER
 
 __all__ = ["Certificate", "make_certificate", "server_context", "validity_trouble"]
 
@@ -82,9 +83,7 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key)
     except PermissionError as error:
-        raise RepositoryError(
-            f"cannot read {certificate} and {key}", hint="run as root or as the owner of the repository"
-        ) from error
+        raise RepositoryError(f"cannot read {certificate} and {key}", hint=AS_OWNER) from error
     except (OSError, ssl.SSLError) as error:
         raise RepositoryError(
             f"cannot use the certificate {certificate} with {key}: {error}",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.errors import LockedError, NotFoundError, RepositoryError
 from images.signing import SigningKey
+from images.store.disk import AS_OWNER
 
 __all__ = ["Layout"]
 
@@ -77,6 +78,8 @@ class Layout:
             if _is_file(self.root / "format"):
                 return
             there = self.root.exists()
+        except PermissionError:
+            raise RepositoryError(f"cannot read {self.root}", hint=AS_OWNER) from None
         except OSError as error:  # a name too long for any folder, a disk that answers with errors
             raise RepositoryError(f"cannot look for a repository at {self.root}: {error.strerror}") from None
         if not there:
@@ -140,9 +143,7 @@ class Layout:
                 f"{path} is missing", hint=f"restore it from a backup, or check that {self.root} is a repository"
             ) from None
         except PermissionError as error:
-            raise RepositoryError(
-                f"cannot read {path}", hint="run as root or as the owner of the repository"
-            ) from error
+            raise RepositoryError(f"cannot read {path}", hint=AS_OWNER) from error
         except OSError as error:
             raise RepositoryError(f"cannot read {path}: {error.strerror}") from error
 

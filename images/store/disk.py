@@ -11,12 +11,22 @@ from pathlib import Path
 
 from core.errors import RepositoryError, RepositoryFullError
 
-__all__ = ["FILE_MODE", "TEMPORARY_PREFIX", "disk_errors", "full_error", "sync_directory", "write_temporary"]
+__all__ = [
+    "AS_OWNER",
+    "FILE_MODE",
+    "TEMPORARY_PREFIX",
+    "disk_errors",
+    "full_error",
+    "sync_directory",
+    "write_temporary",
+]
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files that a crash may leave behind and `gc` removes."""
 FILE_MODE = 0o640
 """Of every file of a repository: a partition holds password files and keys, and the index says what is in it."""
+AS_OWNER = "run as root or as the owner of the repository"
+"""What to do where a file of a repository may not be read."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -36,7 +46,7 @@ def disk_errors(doing: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise full_error(doing) from error
-        hint = "run as root or as the owner of the repository" if isinstance(error, PermissionError) else None
+        hint = AS_OWNER if isinstance(error, PermissionError) else None
         raise RepositoryError(f"{error.strerror or error} while {doing}", hint=hint) from error
 
 

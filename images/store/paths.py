@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import RepositoryError
 from core.ids import ImageRef
-from images.store.disk import FILE_MODE, disk_errors
+from images.store.disk import AS_OWNER, FILE_MODE, disk_errors
 from images.store.marker import FORMAT_WORD
 
 __all__ = ["RESERVE_BYTES", "RepositoryPaths"]
@@ -109,6 +109,8 @@ class RepositoryPaths:
         try:
             with self.format.open("rb") as file:
                 line = file.read(len(_FORMAT_LINE) + 64)
+        except PermissionError:
+            raise RepositoryError(f"cannot read {self.format}", hint=AS_OWNER) from None
         except OSError:
             raise RepositoryError(
                 f"{self.root} is not a repository", hint=f"make one with: repod init {self.root}"

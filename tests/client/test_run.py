@@ -99,6 +99,28 @@ def test_a_signal_lets_the_command_stop_and_sets_the_code(
     assert events[-1]["message"] == "run it again"
 
 
+@pytest.mark.parametrize(("same_s", "ended"), [(30.0, []), (0.0, [130])])
+def test_a_second_signal_ends_at_once_unless_it_is_the_same_one(
+    options: Options, monkeypatch: pytest.MonkeyPatch, same_s: float, ended: list[int]
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr("client.run.SAME_S", same_s)
+    monkeypatch.setattr("client.run.os._exit", exits.append)
+
+    async def main(run: Run) -> Mapping[str, Any]:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(30)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)  # one turn of the loop takes the signal
+        return {}
+
+    with pytest.raises(SystemExit):
+        execute(options, main)
+    assert exits == ended
+
+
 @pytest.mark.asyncio
 async def test_a_thread_is_told_of_a_cancellation_and_waited_for() -> None:
     ended: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import LockedError, NotFoundError, RepositoryError
+from images.store.disk import AS_OWNER
 from repod.layout import Layout
 
 
@@ -60,3 +61,15 @@ def test_one_daemon_serves_a_repository(tmp_path) -> None:
         pass
     with layout.only_daemon():
         pass
+
+
+def test_a_folder_that_may_not_be_entered_is_not_called_something_else(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:  # tests run as root, who may enter every folder
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(layout.root), "stat", refuse)
+    with pytest.raises(RepositoryError, match="cannot read") as told:
+        layout.check()
+    assert told.value.hint == AS_OWNER

@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import RepositoryError
 from core.ids import ImageRef
+from images.store.disk import AS_OWNER
 from images.store.paths import RepositoryPaths
 
 
@@ -40,3 +41,16 @@ def test_a_half_made_repository_is_none(tmp_path: Path) -> None:
         paths.check()
     with pytest.raises(RepositoryError, match="not empty"):
         paths.create()
+
+
+def test_what_may_not_be_read_is_not_called_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = RepositoryPaths(tmp_path / "repo")
+    paths.create()
+
+    def refuse(*_: object) -> None:  # tests run as root, who may read everything
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(RepositoryError, match="cannot read") as told:
+        paths.check()
+    assert told.value.hint == AS_OWNER
