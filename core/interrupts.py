@@ -17,7 +17,8 @@ def held_interrupts() -> Iterator[None]:
     """SIGINT and SIGTERM take effect when the block has ended. For milliseconds only; not for a running event loop.
 
     msgspec 0.23 was seen to end with a segmentation fault where KeyboardInterrupt came within its `convert`, in a few
-    of a hundred starts that were interrupted after a tenth of a second. In another thread than the main one nothing is held: Python runs no handler there.
+    of a hundred starts that were interrupted after a tenth of a second. In another thread than the main one nothing is
+    held: Python runs no handler there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
