@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.ending import DEBUG_VARIABLE, ended, say
+from core.ending import DEBUG_VARIABLE, EXIT_INTERRUPTED, ended, say
 from core.errors import UsageError
 
 __all__ = ["DebugOption", "VersionOption", "run"]
@@ -49,7 +49,9 @@ def run(
 
     def work() -> object:
         try:
-            return app(args=args, standalone_mode=False)
+            if (code := app(args=args, standalone_mode=False)) == EXIT_INTERRUPTED:
+                raise KeyboardInterrupt  # typer made a code of it
+            return code
         except typer.Abort:
             raise KeyboardInterrupt from None
         except _CLICK_ERROR as error:

@@ -11,9 +11,9 @@ from core.startup import EXIT_TERMINATED, Terminated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["DEBUG_VARIABLE", "EXIT_INTERRUPTED", "debugging", "ended", "first_error", "say"]
+__all__ = ["DEBUG_VARIABLE", "EXIT_INTERRUPTED", "debugging", "ended", "first_error", "say", "told_if_interrupted"]
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -49,6 +49,16 @@ def ended(work: Callable[[], object]) -> int:
         return _report(first_error(group))
     except Exception as error:
         return _report(error)
+
+
+@contextlib.contextmanager
+def told_if_interrupted(message: str) -> Iterator[None]:
+    """Say `message` where Ctrl-C, or SIGTERM that is heeded, ends the block, instead of a bare `interrupted`."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        say(message)
+        raise SystemExit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED) from None
 
 
 def _report(error: BaseException) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.ending import told_if_interrupted
 from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
 from repod.commands.progress import progress_of
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from images.build_progress import BuildProgress
     from images.manifest import Manifest
 
-__all__ = ["import_image"]
+__all__ = ["INTERRUPTED", "import_image"]
+
+INTERRUPTED = "interrupted; nothing of it is visible: the same command goes on from what is stored already"
 
 
 class ImportFormat(enum.StrEnum):
@@ -89,6 +92,7 @@ def import_image(
     key = layout.load_trusted_signing_key()
     last: BuildProgress | None = None
     with (
+        told_if_interrupted(INTERRUPTED),
         open_repository(root) as repository,
         open_source(source, options=options) as opened,
         repository.writer(purpose=f"import of {name}") as writer,

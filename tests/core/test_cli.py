@@ -49,7 +49,7 @@ def talk() -> None:
     [
         ("known", 2, "error: no image x\nhint: try y\n"),
         ("group", 2, "error: no image x\n"),
-        ("interrupt", 130, ""),
+        ("interrupt", 130, "interrupted\n"),
         ("system", 40, "error: /x: Permission denied\n"),
         ("exit", 7, ""),
         ("odd", 40, "error: unexpected RuntimeError: surprise\n"),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core.ending import debugging, ended, say
+from core.ending import debugging, ended, say, told_if_interrupted
 from core.errors import NotFoundError
 from core.startup import Terminated
 
@@ -60,3 +60,24 @@ def test_nobody_who_reads_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys, "stderr", Gone())
     say("x", "y")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (Terminated(143), 143)])
+def test_a_command_says_what_an_interruption_leaves(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        with told_if_interrupted("nothing is lost"):
+            _raise(error)
+
+    assert ended(work) == code
+    assert capsys.readouterr().err == "nothing is lost\n"
+
+
+def test_another_end_is_told_as_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with told_if_interrupted("nothing is lost"):
+            _raise(SystemExit("words"))
+
+    assert ended(work) == 40
+    assert capsys.readouterr().err == "words\n"

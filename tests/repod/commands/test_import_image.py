@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import random
+import signal
+from typing import Any
 
 import pytest
 
+import images.builder
+from repod.commands.import_image import INTERRUPTED
 from tests.images.partclone_images import v2_image
 
 CONTENT = random.Random(1).randbytes(3 << 20)
@@ -100,3 +104,25 @@ def test_what_the_source_has_to_say_is_told(repod, layout, tmp_path) -> None:
     assert told.code == 0
     assert "notice: the partclone image was made without checksums" in told.err
     assert "without checksums" in repod("import", layout.root, old, "--name", "old", "--json").json["notices"][0]
+
+
+def test_ctrl_c_says_what_is_left_and_shows_no_image(repod, layout, source, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = images.builder.build_image
+
+    def interrupted(*args: Any, **kwargs: Any) -> object:
+        def on_progress(state: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        return build(*args, **{**kwargs, "progress": on_progress})
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+    monkeypatch.setattr(images.builder, "build_image", interrupted)
+    try:
+        outcome = repod("import", layout.root, source, "--name", "win")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert outcome.code == 130
+    assert outcome.err.endswith(f"{INTERRUPTED}\n")
+    assert repod("ls", layout.root, "--json").json == {"images": []}
+    monkeypatch.undo()
+    assert repod("import", layout.root, source, "--name", "win").code == 0
