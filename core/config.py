@@ -150,7 +150,7 @@ def _load(
     try:
         return Loaded(value=_build(cls, values, ()), origins=origins)
     except ValueError as error:
-        blamed: str | Path = _override(str(error), origins, file) or file or "configuration"
+        blamed: str | Path = _place(_override(str(error), origins, file) or file or "configuration")
         raise UsageError(f"{blamed}: {error}") from error
 
 
@@ -265,6 +265,11 @@ def _flatten(
             raise UsageError(f"{where}: unknown key {dotted!a}", hint=hint)  # it may hold what moves a cursor
 
 
+def _place(origin: T) -> T | str:
+    """An origin, for a person."""
+    return "command line" if origin == "flag" else origin
+
+
 def _override(message: str, origins: Mapping[str, str], file: Path | None) -> str | None:
     """The flag or variable that set a key which `message` names; None if all of them are as the file has them."""
     named = (origins.get(word, "default") for word in re.findall(r"[\w.]+", message))
@@ -288,7 +293,7 @@ def _convert(key: _Key, value: object, origin: str, *, strict: bool) -> Any:
         return msgspec.convert(value, key.type, strict=strict, dec_hook=_decode)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise UsageError(
-            f"{origin}: key '{key.dotted}': {error}", hint=key.field.metadata.get("doc") or None
+            f"{_place(origin)}: key '{key.dotted}': {error}", hint=key.field.metadata.get("doc") or None
         ) from error
 
 

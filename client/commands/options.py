@@ -24,7 +24,8 @@ __all__ = [
 
 METHOD_HELP = (
     "PROTOCOL-DIRECT or PROTOCOL-CACHE: where the chunks go, or come from; the protocol is UNICAST, MULTICAST or "
-    "TORRENT, or that of another installed transport. AUTO picks what suits the room. "
+    "TORRENT, or that of another installed transport. AUTO picks what suits the room. A bare protocol means "
+    "PROTOCOL-CACHE, as in OpenGnsys; AUTO means AUTO-DIRECT for restore. "
     "Default: UNICAST-DIRECT for restore, UNICAST-CACHE for update-cache and deploy."
 )
 CACHE_HELP = (
@@ -42,14 +43,20 @@ class Verify(enum.StrEnum):
 
 
 ImageArgument = Annotated[str, typer.Argument(metavar="NAME", help="Image: name, or name@version.")]
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="Block device or file to write.")]
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="Block device or file to write; null: checks all that comes and keeps nothing."
+    ),
+]
 MethodOption = Annotated[str | None, typer.Option("--method", help=METHOD_HELP)]
 ProtocolOption = Annotated[
     str,
     typer.Option(
         "--options",
         "--protocol-options",
-        help="OpenGnsys' option string of the protocol: 9000:full-duplex:239.194.17.36:70M:50:60 for multicast.",
+        help="OpenGnsys' option string of the protocol: 9000:full-duplex:239.194.17.36:70M:50:60 for multicast, "
+        "peer:60 (or seeder, leecher; seconds) for TORRENT.",
     ),
 ]
 CacheOption = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]

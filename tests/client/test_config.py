@@ -79,5 +79,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("repo", ["x:y", "[::1", "https://" + "a" * 64 + ".example", "https://a b"])
 def test_an_address_that_makes_no_sense_is_blamed_on_the_flag_it_came_from(tmp_path: Path, repo: str) -> None:
-    with pytest.raises(UsageError, match=r"^flag: url .* is not of the form https://HOST:PORT"):
+    with pytest.raises(UsageError, match=r"^command line: url .* is not of the form https://HOST:PORT"):
         load_settings(_written(tmp_path), repo=repo, interface=None)

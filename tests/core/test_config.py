@@ -98,7 +98,7 @@ def test_an_unknown_key_that_resembles_none_lists_what_there_is(tmp_path: Path) 
 
 def test_a_contradiction_is_blamed_on_where_its_key_came_from(tmp_path: Path) -> None:
     path = written(tmp_path, 'url = "x"\nquiet = true')
-    with pytest.raises(UsageError, match=r"^flag: .*contradicts"):
+    with pytest.raises(UsageError, match=r"^command line: .*contradicts"):
         load(Settings, file=path, flags={"limits.sessions": 99})
 
 
