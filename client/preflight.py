@@ -78,6 +78,11 @@ def open_target(target: str, needs: Needs) -> OpenTarget:
     """
     if target == NULL_TARGET:
         return OpenTarget(sink=NullSink(needs.size), created=None, notices=[])
+    if target == "-":
+        raise UsageError(
+            "a restore is written in any order, not to a pipe",
+            hint="a file of that name: ./- ; an image as a stream: repod export DIR NAME -",
+        )
     if not target or "\0" in target:
         raise UsageError("the target is not a path", hint="give a block device such as /dev/sda1, or a file")
     try:

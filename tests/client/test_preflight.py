@@ -25,7 +25,7 @@ def test_what_is_no_disk_or_file_is_a_partition_error(target: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("target", ["", "a\0b"])
+@pytest.mark.parametrize("target", ["", "-", "a\0b"])
 def test_what_is_no_path_is_wrong_usage(target: str) -> None:
     with pytest.raises(UsageError):
         open_target(target, NEEDS)
