@@ -332,7 +332,7 @@ class PeerServer:
         """See UploadSlots: who gives nothing to others comes after all who do."""
         member = self._member(number)
         held = None if member is None else self.held_by(member)
-        return self._shelf.manifest.chunk_count if held is None else held
+        return self._shelf.manifest.chunk_count + 1 if held is None else held
 
     def _wake(self) -> None:
         while (number := self._slots.poll_granted()) is not None:

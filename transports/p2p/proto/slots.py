@@ -73,9 +73,11 @@ class UploadSlots:
         now: float = 0.0,
     ) -> None:
         """`bytes_per_s` caps what is sent in all, on average, `far_bytes_per_s` what is sent to other subnets; 0: no
-        cap. `rank` says how many chunks the one at a lane holds: it is asked whenever a slot is lent. `member` says
-        who is at a lane, None of who proved nothing. `chunks` is how many there are; 0: not known."""
+        cap. `rank` says how many chunks the one at a lane holds, more than there are where nobody knows: it is asked
+        whenever a slot is lent. `member` says who is at a lane, None of who proved nothing. `chunks` is how many there
+        are; 0: not known."""
         self._rank = rank
+        self._chunks = chunks
         self._ending_at = chunks - ENDING_CHUNKS if chunks else math.inf
         """Chunks that everybody holds when it ends."""
         self._member = member
@@ -137,7 +139,7 @@ class UploadSlots:
 
     @property
     def _is_ending(self) -> bool:
-        return bool(self._served) and min(map(self._rank, self._served)) >= self._ending_at
+        return bool(self._served) and all(self._ending_at <= self._rank(lane) <= self._chunks for lane in self._served)
 
     def join(self, lane: int) -> None:
         """A new lane counts as served as much as the least served one: it has no claim on the past."""

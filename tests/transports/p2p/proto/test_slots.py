@@ -91,6 +91,14 @@ def test_a_small_room_is_sent_to_at_once_until_nobody_lacks_more_than_a_few() ->
     assert slots.opens_at is None
 
 
+def test_it_does_not_end_while_of_somebody_nothing_is_known() -> None:
+    total = 100
+    slots = UploadSlots(rank=lambda lane: total + 1 if lane == 3 else total - 1, chunks=total)
+    for lane in range(8):
+        slots.join(lane)
+    assert all(slots.ask(lane, 0.0) for lane in range(8))
+
+
 def test_who_holds_least_is_first_however_much_it_was_given() -> None:
     slots = UploadSlots(1, rank={1: 9, 2: 5, 3: 0}.__getitem__)
     for lane in (1, 2, 3):
