@@ -200,6 +200,7 @@ async def members_of_a_cast(battle: Battle) -> None:
     said = [
         cast_lane.Join(wanted=wants),
         cast_lane.Without(chunks=wants),
+        cast_lane.Again(chunks=wants),
         cast_lane.Probed(outcome="good", received=16, sent=16, loss=0.0),
         cast_lane.Leave(reason="no"),
         cast_lane.Done(),

@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_counters() -> None:
     assert (totals.originals, totals.repairs, totals.chunks, totals.reports) == PINNED
 
 
-PINNED = (34507, 1021, 12, 66)
+PINNED = (34512, 1021, 12, 66)
 
 
 @pytest.mark.parametrize("seed", range(6))

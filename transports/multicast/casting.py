@@ -160,6 +160,12 @@ class Casting:
             seat.wanted = seat.wanted & ~chunks
         self._call(lambda cast, now: cast.handle_withdrawn(seat.member, chunks))
 
+    def again(self, seat: Seat, chunks: NDArray[np.bool_]) -> None:
+        """What a member was to get another way does not come so."""
+        if seat.wanted is not None:
+            seat.wanted = seat.wanted | chunks
+        self._call(lambda cast, now: cast.handle_again(seat.member, chunks, now))
+
     def probed(self, seat: Seat, message: Probed) -> None:
         """A member says whether multicast reaches it."""
         seat.probe = message

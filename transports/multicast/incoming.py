@@ -31,6 +31,7 @@ from transports.multicast.offer import CastOffer
 from transports.multicast.patience import Patience
 from transports.multicast.proto.diagnosis import diagnose
 from transports.multicast.proto.lane import (
+    Again,
     Closing,
     Damaged,
     Done,
@@ -359,11 +360,12 @@ class MulticastIncoming:
 
     def _follow(self) -> None:
         """The want-map changed: chunks came another way, or are left to others, or to this path."""
-        gone, new = self._lacking.follow()
+        (gone, new), count = self._lacking.follow(), len(self._lacking.flags)
         if gone:
             self._forget(*gone)
-            self._lane.send(Without(chunks=pack_wants(flags_of_chunks(gone, len(self._lacking.flags)))))
+            self._lane.send(Without(chunks=pack_wants(flags_of_chunks(gone, count))))
         if new:
+            self._lane.send(Again(chunks=pack_wants(flags_of_chunks(new, count))))
             self._receiver.tell_of(new, Reception.handle_wanted)
         if gone or new:
             self._news.set()

@@ -29,7 +29,7 @@ from transports.multicast.lane import MemberLane
 from transports.multicast.making import CastMaker
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.groups import GroupRange
-from transports.multicast.proto.lane import Done, Health, Join, Leave, Probed, Without
+from transports.multicast.proto.lane import Again, Done, Health, Join, Leave, Probed, Without
 from transports.multicast.proto.options import CastOptions, parse_options
 from transports.multicast.proto.rate import share_budget
 from transports.multicast.settings import MulticastSettings
@@ -340,7 +340,7 @@ class MulticastServer:
                 if isinstance(message, Leave):
                     reason = message.reason
                     return
-                maps = isinstance(message, Join | Without)
+                maps = isinstance(message, Join | Without | Again)
                 cost = 1 + (seat.session.manifest.chunk_count / CHUNKS_A_MESSAGE if maps else 0)
                 if (wait_s := allowance.spend(cost, time.monotonic())) > 0:
                     self._counts["limit_messages"] += 1
@@ -359,6 +359,8 @@ class MulticastServer:
                 await casting.join(seat, lane, unpack_wants(message.wanted, chunks), listened=message.listened)
             case Without():
                 casting.without(seat, unpack_wants(message.chunks, chunks))
+            case Again():
+                casting.again(seat, unpack_wants(message.chunks, chunks))
             case Probed():
                 casting.probed(seat, message)
             case Health():

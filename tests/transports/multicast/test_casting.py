@@ -272,6 +272,24 @@ async def test_who_has_everything_before_a_cast_begins_is_not_sent_for_then() ->
         assert await _ask(casting, lambda cast: cast.chunks_wanted) == 0
 
 
+async def test_what_did_not_come_another_way_is_wanted_again_by_who_waits_and_by_members() -> None:
+    async with Site(start_clients=2, rate_mbit_per_s=1) as site:
+        casting, seat, lane = _seated(site)
+        await casting.join(seat, lane, ALL)
+        casting.without(seat, ALL)
+        back = np.zeros_like(ALL)
+        back[1] = True
+        casting.again(seat, back)
+        assert seat.wanted is not None
+        assert seat.wanted.tolist() == back.tolist()
+        casting.gate.open = True
+        await casting.tick()
+        assert await _ask(casting, lambda cast: cast.upcoming(9)) == [1]
+        back[0] = True
+        casting.again(seat, back)
+        assert await _ask(casting, lambda cast: cast.upcoming(9)) == [1, 0]
+
+
 async def test_who_waited_and_cannot_be_let_in_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Site(start_clients=2) as site:
         casting, seat, lane = _seated(site)

@@ -136,14 +136,20 @@ async def test_a_group_that_brings_what_is_not_the_image_is_left_for_other_ways(
         store.close()
 
 
-async def test_the_repository_hears_what_comes_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_repository_hears_what_comes_another_way_and_what_does_not_after_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     manifest, store, _ = sample_image(chunks=20)
-    said: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    said: asyncio.Queue[tuple[str, list[int]]] = asyncio.Queue()
 
     def without(casting: Casting, seat: Seat, chunks: NDArray[np.bool_]) -> None:
-        said.set_result(np.flatnonzero(chunks).tolist())
+        said.put_nowait(("without", np.flatnonzero(chunks).tolist()))
+
+    def again(casting: Casting, seat: Seat, chunks: NDArray[np.bool_]) -> None:
+        said.put_nowait(("again", np.flatnonzero(chunks).tolist()))
 
     monkeypatch.setattr(Casting, "without", without)
+    monkeypatch.setattr(Casting, "again", again)
     server = _server({"port": 0, "mode": "asm", "start_clients": 2})  # so that nothing comes meanwhile
     await server.start()
     try:
@@ -153,7 +159,9 @@ async def test_the_repository_hears_what_comes_another_way(monkeypatch: pytest.M
         async with fetch, asyncio.timeout(20):
             want.discard(3)
             want.discard(7)
-            assert await said == [3, 7]
+            assert await said.get() == ("without", [3, 7])
+            want.add(7)
+            assert await said.get() == ("again", [7])
     finally:
         await server.stop(grace_s=1)
         store.close()

@@ -27,11 +27,10 @@ from transports.multicast.proto.heads import Heads
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import (
     BURST_PACKETS,
-    MAX_SYMBOL_BYTES,
-    MIN_SYMBOL_BYTES,
     SEQUENCE_LIMIT,
     TAG_BYTES,
     WIRE_OVERHEAD_BYTES,
+    check_symbol_bytes,
 )
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.packets import Probe, Status, StatusFlags, packet_bytes
@@ -67,8 +66,7 @@ class Cast:
 
         `overhead_bytes` is what a packet takes on the wire beside its UDP payload.
         """
-        if not MIN_SYMBOL_BYTES <= symbol_bytes <= MAX_SYMBOL_BYTES or symbol_bytes % 8:
-            raise ValueError(f"no symbol size: {symbol_bytes}")
+        check_symbol_bytes(symbol_bytes)
         self._id = cast_id
         self._chunks = chunks
         self._stored = stored
@@ -92,7 +90,12 @@ class Cast:
         self._events: deque[Verdict] = deque()
         self.totals = Totals()
         self._requests = Requests(
-            cast_id=cast_id, members=self._members, demand=self._demand, repairs=self._repairs, totals=self.totals
+            cast_id=cast_id,
+            members=self._members,
+            demand=self._demand,
+            heads=self._heads,
+            repairs=self._repairs,
+            totals=self.totals,
         )
 
     # ------------------------------------------------------------------ state
@@ -149,14 +152,10 @@ class Cast:
         member.missing_chunks = int(wanted.sum())
         member.done = member.missing_chunks == 0
         self._demotion.forget(member_id)
-        self._heads.forget(member.place)
-        self._note_work(now)
-        self._demand.add(member.place, wanted)
-        if self._current is not None and self._stop_row == self._current.layout.symbols:
-            self._heads.handle_joined(member.place, self._current.chunk, self._row, self._demand)
+        self._forget_wants(member.place)
         if probe:
             self._announcer.handle_joined(now)
-        self._announcer.handle_state(idle=not self._has_work(), now=now)
+        self.handle_again(member_id, wanted, now)
 
     def handle_probe_wanted(self, now: float) -> None:
         """A member that was added before counts probes from now on."""
@@ -180,6 +179,16 @@ class Cast:
         """A client gets `chunks` by other means: as far as it waits for their sending, it does so no more."""
         if member := self._members.get(member_id):
             self._demand.withdraw_all(member.place, chunks)
+
+    def handle_again(self, member_id: int, chunks: NDArray[np.bool_], now: float) -> None:
+        """A client wants these as well, since they do not come by other means."""
+        if (member := self._members.get(member_id)) and member.lane != "unicast" and not member.done:
+            self._note_work(now)
+            self._heads.forget(member.place, chunks)
+            self._demand.ask_all(member.place, chunks)
+            if (sent := self._current) is not None and chunks[sent.chunk] and self._stop_row == sent.layout.symbols:
+                self._heads.handle_joined(member.place, sent.chunk, self._row, self._demand)
+        self._announcer.handle_state(idle=not self._has_work(), now=now)
 
     def handle_moved(self, member_id: int) -> None:
         """A client goes on by other means: it stays a member whom nothing is sent for."""
@@ -271,15 +280,8 @@ class Cast:
             self._pace.rest(now)
 
     def _has_work(self) -> bool:
-        return bool(
-            len(self._members)
-            and (
-                self._current is not None
-                or self._demand.chunks_wanted
-                or self._repairs.any_due
-                or self._repairs.any_late
-            )
-        )
+        due = self._current is not None or self._demand.chunks_wanted or self._repairs.any_due
+        return bool(len(self._members) and (due or self._repairs.any_late))
 
     def _wants_status(self) -> bool:
         return len(self._members) > 0 and (self._closing or self._has_work() or self._members.lacking > 0)
@@ -311,7 +313,7 @@ class Cast:
         self.totals.repairs_forgotten = self._repairs.forgotten
         self._current = Burst.none_yet(chunk, layout, encoding)
         self._row = part.first
-        self._stop_row = layout.symbols if part.stop is None else part.stop
+        self._stop_row = min(layout.symbols, part.stop or layout.symbols)
         self.totals.chunks += 1
         self.totals.chunks_again += again
         if part.wanting == 1 and asked_by is not None and again:

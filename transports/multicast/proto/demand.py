@@ -63,6 +63,12 @@ class Demand:
         self.counts[chunk] += 1
         return True
 
+    def ask_all(self, place: int, chunks: NDArray[np.bool_]) -> None:
+        """The same for all of `chunks`, one flag each."""
+        if place >> 3 < len(self._bits):
+            chunks = chunks | (self._bits[place >> 3] & np.uint8(1 << (place & 7)) != 0)
+        self.add(place, chunks)
+
     def wants(self, place: int, chunk: int) -> bool:
         """Whether the member at `place` waits for the whole of `chunk`."""
         return bool(self._bits[place >> 3, chunk] >> (place & 7) & 1)

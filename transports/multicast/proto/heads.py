@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from transports.multicast.proto.demand import Demand
 
 __all__ = ["Heads", "Part"]
@@ -42,11 +45,19 @@ class Heads:
         else:
             self._heads.setdefault(chunk, {})[place] = row
 
-    def forget(self, place: int) -> None:
-        """The member at `place` lacks nothing any more, or left, or everything it says it lacks it lacks as a whole."""
+    def handle_missed(self, place: int, chunk: int, rows: int) -> None:
+        """The member at `place` says that it lacks so many rows of what was sent of `chunk`: more than its head, if it
+        could not listen yet when it was told that it is a member. Nothing changes for who lacks no head of it."""
+        if place in (heads := self._heads.get(chunk, {})):
+            heads[place] = max(heads[place], rows)
+
+    def forget(self, place: int, chunks: NDArray[np.bool_] | None = None) -> None:
+        """The member at `place` lacks nothing any more, or left, or what it says it lacks it lacks as a whole: all of
+        it, or these `chunks`, one flag each."""
         for table in (self._heads, self._rests):
             for chunk, rows in list(table.items()):
-                rows.pop(place, None)
+                if chunks is None or chunks[chunk]:
+                    rows.pop(place, None)
                 if not rows:
                     del table[chunk]
 

@@ -13,6 +13,7 @@ from transports.multicast.proto.limits import MAX_CHUNKS, MAX_MEMBERS
 
 __all__ = [
     "DECODER",
+    "Again",
     "Closing",
     "Damaged",
     "Done",
@@ -48,6 +49,13 @@ class Join(_Message, frozen=True, kw_only=True, array_like=True, tag="join"):
 
 class Without(_Message, frozen=True, kw_only=True, array_like=True, tag="without"):
     """Client: these come another way. What is on its way already comes all the same."""
+
+    chunks: bytes
+    """A map, as `wanted`."""
+
+
+class Again(_Message, frozen=True, kw_only=True, array_like=True, tag="again"):
+    """Client: these do not come another way; I lack the whole of each."""
 
     chunks: bytes
     """A map, as `wanted`."""
@@ -142,6 +150,8 @@ class Closing(_Message, frozen=True, kw_only=True, array_like=True, tag="closing
     """Opening another session makes sense."""
 
 
-LaneMessage = Join | Without | Probed | Health | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
+LaneMessage = (
+    Join | Without | Again | Probed | Health | Done | Leave | Joined | Waiting | LaneChange | Damaged | Closing
+)
 
 DECODER = msgspec.msgpack.Decoder(LaneMessage)

@@ -11,6 +11,7 @@ import numpy as np
 from core.errors import OgcastError
 from transports.multicast.proto.burst import Totals
 from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.heads import Heads
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.members import Member, Members
 from transports.multicast.proto.repair import Repairs
@@ -27,10 +28,13 @@ LATE_MORE = 1
 class Requests:
     """Merges the reports of one cast."""
 
-    def __init__(self, *, cast_id: int, members: Members, demand: Demand, repairs: Repairs, totals: Totals) -> None:
+    def __init__(
+        self, *, cast_id: int, members: Members, demand: Demand, heads: Heads, repairs: Repairs, totals: Totals
+    ) -> None:
         self._cast_id = cast_id
         self._members = members
         self._demand = demand
+        self._heads = heads
         self._repairs = repairs
         self._totals = totals
         self.asked_by: dict[int, int] = {}
@@ -84,6 +88,8 @@ class Requests:
                 continue
             if self._demand.wants(member.place, chunk):
                 # It joined while the chunk was sent: what it missed comes when the carousel is there again.
+                if (sent_at := self._repairs[chunk].sent_at) is not None and report.as_of >= sent_at:
+                    self._heads.handle_missed(member.place, chunk, int(deficits[mine].sum()))
                 self._totals.entries_stale += int(mine.sum())
                 continue
             k = self._repairs[chunk].k

@@ -276,6 +276,31 @@ def test_what_a_member_gets_elsewhere_is_not_sent_unless_others_lack_it() -> Non
     assert drain(cast, now)[0] == []
 
 
+def test_what_does_not_come_from_elsewhere_is_sent_whole_though_its_head_alone_was_lacking() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    first, _, now = drain(cast, bursts=1)
+    cast.add_member(2, key=KEY, wanted=wants(), now=now)  # lacks the head of chunk 0
+    cast.handle_withdrawn(2, wants(0))
+    cast.handle_again(2, wants(0), now)
+    cast.handle_again(9, wants(0), now)
+    missed = len(rows_of(first))
+    bursts, _, now = drain(cast, now)
+    assert rows_of(bursts)[-missed:] == [(0, row) for row in range(missed)]
+    cast.handle_again(2, wants(0, 1), now)
+    bursts, _, now = drain(cast, now)
+    assert sorted(rows_of(bursts)) == [(chunk, row) for chunk in (0, 1) for row in range(ROWS)]
+
+
+def test_nothing_is_sent_again_for_who_was_moved_or_has_everything() -> None:
+    for leave in (Cast.handle_done, Cast.handle_moved):
+        cast = make_cast()
+        cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
+        leave(cast, 1)
+        cast.handle_again(1, wants(3), 0.0)
+        assert drain(cast)[0] == []
+
+
 def test_who_joins_before_the_first_row_misses_nothing() -> None:
     cast = make_cast()
     for member in (1, 2):

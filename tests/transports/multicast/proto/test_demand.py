@@ -47,6 +47,15 @@ def test_leaving_takes_only_its_own_wants() -> None:
     assert demand.chunks_wanted == 1
 
 
+def test_many_are_asked_for_beside_what_is_wanted_already() -> None:
+    demand = Demand(CHUNKS)
+    demand.add(3, flags(0, 1))
+    demand.ask_all(3, flags(1, 4))
+    demand.ask_all(17, flags(4))
+    assert demand.counts.tolist() == [1, 1, 0, 0, 2, 0]
+    assert [demand.is_near(place) for place in (3, 17)] == [True, True]
+
+
 def test_asking_again_counts_once() -> None:
     demand = Demand(CHUNKS)
     demand.add(3, flags())

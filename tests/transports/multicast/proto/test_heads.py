@@ -36,6 +36,26 @@ def test_who_joins_before_the_first_row_misses_nothing() -> None:
     assert not demand.places(AT)
 
 
+def test_a_head_is_longer_if_who_lacks_it_missed_more_and_nobody_elses_changes() -> None:
+    heads, demand = Heads(), _demand(1, 1)
+    heads.handle_joined(0, AT, 44, demand)
+    heads.handle_missed(0, AT, 60)
+    heads.handle_missed(0, AT, 50)
+    heads.handle_missed(1, AT, 90)
+    heads.handle_joined(1, AT, 20, demand)
+    assert heads.take(AT, demand) == Part(wanting=2, stop=60)
+
+
+def test_who_lacks_a_chunk_as_a_whole_again_is_not_sent_its_head_alone() -> None:
+    heads, demand = Heads(), _demand(1, 1)
+    other, this = np.zeros(CHUNKS, dtype=np.bool_), np.arange(CHUNKS) == AT
+    for place in (0, 1):
+        heads.handle_joined(place, AT, 44, demand)
+    heads.forget(0, other)
+    heads.forget(1, this)
+    assert heads.take(AT, demand) == Part(wanting=2)
+
+
 def test_if_another_that_is_nearly_done_lacks_all_of_it_all_of_it_is_sent() -> None:
     heads, demand = Heads(), _demand(1, NEARLY_CHUNKS)
     heads.handle_joined(0, AT, 44, demand)

@@ -7,6 +7,7 @@ from core.errors import ProtocolError
 from transports.member.proto.framing import MAX_FRAME_BYTES, MessageReader, encode_message
 from transports.multicast.proto.lane import (
     DECODER,
+    Again,
     Closing,
     Damaged,
     Done,
@@ -18,10 +19,13 @@ from transports.multicast.proto.lane import (
     Leave,
     Probed,
     Waiting,
+    Without,
 )
 
 MESSAGES: list[LaneMessage] = [
     Join(wanted=b"abc"),
+    Without(chunks=b"ab"),
+    Again(chunks=b"a"),
     Probed(outcome="partial", received=3, sent=16, loss=0.5, reason="lossy"),
     Health(
         missing_chunks=3,

@@ -7,6 +7,7 @@ import pytest
 
 from transports.multicast.proto.burst import Totals
 from transports.multicast.proto.demand import Demand
+from transports.multicast.proto.heads import Heads
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.members import ASKED_AT_ONCE, ASKED_PER_S, Member, Members
@@ -26,12 +27,18 @@ class Desk:
 
     members: Members = field(default_factory=Members)
     demand: Demand = field(default_factory=lambda: Demand(5))
+    heads: Heads = field(default_factory=Heads)
     repairs: Repairs = field(default_factory=Repairs)
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
         self.requests = Requests(
-            cast_id=7, members=self.members, demand=self.demand, repairs=self.repairs, totals=self.totals
+            cast_id=7,
+            members=self.members,
+            demand=self.demand,
+            heads=self.heads,
+            repairs=self.repairs,
+            totals=self.totals,
         )
         for number in (10, 11):
             self.demand.add(self.members.add(number, KEY, 0.0).place, np.zeros(5, dtype=np.bool_))
@@ -149,6 +156,16 @@ def test_who_waits_for_the_carousel_is_not_repaired() -> None:
     desk.report((1, 0, 100))
     assert not desk.repairs.any_due
     assert desk.totals.entries_stale == 1
+
+
+def test_a_head_is_as_long_as_who_lacks_it_says_once_it_has_seen_the_whole_chunk() -> None:
+    desk = Desk()
+    place = desk.member().place
+    desk.demand.ask(place, 1)
+    desk.heads.handle_joined(place, 1, 44, desk.demand)
+    desk.report((1, 0, 30), (1, 1, 30), (1, 2, 29), as_of=399)  # the rest of it is on its way
+    desk.report((1, 0, 20), (1, 1, 20), (1, 2, 19))
+    assert desk.heads.take(1, desk.demand).stop == 59
 
 
 def test_what_a_late_member_will_lose_of_its_repairs_is_sent_with_them() -> None:
