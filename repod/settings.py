@@ -110,7 +110,7 @@ class Settings:
     chunk_size: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = setting(
         default=CHUNK_SIZE_BY_IMAGE,
         doc="Chunk size of new images, bytes: a power of two, 65536 to 16777216; the largest get larger ones.\n"
-        "0: as the version before; for a first one 4 MiB, less for an image below 512 MiB.",
+        "0: as the version before; for a first one 4 MiB, less for an image below 2 GiB.",
     )
     level: Annotated[int, msgspec.Meta(ge=1, le=22)] = setting(
         default=ZSTD_LEVEL_DEFAULT, doc="zstd level of new images, 1 to 22."

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transports.p2p.proto.crowd import TAKING
 from transports.p2p.proto.limits import ASSIGNED_AHEAD, NEED_AFTER_S
 from transports.p2p.proto.member import Member
+from transports.p2p.proto.patience import Patience
 from transports.p2p.proto.taker import Assignment, Taker
 
 __all__ = ["Scatter"]
@@ -37,21 +38,15 @@ SLOW_TIMES = 3.0
 """Who took so many times as long as the others takes only what nobody else can."""
 LAG_TIMES = 2.0
 """Who takes so many times as long as the others is not waited for."""
-PATIENCE_LEAST_S = 4.0
-PATIENCE_TIMES = 4.0
-"""A chunk that takes so many times what chunks take is given to another."""
-EXPECTED_FIRST_S = 30.0
-"""What a chunk is expected to take before any arrived: eight of 16 MiB share a link of 10 Mbit/s for 107 s. Whoever was
-switched off is noticed sooner, and who is silent while others bring theirs, too."""
-SMOOTHING = 0.25
 FED_S = 3.0
 """A subnet that somebody feeds in another way, a group, is fed still if the last chunk of that came so lately."""
 QUIET_S = 3.0
 """Who verified nothing for so long, nor for LAG_TIMES what chunks take, while others did, is given nothing: it may have
 been switched off."""
-REST_FIRST_S = 0.5
-REST_MAX_S = 30.0
-"""Who was late or failed is given nothing for so long, twice as long each time in a row."""
+ENDING_QUIET_S = 1.0
+"""The same, while the last chunks are assigned: everybody waits for them."""
+LATEST_S = 0.25
+"""Where nobody verified anything lately, who did so within this of the last one counts as heard of."""
 FRESH_PACES = 2.0
 """Others may not have heard yet of what came from the origin within NEED_AFTER_S, or so many times what a chunk takes:
 the word of who got it waits behind one."""
@@ -78,7 +73,7 @@ class Scatter:
         """Chunks that came from the origin lately, and when, in that order."""
         self._cursor = 0
         """No chunk below is free."""
-        self._expected_s: float | None = None
+        self._patience = Patience()
         self._fed_at = float("-inf")
         self.assigned = 0
         """Running total."""
@@ -117,9 +112,7 @@ class Scatter:
         before = max(0, others - ASSIGNED_AHEAD)
         taker = self._takers[member.id] = Taker(member=member, counted=member.serves, served=before)
         if taker.counted:
-            held = member.held.flags()
-            self._holders += held
-            self._free &= ~held
+            self._count(taker)
 
     def remove(self, member_id: int) -> None:
         """A member is gone, and what it held with it."""
@@ -136,15 +129,19 @@ class Scatter:
         taker = self._takers.get(member_id)
         if taker is not None:
             self._uncount(taker)
+            taker.hushed = False
 
     def handle_have(self, member: Member, chunks: Iterable[int], now: float) -> bool:
         """A member verified chunks it did not hold before. True if one of them was under way to it."""
         self._age(now)
         taker = self._takers[member.id]
         taker.verified_at = now
-        came = False
+        came, counts = False, taker.counted
+        if taker.hushed:
+            taker.hushed = False
+            self._count(taker)
         for chunk in chunks:
-            if taker.counted:
+            if counts:
                 self._holders[chunk] += 1
                 self._free[chunk] = False
                 if member.stands_by:
@@ -181,7 +178,7 @@ class Scatter:
             del self._under_way[chunk]
             self._set_free(chunk)
         if back:
-            self._strike(taker, now)
+            taker.strike(now)
         return back
 
     def is_fresh(self, chunk: int, now: float) -> bool:
@@ -232,11 +229,14 @@ class Scatter:
 
     def poll_expired(self, now: float) -> list[Assignment]:
         """Take back what takes too long."""
-        expected = EXPECTED_FIRST_S if self._expected_s is None else self._expected_s
-        patience = max(PATIENCE_LEAST_S, PATIENCE_TIMES * expected)
+        self._advance()
+        if ending := self._cursor == self._chunks:
+            self._hush(now)
         late: list[Assignment] = []
         for taker in self._takers.values():
-            chunks = [chunk for chunk, since in taker.open.items() if now - since >= patience]
+            is_quiet = ending and now - taker.verified_at >= self._patience.ending_s
+            waited_s = self._patience.ending_s if is_quiet else self._patience.usual_s
+            chunks = [chunk for chunk, since in taker.open.items() if now - since >= waited_s]
             if chunks:
                 late += [Assignment(member=taker.member.id, chunk=chunk) for chunk in chunks]
                 self.give_back(taker.member.id, chunks, now)
@@ -244,6 +244,23 @@ class Scatter:
         return late
 
     # ------------------------------------------------------------------ inside
+
+    def _hush(self, now: float) -> None:
+        """Everything was assigned: who verified nothing lately, while others did, may have been switched off. What it
+        holds counts no more, so that what nobody else holds is assigned again. Where nobody did, the others are those
+        who verified something last."""
+        lacking = [taker for taker in self._takers.values() if taker.member.lacks and taker.verified_at <= now]
+        latest = max((taker.verified_at for taker in lacking), default=now)
+        for taker in lacking:
+            if taker.counted and taker.verified_at < min(now - self._patience.ending_s, latest - LATEST_S):
+                self._uncount(taker)
+                taker.hushed = True
+
+    def _count(self, taker: Taker) -> None:
+        taker.counted = True
+        held = taker.member.held.flags()
+        self._holders += held
+        self._free &= ~held
 
     def _uncount(self, taker: Taker) -> None:
         if not taker.counted:
@@ -259,7 +276,7 @@ class Scatter:
             self._cursor = min(self._cursor, int(freed.argmax()))
 
     def _age(self, now: float) -> None:
-        fresh_s = max(NEED_AFTER_S, FRESH_PACES * (self._expected_s or 0.0))
+        fresh_s = max(NEED_AFTER_S, self._patience.times(FRESH_PACES))
         while self._fresh and now >= (oldest := next(iter(self._fresh.items())))[1] + fresh_s:
             del self._fresh[oldest[0]]
 
@@ -267,8 +284,10 @@ class Scatter:
         able = [taker for taker in self._takers.values() if taker.member.lacks]
         # What a member takes that serves nobody is lost to the others: it takes only when nobody else does.
         able = [taker for taker in able if taker.member.serves] or able
-        quiet_s = max(QUIET_S, LAG_TIMES * (self._expected_s or 0.0))
-        able = [taker for taker in able if taker.verified_at >= now - quiet_s] or able
+        quiet_s = ENDING_QUIET_S if self._is_ending(len(able)) else QUIET_S
+        quiet_s = max(quiet_s, self._patience.times(LAG_TIMES))
+        heard = [taker for taker in able if not taker.hushed and taker.rests_until <= now] or able
+        able = [taker for taker in able if taker.verified_at >= now - quiet_s] or heard
         active = sum(1 for taker in able if taker.open)
         if len(able) > self._streams:
             streams, ahead = min(self._streams, TAKING), 1
@@ -354,14 +373,7 @@ class Scatter:
         taker.took_s = took_s
         taker.strikes = 0
         taker.ahead = min(taker.ahead + 1, MEMBER_AHEAD_MAX)
-        self._expected_s = (
-            took_s if self._expected_s is None else self._expected_s + SMOOTHING * (took_s - self._expected_s)
-        )
-
-    def _strike(self, taker: Taker, now: float) -> None:
-        taker.strikes += 1
-        taker.ahead = 1
-        taker.rests_until = now + min(REST_MAX_S, REST_FIRST_S * 2.0 ** (min(taker.strikes, 8) - 1))
+        self._patience.handle_arrived(took_s)
 
     def _rank(self, taker: Taker) -> tuple[bool, int, int, int]:
         return self._is_slow(taker), len(taker.open), taker.served, taker.member.order
@@ -381,10 +393,8 @@ class Scatter:
 
     def _lags(self, taker: Taker, now: float) -> bool:
         """It takes longer than TCP's favour explains, also what it is taking now."""
-        if self._expected_s is None:
-            return False
         oldest = min(taker.open.values(), default=now)
-        return max(taker.took_s, now - oldest) > LAG_TIMES * self._expected_s
+        return self._patience.is_exceeded(max(taker.took_s, now - oldest), LAG_TIMES)
 
     def _is_slow(self, taker: Taker) -> bool:
-        return self._expected_s is not None and taker.took_s > SLOW_TIMES * self._expected_s
+        return self._patience.is_exceeded(taker.took_s, SLOW_TIMES)

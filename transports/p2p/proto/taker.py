@@ -9,6 +9,10 @@ from transports.p2p.proto.member import Member
 
 __all__ = ["Assignment", "Taker"]
 
+REST_FIRST_S = 0.5
+REST_MAX_S = 30.0
+"""Who was late or failed is given nothing for so long, twice as long each time in a row."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Taker:
@@ -32,6 +36,8 @@ class Taker:
     """When it last said that it verified something, or was given its first chunk to take."""
     base: int = 0
     """Its lowest chunk wanted, or below."""
+    hushed: bool = False
+    """What it holds counts no more until it verifies something again."""
     doubts: dict[int, float] = field(default_factory=dict)
     """Members it does not get from what they say they hold, and until when that is believed."""
 
@@ -39,6 +45,12 @@ class Taker:
     def total(self) -> int:
         """Chunks it took, and those under way to it."""
         return self.served + len(self.open)
+
+    def strike(self, now: float) -> None:
+        """What it was given took too long, or failed."""
+        self.strikes += 1
+        self.ahead = 1
+        self.rests_until = now + min(REST_MAX_S, REST_FIRST_S * 2.0 ** (min(self.strikes, 8) - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,21 +12,18 @@ from hypothesis import strategies as st
 from transports.p2p.proto.chunkset import ChunkSet
 from transports.p2p.proto.limits import ASSIGNED_AHEAD
 from transports.p2p.proto.member import Member
+from transports.p2p.proto.patience import ENDING_S, EXPECTED_FIRST_S, LEAST_S, TIMES
 from transports.p2p.proto.scatter import (
     DOUBTED_S,
     ENDING,
-    EXPECTED_FIRST_S,
     FED_S,
     MEMBER_AHEAD_MAX,
     NEED_AHEAD_MAX,
-    PATIENCE_LEAST_S,
-    PATIENCE_TIMES,
     QUIET_S,
-    REST_FIRST_S,
-    REST_MAX_S,
     ROTATE_CHUNKS,
     Scatter,
 )
+from transports.p2p.proto.taker import REST_FIRST_S, REST_MAX_S
 
 CHUNKS = 60
 
@@ -163,16 +160,77 @@ def test_a_chunk_that_takes_too_long_is_given_to_another() -> None:
     slow, fast = _member(1), _member(2)
     scatter = _scatter(slow, fast)
     _given(scatter)
-    assert scatter.poll_expired(PATIENCE_TIMES * EXPECTED_FIRST_S - 0.1) == []
+    assert scatter.poll_expired(TIMES * EXPECTED_FIRST_S - 0.1) == []
     _take(scatter, fast, 1, now=1.0)
-    assert scatter.poll_expired(PATIENCE_LEAST_S - 0.1) == []
-    late = scatter.poll_expired(PATIENCE_LEAST_S)
+    assert scatter.poll_expired(LEAST_S - 0.1) == []
+    late = scatter.poll_expired(LEAST_S)
     assert {(each.member, each.chunk) for each in late} == {(1, 0), (1, 2), (2, 3)}
     assert scatter.expired == 3
     # Both rest; who is late again rests longer.
-    assert _given(scatter, PATIENCE_LEAST_S) == {}
-    later = PATIENCE_LEAST_S + REST_FIRST_S
+    assert _given(scatter, LEAST_S) == {}
+    later = LEAST_S + REST_FIRST_S
     assert sorted(chunk for chunks in _given(scatter, later).values() for chunk in chunks) == [0, 2]
+
+
+def _ending(*members: Member) -> Scatter:
+    """Five chunks, all of them assigned, one to each of five members; a chunk takes 0.1 s."""
+    scatter = _scatter(*members, chunks=5)
+    for member in members:
+        scatter.assign_urgent(member.id, 0, -0.1)
+        scatter.handle_have(member, [0] if member.held.add(0) else [], 0.0)
+        member.wanted.discard(0)
+        scatter._fresh.clear()
+    return scatter
+
+
+def test_at_the_end_who_verifies_nothing_is_not_waited_for_and_what_it_holds_counts_no_more() -> None:
+    gone, here, there = members = [_member(number, chunks=5) for number in (1, 2, 3)]
+    scatter = _ending(*members)
+    assert _given(scatter, 0.0) == {1: [1], 2: [2], 3: [3]}
+    _take(scatter, gone, 4, 0.0)  # it alone holds that
+    for member, chunk in ((here, 2), (there, 3)):
+        _take(scatter, member, chunk, 0.5)
+    assert scatter.poll_expired(0.99 * ENDING_S) == []
+    late = scatter.poll_expired(1.2 * ENDING_S)
+    assert [(each.member, each.chunk) for each in late] == [(1, 1)]
+    assert scatter.holders(4) == 0
+    assert _given(scatter, 1.2 * ENDING_S) == {2: [1], 3: [4]}
+    _take(scatter, gone, 2, 2.0)
+    assert scatter.holders(4) == 1
+
+
+def test_at_the_end_who_goes_on_verifying_is_waited_for() -> None:
+    slow, other = members = [_member(number, chunks=5) for number in (1, 2)]
+    scatter = _ending(*members)
+    assert _given(scatter, 0.0) == {1: [1, 3], 2: [2, 4]}
+    _take(scatter, slow, 1, 1.0)
+    _take(scatter, other, 2, 1.0)
+    assert scatter.poll_expired(1.9) == []
+    assert {each.chunk for each in scatter.poll_expired(2.3)} <= {3, 4}
+
+
+def test_at_the_end_while_nobody_verifies_anything_those_who_did_last_get_the_rest() -> None:
+    gone, here = members = [_member(number, chunks=5) for number in (1, 2)]
+    scatter = _ending(*members)
+    for chunk in (1, 2):
+        _take(scatter, gone, chunk, 0.1)
+    for chunk in (3, 4):
+        _take(scatter, here, chunk, 0.6)
+    assert scatter.poll_expired(1.0) == []
+    assert _given(scatter, 1.0) == {}
+    scatter.poll_expired(1.2)
+    assert _given(scatter, 1.2) == {2: [1, 2]}
+
+
+def test_who_is_discredited_while_it_is_not_heard_of_counts_no_more_when_it_is_again() -> None:
+    gone, here = members = [_member(number, chunks=5) for number in (1, 2)]
+    scatter = _ending(*members)
+    for chunk in (1, 2, 3, 4):
+        _take(scatter, here, chunk, 5.0) if chunk > 2 else _take(scatter, gone, chunk, 0.1)
+    scatter.poll_expired(5.5)
+    scatter.discredit(1)
+    _take(scatter, gone, 3, 6.0)
+    assert [scatter.holders(chunk) for chunk in range(5)] == [1, 0, 0, 1, 1]
 
 
 def test_who_was_late_gets_one_at_a_time_until_it_arrives() -> None:
@@ -352,7 +410,8 @@ def test_whatever_happens_a_chunk_is_under_way_once_and_the_books_agree(
         under_way = [each for member in here for each in scatter.open_of(member)]
         assert len(set(under_way)) == len(under_way) == scatter.under_way
         for each in range(20):
-            assert scatter.holders(each) == sum(other.serves and each in other.held for other in here.values())
+            counted = [other for number, other in here.items() if other.serves and not scatter._takers[number].hushed]
+            assert scatter.holders(each) == sum(each in other.held for other in counted)
             taker = scatter.taker_of(each)
             assert (taker is not None) == (each in under_way)
 
