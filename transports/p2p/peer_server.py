@@ -36,6 +36,8 @@ ACCEPT_PAUSE_S = 1.0
 SETTLE_LOOK_S = 0.02
 QUIET_S = 0.5
 """Who lacks something asks somebody for the next chunk within this time, if perhaps not this peer for the one after."""
+STILL_SHARE = 1 / 3
+"""What nobody takes a byte of for this share of the time is asked for by machines that were switched off."""
 UNSENT_BYTES = 256 * 1024
 """What the kernel takes of a lane ahead of the wire: with more, whole chunks of every lane would wait there, and slots
 would say nothing about how many are sent at a time."""
@@ -139,14 +141,23 @@ class PeerServer:
                 lane.end(Status.DENIED, "banned by the repository")
 
     async def settle(self, *, within_s: float) -> None:
-        """Until nobody has been sent anything for QUIET_S, which may have passed already, nobody is connected, or
-        `within_s` have passed. Who has everything is not connected any more."""
-        until = self._loop.time() + within_s
+        """Until nobody has been sent anything for QUIET_S, which may have passed already, nobody is connected, nobody
+        took a byte for a third of `within_s`, or all of it has passed. Who has everything is not connected any more."""
+        moved_at = self._loop.time()
+        until, moved = moved_at + within_s, self._moved
         while self._lanes and (now := self._loop.time()) < until:
+            if moved != (moved := self._moved):
+                moved_at = now
+            if now >= moved_at + within_s * STILL_SHARE:
+                return
             busy = self._slots.active or self._slots.waiting
             if not busy and now >= self._asked_at + QUIET_S:
                 return
             await asyncio.sleep(SETTLE_LOOK_S)
+
+    @property
+    def _moved(self) -> int:
+        return sum(lane.bytes_sent for lane in self._lanes.values())
 
     async def close(self) -> None:
         """Tell those who are connected, and stop; repeating is harmless."""

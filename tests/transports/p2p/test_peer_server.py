@@ -475,7 +475,9 @@ async def test_it_does_not_settle_while_somebody_who_is_connected_may_ask(monkey
             await settling
 
 
-async def test_it_settles_when_what_was_asked_for_is_sent_and_waits_for_nobody_for_ever() -> None:
+async def test_it_settles_when_what_was_asked_for_is_sent_and_waits_for_nobody_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with home() as peer:
         deaf, good = await peer.welcome(9), await peer.welcome(10)
         good.read([2, 4], credits=2)
@@ -488,4 +490,8 @@ async def test_it_settles_when_what_was_asked_for_is_sent_and_waits_for_nobody_f
             while not peer.server._slots.active:  # noqa: ASYNC110 (nothing tells that it blocks)
                 await asyncio.sleep(0.01)
             await peer.server.settle(within_s=0.3)
+        assert peer.server.lanes == 2
+        monkeypatch.setattr(peer_server_module, "STILL_SHARE", 0.01)
+        async with asyncio.timeout(WAIT_S):
+            await peer.server.settle(within_s=20 * WAIT_S)  # nobody takes a byte
         assert peer.server.lanes == 2

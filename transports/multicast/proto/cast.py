@@ -156,6 +156,8 @@ class Cast:
         if probe:
             self._announcer.handle_joined(now)
         self.handle_again(member_id, wanted, now)
+        if self._current is not None and self._stop_row == self._current.layout.symbols:
+            self._heads.handle_joined(member.place, self._current.chunk, self._row, self._demand)
 
     def handle_probe_wanted(self, now: float) -> None:
         """A member that was added before counts probes from now on."""
@@ -186,8 +188,6 @@ class Cast:
             self._note_work(now)
             self._heads.forget(member.place, chunks)
             self._demand.ask_all(member.place, chunks)
-            if (sent := self._current) is not None and chunks[sent.chunk] and self._stop_row == sent.layout.symbols:
-                self._heads.handle_joined(member.place, sent.chunk, self._row, self._demand)
         self._announcer.handle_state(idle=not self._has_work(), now=now)
 
     def handle_moved(self, member_id: int) -> None:
@@ -312,7 +312,7 @@ class Cast:
         self._repairs.start(chunk, layout, encoding, part=part.first > 0 or part.stop is not None)
         self.totals.repairs_forgotten = self._repairs.forgotten
         self._current = Burst.none_yet(chunk, layout, encoding)
-        self._row = part.first
+        self._row = min(part.first, layout.symbols - 1)
         self._stop_row = min(layout.symbols, part.stop or layout.symbols)
         self.totals.chunks += 1
         self.totals.chunks_again += again

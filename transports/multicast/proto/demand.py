@@ -91,6 +91,8 @@ class Demand:
 
     def withdraw_all(self, place: int, chunks: NDArray[np.bool_]) -> None:
         """The same for all of `chunks`, one flag each."""
+        if place >> 3 >= len(self._bits):
+            return
         row, bit = self._bits[place >> 3], np.uint8(1 << (place & 7))
         gone = (row & bit != 0) & chunks
         row[gone] &= ~bit

@@ -51,6 +51,11 @@ class Heads:
         if place in (heads := self._heads.get(chunk, {})):
             heads[place] = max(heads[place], rows)
 
+    def handle_whole(self, place: int, chunk: int) -> None:
+        """The member at `place` has nothing of `chunk`."""
+        for table in (self._heads, self._rests):
+            table.get(chunk, {}).pop(place, None)
+
     def forget(self, place: int, chunks: NDArray[np.bool_] | None = None) -> None:
         """The member at `place` lacks nothing any more, or left, or what it says it lacks it lacks as a whole: all of
         it, or these `chunks`, one flag each."""

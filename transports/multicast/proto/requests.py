@@ -7,6 +7,7 @@ is counted and forgotten.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.errors import OgcastError
 from transports.multicast.proto.burst import Totals
@@ -86,24 +87,33 @@ class Requests:
             if (blocks[mine] == WHOLE_CHUNK).any() or chunk not in self._repairs:
                 self._ask_whole(member, chunk, report.as_of, current)
                 continue
-            if self._demand.wants(member.place, chunk):
-                # It joined while the chunk was sent: what it missed comes when the carousel is there again.
-                if (sent_at := self._repairs[chunk].sent_at) is not None and report.as_of >= sent_at:
-                    self._heads.handle_missed(member.place, chunk, int(deficits[mine].sum()))
-                self._totals.entries_stale += int(mine.sum())
-                continue
             k = self._repairs[chunk].k
             block, deficit = blocks[mine], deficits[mine]
             fits = block < len(k)
             fits[fits] &= (deficit[fits] > 0) & (deficit[fits] <= k[block[fits]])
             self._totals.entries_refused += len(fits) - int(fits.sum())
             block, deficit = block[fits], deficit[fits]
+            if self._demand.wants(member.place, chunk):
+                # It joined while the chunk was sent: what it missed comes when the carousel is there again.
+                self._note_head(member, chunk, block, deficit, report.as_of)
+                self._totals.entries_stale += len(block)
+                continue
             if member.lane == "late":  # it alone pays for what is sent in vain, and each round of asking costs it more
                 deficit = np.ceil(deficit / max(LEAST_ARRIVES, 1 - member.loss)).astype(np.int64) + LATE_MORE
             if len(block) and not self._repairs.merge(
                 chunk, block, deficit, as_of=report.as_of, place=member.place, late=late, now=now
             ):
                 self._totals.entries_stale += len(block)
+
+    def _note_head(
+        self, member: Member, chunk: int, block: NDArray[np.int64], deficit: NDArray[np.int64], as_of: int
+    ) -> None:
+        repair = self._repairs[chunk]
+        if repair.sent_at is not None and as_of >= repair.sent_at:
+            missed = np.zeros(len(repair.k), dtype=np.int64)
+            missed[block] = deficit
+            # who joined while it was sent has its last row: the rest of a chunk is never empty
+            self._heads.handle_missed(member.place, chunk, min(int(missed.sum()), repair.layout.symbols - 1))
 
     def _ask_whole(self, member: Member, chunk: int, as_of: int, current: int | None) -> None:
         """Nothing of a chunk is there. If it was sent after what the member has seen, that sending is under way."""
@@ -112,5 +122,6 @@ class Requests:
             if sent_at is None or as_of < sent_at:
                 self._totals.entries_stale += 1
                 return
+        self._heads.handle_whole(member.place, chunk)
         if chunk != current and self._demand.ask(member.place, chunk):
             self.asked_by[chunk] = member.place

@@ -8,7 +8,8 @@ LEAST_S = 4.0
 TIMES = 4.0
 """A chunk that takes so many times what chunks take is given to another."""
 ENDING_S = 1.0
-"""LEAST_S when nothing is left to assign: everybody waits for what is under way, and the origin's wire rests."""
+ENDING_TIMES = 2.0
+"""The same when nothing is left to assign: everybody waits for what is under way, and the origin's wire rests."""
 EXPECTED_FIRST_S = 30.0
 """What a chunk is expected to take before any arrived: eight of 16 MiB share a link of 10 Mbit/s for 107 s. Whoever was
 switched off is noticed sooner, and who is silent while others bring theirs, too."""
@@ -37,13 +38,13 @@ class Patience:
     @property
     def usual_s(self) -> float:
         """A chunk under way is waited for so long."""
-        return max(LEAST_S, self._long_s)
+        return max(LEAST_S, TIMES * self._known_s)
 
     @property
     def ending_s(self) -> float:
         """The same, and who verifies nothing is, when nothing is left to assign."""
-        return max(ENDING_S, self._long_s)
+        return max(ENDING_S, ENDING_TIMES * self._known_s)
 
     @property
-    def _long_s(self) -> float:
-        return TIMES * (EXPECTED_FIRST_S if self._expected_s is None else self._expected_s)
+    def _known_s(self) -> float:
+        return EXPECTED_FIRST_S if self._expected_s is None else self._expected_s

@@ -6,6 +6,8 @@ that of the oldest: it starts when it was asked, or when the answer before it ca
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 
 from transports.p2p.proto.pace import Pace
@@ -250,22 +252,26 @@ class Requests:
                 found.append((request, not waits))
         return found
 
-    def unanswered(self, now: float) -> list[int]:
+    def unanswered(self, now: float, assigned: Container[int] = ()) -> list[int]:
         """Chunks that were taken back from all who were asked, and none of these sends or says anything any more: to be
-        asked of others. A source that lives answers at once."""
+        asked of others. A source that lives answers at once. Of what is `assigned`, the origin's to send, also those
+        not taken back, and sooner: repod found that nobody who is to be counted on has them."""
         found: list[int] = []
         for chunk, requests in self._chunks.items():
-            if all(request.cancelled and request.source != ORIGIN for request in requests) and all(
-                self._is_silent(request, now) for request in requests
-            ):
+            if any(request.source == ORIGIN for request in requests):
+                continue
+            if chunk in assigned:
+                left = all(self._is_silent(request, now, self._quiet_s) for request in requests)
+            else:
+                left = all(request.cancelled and self._is_silent(request, now) for request in requests)
+            if left:
                 found.append(chunk)
         return found
 
-    def _is_silent(self, request: Request, now: float) -> bool:
+    def _is_silent(self, request: Request, now: float, limit_s: float = 0.0) -> bool:
         flow = self._flows[request.source]
         _look_for_life(flow, now)
-        limit = self._limit_s(flow)
-        return now >= max(request.asked_at, flow.lived_at) + limit
+        return now >= max(request.asked_at, flow.lived_at) + (limit_s or self._limit_s(flow))
 
     def stuck(self, now: float) -> list[int]:
         """Neighbours that owe nothing but what was taken back, and neither send nor drop it: named again and again. Who

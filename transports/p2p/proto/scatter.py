@@ -234,7 +234,7 @@ class Scatter:
             self._hush(now)
         late: list[Assignment] = []
         for taker in self._takers.values():
-            is_quiet = ending and now - taker.verified_at >= self._patience.ending_s
+            is_quiet = ending and taker.is_quiet(now, self._patience.ending_s)
             waited_s = self._patience.ending_s if is_quiet else self._patience.usual_s
             chunks = [chunk for chunk, since in taker.open.items() if now - since >= waited_s]
             if chunks:
@@ -247,12 +247,12 @@ class Scatter:
 
     def _hush(self, now: float) -> None:
         """Everything was assigned: who verified nothing lately, while others did, may have been switched off. What it
-        holds counts no more, so that what nobody else holds is assigned again. Where nobody did, the others are those
-        who verified something last."""
+        holds counts no more, so that what nobody else holds is assigned again."""
         lacking = [taker for taker in self._takers.values() if taker.member.lacks and taker.verified_at <= now]
         latest = max((taker.verified_at for taker in lacking), default=now)
         for taker in lacking:
-            if taker.counted and taker.verified_at < min(now - self._patience.ending_s, latest - LATEST_S):
+            quiet = taker.is_quiet(now, self._patience.ending_s) and taker.verified_at < latest - LATEST_S
+            if taker.counted and quiet:
                 self._uncount(taker)
                 taker.hushed = True
 

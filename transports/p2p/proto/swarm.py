@@ -240,7 +240,7 @@ class Swarm:
             (blamed.add if guilty else self.standing.doubt)(request.source)
             self._cancel(request)
             self.picker.give_up(request.chunk)
-        for chunk in self.requests.unanswered(now):
+        for chunk in self.requests.unanswered(now, self._assigned):
             self.picker.give_up(chunk)
         if not self.has_origin:
             self._assigned.handle_no_origin(now)

@@ -46,6 +46,10 @@ class Taker:
         """Chunks it took, and those under way to it."""
         return self.served + len(self.open)
 
+    def is_quiet(self, now: float, patience_s: float) -> bool:
+        """It brought something, but verified nothing for so long. What all take first takes each its own time."""
+        return self.took_s > 0 and now - self.verified_at >= patience_s
+
     def strike(self, now: float) -> None:
         """What it was given took too long, or failed."""
         self.strikes += 1

@@ -47,6 +47,12 @@ def test_leaving_takes_only_its_own_wants() -> None:
     assert demand.chunks_wanted == 1
 
 
+def test_who_never_wanted_anything_withdraws_nothing() -> None:
+    demand = Demand(CHUNKS)
+    demand.withdraw_all(9, flags(0, 1))
+    assert demand.chunks_wanted == 0
+
+
 def test_many_are_asked_for_beside_what_is_wanted_already() -> None:
     demand = Demand(CHUNKS)
     demand.add(3, flags(0, 1))

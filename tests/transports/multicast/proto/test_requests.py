@@ -168,6 +168,27 @@ def test_a_head_is_as_long_as_who_lacks_it_says_once_it_has_seen_the_whole_chunk
     assert desk.heads.take(1, desk.demand).stop == 59
 
 
+def test_a_lying_report_makes_no_head_longer_than_all_but_one_row() -> None:
+    desk = Desk()
+    place = desk.member().place
+    desk.demand.ask(place, 1)
+    desk.heads.handle_joined(place, 1, 44, desk.demand)
+    desk.report(*[(1, 0, 100)] * 256)
+    desk.report((1, 77, 100), (1, 1, 255))
+    assert desk.totals.entries_refused == 2
+    desk.report(*[(1, block, int(k)) for block, k in enumerate(LAYOUT.block_symbols())])
+    assert desk.heads.take(1, desk.demand).stop == LAYOUT.symbols - 1
+
+
+def test_who_saw_nothing_of_the_chunk_it_joined_in_is_sent_all_of_it() -> None:
+    desk = Desk()
+    place = desk.member().place
+    desk.demand.ask(place, 1)
+    desk.heads.handle_joined(place, 1, 44, desk.demand)
+    desk.report((1, WHOLE_CHUNK, 0))
+    assert desk.heads.take(1, desk.demand).stop is None
+
+
 def test_what_a_late_member_will_lose_of_its_repairs_is_sent_with_them() -> None:
     desk = Desk()
     desk.member(10).lane, desk.member(10).loss = "late", 0.1

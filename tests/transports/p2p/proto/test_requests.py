@@ -354,3 +354,18 @@ def test_what_nobody_knows_yet_of_a_source_is_expected_of_it_where_others_take_l
     requests.pace.handle_chunk(25.0)
     assert not requests.is_late(request, 70.0)
     assert requests.is_late(request, 75.1)
+
+
+def test_what_the_origin_is_to_send_is_not_waited_for_where_nothing_comes_of_it() -> None:
+    requests = Requests()
+    for source in (1, 2, ORIGIN):
+        requests.join(source, 0.0)
+    requests.add(1, 7, 0.0)
+    requests.add(2, 8, 0.0)
+    requests.add(ORIGIN, 9, 0.0)
+    assert requests.unanswered(0.0, {7, 8, 9}) == []
+    requests.handle_bytes(2, 1000)
+    assert requests.unanswered(0.1, {7, 8, 9}) == []
+    assert requests.unanswered(QUIET_S, {7, 8, 9}) == [7]
+    assert requests.unanswered(QUIET_S) == []
+    assert requests.unanswered(QUIET_S + 0.1, {7, 8, 9}) == [7, 8]
