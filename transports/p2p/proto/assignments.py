@@ -27,7 +27,7 @@ class Assignments:
     def __len__(self) -> int:
         return len(self._mine)
 
-    def __contains__(self, chunk: int) -> bool:
+    def __contains__(self, chunk: object) -> bool:
         return chunk in self._mine
 
     def add(self, take: Iterable[int], refuse: Iterable[int], now: float) -> None:
