@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from core.config import parse_toml
 from core.errors import OgcastError, UsageError
-from core.netif import check_interface, interface_address
+from core.netif import check_interface, interface_address, ip_version
 from repod.layout import Layout
 from repod.settings import DEFAULT_PORT, Settings
 
@@ -15,7 +15,8 @@ __all__ = ["ALL_OF", "ANY_HOST", "listen_host", "public_url", "told_url", "torre
 ANY_HOST = "0.0.0.0"
 ALL_OF = {4: ANY_HOST, 6: "::"}
 """What to listen on for all addresses of a version of IP."""
-_WILDCARDS = tuple(ALL_OF.values())
+_LOOPBACK = {ALL_OF[4]: "127.0.0.1", ALL_OF[6]: "::1"}
+"""What to name where all addresses of that version are listened on, and none is told."""
 
 
 def listen_host(settings: Settings) -> str:
@@ -40,10 +41,12 @@ def told_url(layout: Layout) -> SplitResult:
 
 
 def public_url(layout: Layout, settings: Settings, scheme: str, host: str, port: int) -> str:
-    """What a client on another machine would use; with a wildcard, the host that client.toml names."""
+    """What a client on another machine would use; with a wildcard, the host that client.toml names, unless that is an
+    address of the version of IP that is not listened on."""
     name = settings.advertise or host
-    if name in _WILDCARDS:
-        name = told_url(layout).hostname or "127.0.0.1"
+    if name in _LOOPBACK:
+        told = told_url(layout).hostname
+        name = told if told and ip_version(told) in (None, ip_version(name)) else _LOOPBACK[name]
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 

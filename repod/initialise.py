@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from core.config import render_template, toml_value
 from core.errors import RepositoryError, RepositoryFullError, UsageError
 from core.files import write_atomically
 from core.hostname import is_host_name
+from core.netif import ip_version
 from images.repository import Repository
 from images.signing import SigningKey
+from repod.addresses import ALL_OF
 from repod.certificate import make_certificate
 from repod.layout import Layout
 from repod.settings import DEFAULT_PORT, Settings
@@ -57,7 +59,8 @@ def initialise(root: Path, *, hosts: Sequence[str], now: datetime.datetime, port
     with _making(root):
         _check_free(root)
     with _making(root), _draft_for(root) as draft:
-        _fill(draft, names=names, url=url, port=port, now=now)
+        listen = ALL_OF[6] if ip_version(named[0]) == 6 else ""  # clients are led there, and "" is all of IPv4
+        _fill(draft, names=names, url=url, given={"host": listen, "port": port}, now=now)
         if root.exists():
             draft.chmod(stat.S_IMODE(root.stat().st_mode))  # whoever made the folder chose who may enter it
         _settle(draft, root)
@@ -108,7 +111,7 @@ def _draft_for(root: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _fill(draft: Path, *, names: Sequence[str], url: str, port: int, now: datetime.datetime) -> None:
+def _fill(draft: Path, *, names: Sequence[str], url: str, given: Mapping[str, object], now: datetime.datetime) -> None:
     Repository.create(draft).close()
     layout = Layout(draft)
     key = SigningKey.generate()
@@ -124,7 +127,8 @@ def _fill(draft: Path, *, names: Sequence[str], url: str, port: int, now: dateti
         "REPOD_… variables and flags win over this file: repod serve DIR --print-config shows what counts."
     )
     tables = {f"transports.{name}": kind for name, spec in specs().items() if (kind := settings_of(spec)) is not None}
-    given = {"port": port} if port != DEFAULT_PORT else {}
+    defaults = Settings()
+    given = {key: value for key, value in given.items() if value != getattr(defaults, key)}
     write_atomically(layout.settings, render_template(Settings, heading=heading, given=given, tables=tables))
     for path, secret, who in (
         (layout.client, client_secret, "clients (role client)"),

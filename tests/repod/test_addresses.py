@@ -43,6 +43,14 @@ def test_a_wildcard_is_the_host_clients_are_told(layout: Layout) -> None:
     assert public_url(layout, settings(layout, advertise="h.example"), "http", "0.0.0.0", 1) == "http://h.example:1"
 
 
+def test_an_address_that_is_not_listened_on_is_not_named(layout: Layout) -> None:
+    layout.client.write_text('url = "https://[fd00::1]:8717"')
+    assert public_url(layout, settings(layout), "https", "0.0.0.0", 1) == "https://127.0.0.1:1"
+    assert public_url(layout, settings(layout), "https", "::", 1) == "https://[fd00::1]:1"
+    layout.client.write_text('url = "https://10.0.0.5:8717"')
+    assert public_url(layout, settings(layout), "https", "::", 1) == "https://[::1]:1"
+
+
 def test_a_client_toml_without_a_url_tells_nothing(layout: Layout) -> None:
     layout.client.write_text("url = [1]\n")
     assert told_url(layout).hostname is None

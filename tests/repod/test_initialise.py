@@ -18,6 +18,7 @@ from core.errors import RepositoryError, UsageError
 from images.repository import Repository
 from repod.initialise import default_host, initialise
 from repod.layout import Layout
+from repod.settings import load_settings
 from transports.registry import settings_of, specs
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -118,6 +119,15 @@ def test_a_failure_midway_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
 
 def test_an_ipv6_address_is_bracketed_in_the_url(tmp_path: Path) -> None:
     assert initialise(tmp_path / "r", hosts=["fd00::5"], now=NOW, port=9).url == "https://[fd00::5]:9"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host"), [(["::1"], "::"), (["::1", "10.0.0.5"], "::"), (["10.0.0.5", "::1"], ""), (["h.example"], "")]
+)
+def test_what_it_tells_clients_is_listened_on(tmp_path: Path, hosts: list[str], host: str) -> None:
+    initialise(tmp_path / "r", hosts=hosts, now=NOW, port=9)
+    made = load_settings(Layout(tmp_path / "r")).value
+    assert (made.host, made.port) == (host, 9)
 
 
 def test_the_default_host_is_an_address() -> None:

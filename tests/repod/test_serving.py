@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from repod.initialise import initialise
 from repod.layout import Layout
 from repod.serving import Serving
+from tests.repod.conftest import NOW, running
 
 
 def test_the_line_names_folder_url_and_lanes() -> None:
@@ -56,6 +58,15 @@ def test_a_version_of_ip_that_client_toml_names_and_nobody_listens_on_is_told(
 async def test_a_wildcard_is_shown_as_the_host_clients_are_told(daemon) -> None:
     async with daemon(host="0.0.0.0") as api:
         assert api.url.startswith("https://127.0.0.1:")
+
+
+@pytest.mark.asyncio
+async def test_a_repository_of_an_ipv6_address_is_served_there(tmp_path: Path) -> None:
+    initialise(tmp_path / "r", hosts=["::1"], now=NOW)
+    async with running(Layout(tmp_path / "r"), host=None) as api:
+        assert api.url.startswith("https://[::1]:")
+        status, _, _ = await api.ask("GET", "/v1/images")
+        assert status == 200
 
 
 @pytest.mark.asyncio
