@@ -163,8 +163,10 @@ def summary(fields: Mapping[str, Any]) -> str:
     if kept:
         sources += f"{', ' if sources else ''}{human_bytes(kept)} was there already"
     rate = f", {human_bytes(fields['rate_bytes_per_s'])}/s" if fields["rate_bytes_per_s"] else ""
+    target = f" to {fields['target']}" if fields.get("target") else ""
+    colon = "" if target == " to null:" else ":"
     return (
-        f"[100] {fields['command']} {fields['image']}{' to ' + fields['target'] if fields.get('target') else ''}: "
+        f"[100] {fields['command']} {fields['image']}{target}{colon} "
         f"{sources or 'nothing to fetch'}; {fields['seconds']:.1f} s{rate}"
         f"{', brake: ' + fields['brake'] if fields.get('brake') else ''}"
     )

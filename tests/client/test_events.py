@@ -5,6 +5,8 @@ import io
 import json
 from typing import Any
 
+import pytest
+
 from client.events import JsonReporter, PlainReporter, error_fields, human_bytes, human_seconds, sentence, summary
 from core.errors import TargetTooSmallError
 
@@ -110,6 +112,14 @@ def test_words_for_people_are_not_repeated_to_programs() -> None:
 def test_a_result_that_moved_nothing_names_no_rate_and_no_brake() -> None:
     fields = {"command": "update-cache", "image": "a@1", "bytes_by_source": {}, "seconds": 0.5, "rate_bytes_per_s": 0}
     assert summary({**fields, "brake": None}) == "[100] update-cache a@1: nothing to fetch; 0.5 s"
+
+
+@pytest.mark.parametrize(("target", "said"), [("null:", " to null: "), ("/dev/sda2", " to /dev/sda2: ")])
+def test_a_target_is_followed_by_one_colon(target: str, said: str) -> None:
+    fields = {"command": "restore", "image": "a@1", "target": target, "bytes_by_source": {"repository": 5}}
+    assert summary({**fields, "seconds": 0.5, "rate_bytes_per_s": 0}) == (
+        f"[100] restore a@1{said}5 bytes from repository; 0.5 s"
+    )
 
 
 def test_an_error_carries_its_exit_code() -> None:

@@ -261,7 +261,7 @@ class Lane:
             self._host.count("disk_troubles")
             return True
         except OgcastError as error:
-            self.machine.handle_unreadable(read, self.machine.unreadable, f"chunk {read.chunk}: {error}")
+            self.machine.handle_unreadable(read, self.machine.unreadable, str(error))
             self._host.count("chunks_unreadable")
             return True
         header = self.machine.header_for(read, length=stored.length, encoding=stored.encoding)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.arena import Arena
-from core.errors import ConnectionFailedError, RepositoryTroubleError, TransferError
+from core.errors import ChunkError, ConnectionFailedError, RepositoryTroubleError, TransferError
 from core.ids import ChunkIndex, Digest
 from core.wantmap import WantMap
 from images.stores import StoredChunk
@@ -124,6 +124,17 @@ async def test_a_client_that_stops_reading_is_dropped_and_others_go_on() -> None
                 await asyncio.sleep(0.005)
             assert scene.server.counters()["turns_waited"] > 0
         assert stuck_arena.free == stuck_arena.slots
+
+
+@pytest.mark.asyncio
+async def test_a_chunk_that_cannot_be_had_is_named_once() -> None:
+    async with serving(RIG, chunks=8) as scene:
+        scene.store.lose(scene.manifest.digest(ChunkIndex(3)))
+        want, arena = WantMap(8), Arena(slot_bytes=CHUNK_BYTES, slots=2)
+        with pytest.raises(ChunkError, match=r"repository; chunk 3: no chunk [0-9a-f]{16}$"):
+            async with scene.fetch(want, arena) as incoming:
+                await take_all(scene, incoming, want)
+        assert list(want) == [3]
 
 
 @pytest.mark.asyncio

@@ -217,7 +217,7 @@ class ServerLane:
     def header_for(self, read: Read, *, length: int, encoding: Encoding) -> bytes | None:
         """The header that goes before `length` stored bytes; None when the peer does not take so many and was told."""
         if length > self._admission.max_stored:
-            self.handle_unreadable(read, Status.TOO_LARGE, f"chunk {read.chunk} takes {length} stored bytes")
+            self.handle_unreadable(read, Status.TOO_LARGE, f"it takes {length} stored bytes")
             return None
         header = Header(
             op=Op.READ, reply=True, encoding=encoding, message=read.message, subject=read.chunk, length=length
@@ -225,7 +225,7 @@ class ServerLane:
         return header.encode()
 
     def handle_unreadable(self, read: Read, status: Status, text: str) -> None:
-        """The store cannot give a chunk; the peer is told and the lane goes on."""
+        """The store cannot give a chunk; the peer, which knows what it asked for, is told why, and the lane goes on."""
         self._send(error_reply(Header(op=Op.READ, message=read.message, subject=read.chunk), status, text))
 
     @property
