@@ -138,8 +138,8 @@ async def _update(
     fallback: bool,
     seed: bool,
 ) -> Update:
-    run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
     remote = remote_of(run, control, method, options, fallback, cache=ProvenChunks(store, manifest))
+    run.stage("update-cache", f"{method}: {manifest.ref} into {directory}")
     update = Update(run, store, directory, manifest, info, remote)
     if seed:
         update.on_fetched = lambda: go_on_giving(
@@ -170,11 +170,11 @@ async def _from_cache(
     run: Run, store: Repository, manifest: Manifest, opened: OpenTarget, method: Method, order: Order, *, command: str
 ) -> Mapping[str, Any]:
     """Restore from the CACHE. A chunk that is damaged there comes from the repository, and the CACHE forgets it."""
-    run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
     local = LocalSource(store)
     async with ControlClient(run.settings) as control:
         proven = ProvenChunks(store, manifest)
         remote = remote_of(run, control, method, order.options, order.fallback, cache=proven)
+        run.stage("restore", f"{method}: {manifest.ref} from the CACHE to {opened.sink.name}")
         restore = restore_of(run, manifest, opened, [local, remote], remote, order)
         try:
             await restore.perform()

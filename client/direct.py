@@ -75,7 +75,6 @@ async def perform_direct(
     run: Run, control: ControlClient, manifest: Manifest, opened: OpenTarget, method: Method, order: Order
 ) -> Restore:
     """Restore from the repository, performed. The target stays the caller's."""
-    run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")
     with contextlib.ExitStack() as stack:
         target = _given_from(run, opened)
         reader = None
@@ -85,6 +84,7 @@ async def perform_direct(
         elif isinstance(opened.sink, FileSink):
             frames = stack.enter_context(contextlib.closing(FileFrames(opened.sink, RestorePlan(manifest))))
         remote = remote_of(run, control, method, order.options, order.fallback, cache=reader, written=frames)
+        run.stage("restore", f"{method}: {manifest.ref} to {opened.sink.name}")  # nothing begins with what is refused
         restore = restore_of(run, manifest, opened, [remote], remote, order)
         if reader is not None:
             restore.on_written = reader.add

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from core.errors import UsageError
 from tests.client.conftest import Room
 from transports.control import SHORT_CHARS
@@ -38,6 +40,17 @@ def test_an_option_string_that_no_message_can_carry_is_told_in_words(room: Room,
     assert ended.code == UsageError.exit_code
     assert ended.last["message"] == f"the option string has {SHORT_CHARS + 1} characters"
     assert not (tmp_path / "disk.img").exists()
+
+
+@pytest.mark.parametrize("words", [("restore", "--method", "UNICAST-DIRECT"), ("deploy",), ("update-cache",)])
+def test_no_stage_is_told_of_what_is_refused(room: Room, tmp_path: Path, words: tuple[str, ...]) -> None:
+    command, *options = words
+    target = [] if command == "update-cache" else [str(tmp_path / "disk.img")]
+    cache = ["--cache", str(tmp_path / "cache")]
+    for before, wrong in ((["--interface", "nosuch0"], []), ([], ["--options", "9" * (SHORT_CHARS + 1)])):
+        ended = room.ogcast(*before, command, "room1", *target, *options, *cache, *wrong)
+        assert ended.code == UsageError.exit_code
+        assert [event["event"] for event in ended.events] == ["error"]
 
 
 def test_without_a_cache_the_method_is_not_changed(room: Room, tmp_path: Path) -> None:
