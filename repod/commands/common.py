@@ -41,7 +41,9 @@ def human_bytes(count: float) -> str:
 
 
 def open_repository(root: Path, *, read_only: bool = False) -> Repository:
-    """The repository at `root`, as a context manager. Raises RepositoryError or NotFoundError."""
+    """The repository at `root`, as a context manager. Raises RepositoryError, or NotFoundError if nothing is there."""
     from images.repository import Repository
+    from repod.layout import Layout
 
+    Layout(root).check()
     return Repository.open(root, read_only=read_only)

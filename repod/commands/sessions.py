@@ -29,11 +29,16 @@ def sessions(
       watch -n 2 repod sessions /srv/images
       repod sessions /srv/images --json
     """
+    import os
+
     from repod.layout import Layout
     from repod.operator import ask
     from repod.proto.session_rows import HEADINGS, session_rows
 
-    answer = ask(Layout(root).operator, "/sessions", url=url)
+    layout = Layout(root)
+    if not os.path.exists(layout.operator):  # alone, it leads to a repository of another machine
+        layout.check()
+    answer = ask(layout.operator, "/sessions", url=url)
     if as_json:
         emit_json(answer)
         return

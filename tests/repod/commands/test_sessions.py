@@ -16,4 +16,10 @@ def test_without_a_daemon_it_says_where_it_asked(repod: Callable[..., Outcome], 
 
 
 def test_a_folder_that_is_no_repository_is_refused(repod: Callable[..., Outcome], tmp_path: Path) -> None:
-    assert repod("sessions", tmp_path).code == 2
+    assert repod("sessions", tmp_path).code == 23
+
+
+def test_a_folder_with_an_operator_s_settings_alone_is_enough(repod: Callable[..., Outcome], tmp_path: Path) -> None:
+    assert repod("init", tmp_path / "r", "--host", "127.0.0.1", "--port", "1").code == 0
+    (tmp_path / "operator.toml").write_bytes((tmp_path / "r" / "operator.toml").read_bytes())
+    assert "https://127.0.0.1:1" in repod("sessions", tmp_path).err
