@@ -22,6 +22,7 @@ from core.hostname import is_host_name
 from core.netif import ip_version
 from images.repository import Repository
 from images.signing import SigningKey
+from images.store.marker import repository_around
 from repod.addresses import ALL_OF
 from repod.certificate import make_certificate
 from repod.layout import Layout
@@ -80,6 +81,11 @@ def _check_free(root: Path) -> None:
         raise UsageError(f"{root} is a repository already", hint="nothing was changed; choose another folder")
     if root.exists() and (not root.is_dir() or any(item.name != "lost+found" for item in root.iterdir())):
         raise UsageError(f"{root} exists and is not an empty folder", hint="nothing was changed; choose another folder")
+    if (around := repository_around(root)) is not None:
+        raise UsageError(
+            f"{root} is inside the repository {around}, where nothing but its own files may be",
+            hint="nothing was changed; choose a folder outside it",
+        )
 
 
 @contextlib.contextmanager

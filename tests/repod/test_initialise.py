@@ -71,6 +71,16 @@ def test_a_repository_is_never_overwritten(layout: Layout) -> None:
     assert snapshot(layout.root) == before
 
 
+def test_nothing_is_made_inside_a_repository(layout: Layout) -> None:
+    before = sorted(layout.root.rglob("*"))
+    for inner in (layout.root / "mine", layout.root / "packs" / "a" / "b", layout.root / "trash"):
+        with pytest.raises(UsageError, match="is inside the repository") as raised:
+            initialise(inner, hosts=[], now=NOW)
+        assert raised.value.hint is not None
+        assert "outside" in raised.value.hint
+    assert sorted(layout.root.rglob("*")) == before
+
+
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("years of work")
