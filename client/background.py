@@ -42,9 +42,9 @@ def go_on_giving(run: Run, manifest: Manifest, options: str | None, heritage: He
         run.warning(f"{manifest.ref} is not given to others from now on: {error}")
 
 
-def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage) -> int:
-    """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already. One in
-    the background that would end before is ended by the new one, when that can begin.
+def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage) -> tuple[int, bool]:
+    """Start the process and tell the event `seeding`; returns its number, or that of the one which runs already, and
+    whether that is so. One in the background that would end before is ended by the new one, when that can begin.
 
     `options` is an option string of the transport, empty for what the repository says. A process that gives the CACHE
     waits until the image is there. LocalError if it cannot be started.
@@ -73,7 +73,7 @@ def start_seeder(run: Run, manifest: Manifest, options: str, heritage: Heritage)
             "message": message,
         },
     )
-    return pid
+    return pid, already
 
 
 def _start(run: Run, manifest: Manifest, options: str, heritage: Heritage, folder: Path, log: Path) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,16 @@ from client.cache import asked_of, find_cache, open_cache
 from client.giving import Wish
 from client.manifests import checked_manifest
 from client.run import Run, in_thread
-from client.seeders import SeederNote, running_seeders, seeders_folder, stop
+from client.seeders import SeederNote, find_seeder, running_seeders, seeders_folder, stop
 from core.ids import ImageRef
+from images.manifest import Manifest
 
 __all__ = ["list_seeders", "seed_in_background", "stop_seeders"]
+
+NOTED_S = 2.0
+"""What a process in the background may take to begin, as a rule some tenths; a slower one goes on all the same."""
+NOTED_EVERY_S = 0.02
+_HAS_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def list_seeders(run: Run) -> Mapping[str, Any]:
@@ -55,19 +64,35 @@ async def stop_seeders(run: Run, name: str | None) -> Mapping[str, Any]:
     }
 
 
-def seed_in_background(run: Run, ref: ImageRef, wish: Wish, *, cache: Path | None) -> Mapping[str, Any]:
-    """Start a seeder of what the CACHE holds. NotFoundError if that is nothing."""
+async def seed_in_background(run: Run, ref: ImageRef, wish: Wish, *, cache: Path | None) -> Mapping[str, Any]:
+    """Start a seeder of what the CACHE holds, unless one gives it. NotFoundError if that is nothing."""
     directory = find_cache(cache, run.settings.cache)
     with open_cache(directory, create=False) as store, asked_of(directory), store.pin(ref) as pinned:
         manifest = checked_manifest(pinned.data, public_key=run.settings.public_key, asked=ref)
-    pid = start_seeder(run, manifest, wish.options, Heritage(cache=directory))
+    pid, already = start_seeder(run, manifest, wish.options, Heritage(cache=directory))
+    if not already:
+        await _noted(run, manifest, pid)
     return {
         "command": "seed",
         "image": str(manifest.ref),
         "pid": pid,
         "options": wish.options,
-        "summary": f"{manifest.ref} is given to others by process {pid}",
+        "already": already,
+        "summary": f"{manifest.ref} is given to others by process {pid}{' already' if already else ''}",
     }
+
+
+async def _noted(run: Run, manifest: Manifest, pid: int) -> None:
+    """Wait until others can see that the process gives, or it has ended, NOTED_S at most: the same command right after
+    this one is to find it."""
+    folder = seeders_folder(run.settings.state_path)
+    with contextlib.suppress(TimeoutError, ChildProcessError):
+        async with asyncio.timeout(NOTED_S):
+            while os.waitid(os.P_PID, pid, _HAS_ENDED) is None:  # noqa: ASYNC222 - it only looks
+                note = find_seeder(folder, manifest.ref, manifest.root)
+                if note is not None and note.pid == pid:
+                    return
+                await asyncio.sleep(NOTED_EVERY_S)
 
 
 def _is_of(note: SeederNote, ref: ImageRef) -> bool:

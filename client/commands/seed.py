@@ -79,7 +79,7 @@ def command(
         if inherit is not None or target is not None:
             return await seeding.seed_from_memory(run, ref, wish, inherited=inherited, target=target, log=log)
         if background:
-            return seeding_upkeep.seed_in_background(run, ref, wish, cache=cache)
+            return await seeding_upkeep.seed_in_background(run, ref, wish, cache=cache)
         wait_s = 0.0 if detached is None else seeding.IMAGE_WAIT_S
         return await seeding.seed_from_cache(run, ref, wish, cache=cache, wait_s=wait_s, log=log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -118,6 +119,18 @@ def test_one_process_gives_an_image_and_a_second_is_no_error(room: Room, cache: 
     assert (stopped.code, stopped.last["stopped"], stopped.last["killed"]) == (0, ["room1@1"], [])
     assert giver.ended() == 143
     assert room.ogcast("seed", "--stop").last["stopped"] == []
+
+
+def test_in_the_background_a_second_one_says_that_there_is_one(room: Room, cache: Path) -> None:
+    words = ("seed", "room1", "--background", "--cache", str(cache))
+    first, second = room.ogcast(*words).last, room.ogcast(*words).last
+    command = [sys.executable, "-m", "client", "--config", str(room.config), "--repo", room.url, *words]
+    environment = {**os.environ, "OGCAST_STATE_DIR": str(room.state)}
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=PATIENCE_S)
+    assert room.ogcast("seed", "--stop").last["stopped"] == ["room1@1"]
+    assert (first["already"], second["already"]) == (False, True)
+    assert second["pid"] == first["pid"]
+    assert told.stdout == f"room1@1 is given to others by process {first['pid']} already\n"
 
 
 def test_what_dies_without_a_word_leaves_the_rest_to_the_repository(room: Room, cache: Path, tmp_path: Path) -> None:
