@@ -17,11 +17,11 @@ DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The repository
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def emit_json(value: Any) -> None:
-    """One JSON value as a line on standard output."""
+def emit_json(value: Any, *, err: bool = False) -> None:
+    """One JSON value as a line on standard output; with `err`, where that is taken, on standard error."""
     import msgspec
 
-    typer.echo(msgspec.json.encode(value).decode())
+    typer.echo(msgspec.json.encode(value).decode(), err=err)
 
 
 def emit_table(rows: Sequence[Sequence[str]]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import UsageError
-from repod.commands.common import DirArgument, human_bytes, open_repository
+from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
 from repod.commands.progress import progress_of
+
+if TYPE_CHECKING:
+    from images.manifest import Manifest
 
 __all__ = ["export"]
 
@@ -55,8 +58,11 @@ def export(
         ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads. Default: one a core.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an image to a file, as tools without ogcast read it. Every chunk is verified on the way.
+
+    What was written is said at the end; on standard error where the file goes to standard output.
 
     With --torrent the file is not written but published: a running `repod serve` is its tracker and web seed. Whoever
     has the .torrent file may download. `repod torrents` lists and withdraws what is published.
@@ -71,16 +77,20 @@ def export(
     if torrent or out is not None:
         _check_outside(out)
     if torrent:
-        _publish(root, image, out, form or ExportFormat.ZST, url or [], workers)
+        _publish(root, image, out, form or ExportFormat.ZST, url or [], workers, as_json=as_json)
         return
     if out is None or url:
         raise UsageError(
             "say where the file goes" if out is None else "--url is for --torrent",
             hint="'repod export --help' shows examples",
         )
+    import time
+
     from core.ids import ImageRef
     from images.exporters import ExportProgress, export_partclone, export_raw, export_zst
 
+    began = time.monotonic()
+    form = form or ExportFormat.RAW
     writers = {
         ExportFormat.RAW: export_raw,
         ExportFormat.ZST: export_zst,
@@ -89,13 +99,30 @@ def export(
     with (
         open_repository(root, read_only=True) as repository,
         repository.pin(ImageRef.parse(image)) as pinned,
-        progress_of(f"exporting {pinned.manifest.ref}") as advance,
+        progress_of(f"exporting {pinned.manifest.ref}", quiet=as_json) as advance,
     ):
 
         def on_progress(state: ExportProgress) -> None:
             advance(state.bytes_done, state.bytes_total, "")
 
-        writers[form or ExportFormat.RAW](pinned.manifest, repository, out, workers=workers, progress=on_progress)
+        writers[form](pinned.manifest, repository, out, workers=workers, progress=on_progress)
+        manifest = pinned.manifest
+    _tell(manifest, out, form, time.monotonic() - began, as_json=as_json)
+
+
+def _tell(manifest: Manifest, out: str, form: ExportFormat, seconds: float, *, as_json: bool) -> None:
+    """What was written."""
+    to_stream = out == "-"
+    out = out.encode("utf-8", "backslashreplace").decode()  # a file name need not be UTF-8
+    if as_json:
+        done = {"event": "done", "image": str(manifest.ref), "size": manifest.size, "data_bytes": manifest.data_bytes}
+        emit_json({**done, "out": out, "format": form, "seconds": round(seconds, 3)}, err=to_stream)
+        return
+    typer.echo(
+        f"{manifest.ref}: {human_bytes(manifest.size)} partition, {human_bytes(manifest.data_bytes)} of data, written "
+        f"to {'standard output' if to_stream else out} ({form}), {seconds:.1f} s",
+        err=to_stream,
+    )
 
 
 def _check_outside(out: str | None) -> None:
@@ -111,7 +138,14 @@ def _check_outside(out: str | None) -> None:
 
 
 def _publish(
-    root: DirArgument, image: str, out: str | None, form: ExportFormat, urls: list[str], workers: int | None
+    root: DirArgument,
+    image: str,
+    out: str | None,
+    form: ExportFormat,
+    urls: list[str],
+    workers: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     import time
 
@@ -136,7 +170,7 @@ def _publish(
         repository.pin(ImageRef.parse(image)) as pinned,
         open_output(out or f"{pinned.manifest.ref}.{form}.torrent", mode=0o600) as output,
     ):
-        with progress_of(f"hashing {pinned.manifest.ref}") as advance:
+        with progress_of(f"hashing {pinned.manifest.ref}", quiet=as_json) as advance:
 
             def on_progress(state: ExportProgress) -> None:
                 advance(state.bytes_done, state.bytes_total, "")
@@ -153,6 +187,19 @@ def _publish(
             )
         output.write(published.torrent)
     publication = published.publication
+    if as_json:
+        shown = ("id", "image", "form", "file_name", "length", "pieces", "piece_length", "info_hash_v1", "info_hash_v2")
+        emit_json(
+            {
+                "event": "done",
+                **{name: getattr(publication, name) for name in shown},
+                "is_new": published.is_new,
+                "torrent": output.name,
+                "urls": [torrent_url(base, publication) for base in bases],
+            },
+            err=out == "-",
+        )
+        return
     lines = [
         f"{publication.file_name}: {human_bytes(publication.length)} in {publication.pieces} pieces of "
         f"{human_bytes(publication.piece_length)}, {'published' if published.is_new else 'published before'} as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -19,6 +20,44 @@ def test_raw_is_the_image(repod, layout, publish, tmp_path) -> None:
     publish("win", CONTENT)
     assert repod("export", layout.root, "win", tmp_path / "out").code == 0
     assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_what_was_written_is_said(repod, layout, publish, tmp_path) -> None:
+    publish("win", CONTENT)
+    words = ("export", layout.root, "win", tmp_path / "out")
+    ended = repod(*words)
+    assert ended.out.startswith(f"win@1: 293.0 KiB partition, 293.0 KiB of data, written to {tmp_path / 'out'} (raw), ")
+    assert (len(ended.out.splitlines()), ended.err) == (1, "")
+    done = repod(*words, "--json", "--format", "zst").json
+    assert (done["event"], done["image"], done["out"]) == ("done", "win@1", str(tmp_path / "out"))
+    assert (done["format"], done["size"], done["data_bytes"]) == ("zst", len(CONTENT), len(CONTENT))
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_file_name_that_is_no_text_is_written_to(repod, layout, publish, tmp_path, words: tuple[str, ...]) -> None:
+    publish("win", CONTENT)
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    ended = repod("export", layout.root, "win", out, *words)
+    assert (ended.code, "udcff" in ended.out) == (0, True)
+    assert Path(out).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_on_standard_output_is_the_file_alone(layout, publish, capfdbinary, words: tuple[str, ...]) -> None:
+    publish("win", CONTENT)
+    assert run(app, ["export", str(layout.root), "win", "-", *words]) == 0
+    out, err = capfdbinary.readouterr()
+    assert out == CONTENT
+    assert b"win@1" in err
+
+
+def test_a_published_torrent_is_told_to_programs(repod, layout, publish, tmp_path) -> None:
+    publish("win", CONTENT)
+    done = repod("export", layout.root, "win", tmp_path / "x.torrent", "--torrent", "--json").json
+    listed = repod("torrents", layout.root, "--json").json["torrents"]
+    assert [{name: done[name] for name in listed[0]}] == listed
+    assert (done["event"], done["is_new"], done["torrent"]) == ("done", True, str(tmp_path / "x.torrent"))
+    assert done["urls"][0].startswith("https://127.0.0.1:8717/torrents/")
 
 
 @pytest.mark.tools("zstd")
