@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import math
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ It begins with the first answer, whatever a start of repod takes on a busy machi
 AGAIN_S = 0.5
 LAST_WORDS_S = 5.0
 """How long a repod that closed its output may take to end by itself, before it is ended."""
+_OTHER = "another port: --port"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class Relay:
             else:
                 for ref in refs:  # what is misspelt, or refused, is to leave no empty store behind
                     await control.image(ref)
+            await self._await_port()
             await self._prepare()
             self.run.resume_hint = STOPPED
             for ref in refs:
@@ -91,6 +95,31 @@ class Relay:
             finally:
                 notify("STOPPING=1")
                 await _end(child)
+
+    async def _await_port(self) -> None:
+        """LockedError if the port is in use, before anything is fetched to be served there. That of a relay that was
+        killed may be about to be left: it is waited for."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PREDECESSOR_S
+        host, told = await asyncio.to_thread(self._host), False
+        while _is_taken(host, self.port):
+            what = f"port {self.port} of {host} is in use"
+            if clock() >= deadline:
+                raise LockedError(f"repod of the relay did not start: {what}", hint=f"nothing was fetched; {_OTHER}")
+            if not told:
+                self.run.notice(f"{what}: waiting for it, {PREDECESSOR_S:.0f} s at most")
+                told = True
+            await asyncio.sleep(AGAIN_S)
+
+    def _host(self) -> str:
+        """What repod will listen on, as its settings say; what is wrong with those it tells itself. UsageError if there
+        is no such interface."""
+        said: dict[str, Any] = {}
+        with contextlib.suppress(LocalError):
+            said = parse_toml(self.store / "repod.toml")
+        if host := os.environ.get("REPOD_HOST") or said.get("host"):
+            return str(host)
+        return self._address() if self.interface else "0.0.0.0"
 
     async def _prepare(self) -> None:
         """Make the store a repository with settings for clients that trust the main repository's signatures."""
@@ -185,7 +214,7 @@ class Relay:
             deadline = min(deadline, clock() + PREDECESSOR_S)
             if code != LockedError.exit_code or clock() >= deadline:
                 said = _last_error(self._log, since=begin)
-                other = "; another port: --port" if code == LockedError.exit_code else ""
+                other = f"; {_OTHER}" if code == LockedError.exit_code else ""
                 raise _as_repod(code)(f"repod of the relay did not start{said}", hint=f"its log: {self._log}{other}")
             await asyncio.sleep(AGAIN_S)
         child, line = started
@@ -240,6 +269,20 @@ class Relay:
         )
         _, said = await child.communicate()
         return child.returncode or 0, said.decode(errors="replace").strip()
+
+
+def _is_taken(host: str, port: int) -> bool:
+    """Whether somebody listens where repod would; False where that cannot be told."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((str(address[0]), port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _as_repod(code: int | None) -> type[LocalError]:

@@ -129,10 +129,43 @@ async def test_a_port_that_stays_taken_is_an_error_with_the_place_of_the_log(
     monkeypatch.setattr("client.relaying.PREDECESSOR_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        relay = _relay(room, tmp_path / "relay", Told(), "room1", port=port)
+        await relay._prepare()
         with pytest.raises(LockedError) as caught:
-            await _relay(room, tmp_path / "relay", Told(), "room1", port=port).perform()
+            await relay._serve()
     assert str(caught.value).startswith(f"repod of the relay did not start: port {port}")
     assert "relay.log" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "::1"])
+async def test_a_port_that_is_taken_is_told_before_anything_is_fetched(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr("client.relaying.PREDECESSOR_S", 0.0)
+    monkeypatch.setenv("REPOD_HOST", host)
+    address = host or "127.0.0.1"
+    with socket.create_server((address, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        port = taken.getsockname()[1]
+        told = Told()
+        with pytest.raises(LockedError) as caught:
+            await _relay(room, tmp_path / "relay", told, "room1", port=port).perform()
+    assert str(caught.value) == f"repod of the relay did not start: port {port} of {address} is in use"
+    assert "--port" in str(caught.value.hint)
+    assert told.names == []
+    assert not (tmp_path / "relay").exists()
+
+
+async def test_the_port_of_one_that_is_about_to_leave_is_waited_for(room: Room, tmp_path: Path) -> None:
+    told, store = Told(), tmp_path / "relay"
+    with socket.create_server(("127.0.0.1", 0)) as before:
+        port = before.getsockname()[1]
+        task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+        await told.until("notice")
+        assert not store.exists()
+    await told.until("relay")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_repod_that_is_about_to_leave_is_waited_for(room: Room, tmp_path: Path) -> None:
@@ -140,14 +173,16 @@ async def test_a_repod_that_is_about_to_leave_is_waited_for(room: Room, tmp_path
     log = store / "relay.log"
     with socket.create_server(("127.0.0.1", 0)) as before:
         port = before.getsockname()[1]
-        task = asyncio.ensure_future(_relay(room, store, told, "room1", port=port).perform())
+        relay = _relay(room, store, told, "room1", port=port)
+        await relay._prepare()
+        task = asyncio.ensure_future(relay._serve())
         async with asyncio.timeout(30):
             while not (log.exists() and b"in use" in log.read_bytes()):  # noqa: ASYNC110 - a file has no event
                 await asyncio.sleep(0.02)
-    await told.until("relay")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    child = await task
+    assert told.names == ["relay"]
+    child.terminate()
+    await child.wait()
 
 
 async def test_what_a_start_takes_is_no_waiting_for_another_repod(
