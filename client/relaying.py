@@ -105,7 +105,7 @@ class Relay:
         while _is_taken(host, self.port):
             what = f"port {self.port} of {host} is in use"
             if clock() >= deadline:
-                raise LockedError(f"repod of the relay did not start: {what}", hint=f"nothing was fetched; {_OTHER}")
+                raise LockedError(f"the relay cannot serve: {what}", hint=f"nothing was fetched; {_OTHER}")
             if not told:
                 self.run.notice(f"{what}: waiting for it, {PREDECESSOR_S:.0f} s at most")
                 told = True

@@ -149,7 +149,7 @@ async def test_a_port_that_is_taken_is_told_before_anything_is_fetched(
         told = Told()
         with pytest.raises(LockedError) as caught:
             await _relay(room, tmp_path / "relay", told, "room1", port=port).perform()
-    assert str(caught.value) == f"repod of the relay did not start: port {port} of {address} is in use"
+    assert str(caught.value) == f"the relay cannot serve: port {port} of {address} is in use"
     assert "--port" in str(caught.value.hint)
     assert told.names == []
     assert not (tmp_path / "relay").exists()

@@ -162,8 +162,9 @@ class Casting:
 
     def again(self, seat: Seat, chunks: NDArray[np.bool_]) -> None:
         """What a member was to get another way does not come so."""
-        if seat.wanted is not None:
+        if seat.wanted is not None:  # it waits for the start, and all of it is said then
             seat.wanted = seat.wanted | chunks
+            return
         self._call(lambda cast, now: cast.handle_again(seat.member, chunks, now))
 
     def probed(self, seat: Seat, message: Probed) -> None:

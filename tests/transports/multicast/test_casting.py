@@ -285,9 +285,18 @@ async def test_what_did_not_come_another_way_is_wanted_again_by_who_waits_and_by
         casting.gate.open = True
         await casting.tick()
         assert await _ask(casting, lambda cast: cast.upcoming(9)) == [1]
+        assert seat.wanted is None
         back[0] = True
         casting.again(seat, back)
         assert await _ask(casting, lambda cast: cast.upcoming(9)) == [1, 0]
+
+
+async def test_who_waits_for_the_start_is_sent_nothing_before_it() -> None:
+    async with Site(start_clients=2, rate_mbit_per_s=1) as site:
+        casting, seat, lane = _seated(site)
+        await casting.join(seat, lane, ALL)
+        casting.again(seat, ALL)
+        assert await _ask(casting, lambda cast: cast.upcoming(9)) == []
 
 
 async def test_who_waited_and_cannot_be_let_in_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:

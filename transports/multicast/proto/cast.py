@@ -24,14 +24,8 @@ from transports.multicast.proto.demand import Demand
 from transports.multicast.proto.demotion import Demotion, Verdict
 from transports.multicast.proto.foresight import spare_symbols, symbols_ahead
 from transports.multicast.proto.heads import Heads
-from transports.multicast.proto.layout import Layout
-from transports.multicast.proto.limits import (
-    BURST_PACKETS,
-    SEQUENCE_LIMIT,
-    TAG_BYTES,
-    WIRE_OVERHEAD_BYTES,
-    check_symbol_bytes,
-)
+from transports.multicast.proto.layout import Layout, check_symbol_bytes
+from transports.multicast.proto.limits import BURST_PACKETS, SEQUENCE_LIMIT, TAG_BYTES, WIRE_OVERHEAD_BYTES
 from transports.multicast.proto.members import Members
 from transports.multicast.proto.packets import Probe, Status, StatusFlags, packet_bytes
 from transports.multicast.proto.rate import Pace, RateControl, RateLimits
@@ -153,11 +147,13 @@ class Cast:
         member.done = member.missing_chunks == 0
         self._demotion.forget(member_id)
         self._forget_wants(member.place)
-        if probe:
-            self._announcer.handle_joined(now)
-        self.handle_again(member_id, wanted, now)
+        self._note_work(now)
+        self._demand.add(member.place, wanted)
         if self._current is not None and self._stop_row == self._current.layout.symbols:
             self._heads.handle_joined(member.place, self._current.chunk, self._row, self._demand)
+        if probe:
+            self._announcer.handle_joined(now)
+        self._announcer.handle_state(idle=not self._has_work(), now=now)
 
     def handle_probe_wanted(self, now: float) -> None:
         """A member that was added before counts probes from now on."""
@@ -184,11 +180,10 @@ class Cast:
 
     def handle_again(self, member_id: int, chunks: NDArray[np.bool_], now: float) -> None:
         """A client wants these as well, since they do not come by other means."""
-        if (member := self._members.get(member_id)) and member.lane != "unicast" and not member.done:
+        if (member := self._members.get(member_id)) and member.lane != "unicast":
             self._note_work(now)
-            self._heads.forget(member.place, chunks)
-            self._demand.ask_all(member.place, chunks)
-        self._announcer.handle_state(idle=not self._has_work(), now=now)
+            self._requests.handle_again(member, chunks)
+            self._announcer.handle_state(idle=not self._has_work(), now=now)
 
     def handle_moved(self, member_id: int) -> None:
         """A client goes on by other means: it stays a member whom nothing is sent for."""

@@ -13,12 +13,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES
+from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
 
-__all__ = ["Layout", "block_counts", "symbol_counts"]
+__all__ = ["Layout", "block_counts", "check_symbol_bytes", "symbol_counts"]
 
 _PLACES_REMEMBERED = 16
 """A train is a slice of its chunk's; chunks that are not compressed all have one length."""
+
+
+def check_symbol_bytes(symbol_bytes: int) -> None:
+    """ValueError unless the symbols of a cast may be so large."""
+    if not MIN_SYMBOL_BYTES <= symbol_bytes <= MAX_SYMBOL_BYTES or symbol_bytes % 8:
+        raise ValueError(f"no symbol size: {symbol_bytes}")
 
 
 class Layout(msgspec.Struct, frozen=True):

@@ -74,9 +74,3 @@ def symbol_bytes_for(mtu_bytes: int, *, ipv6: bool = False) -> int:
     """The largest symbol that fits one packet of a link, a multiple of 8 so that the code can work on words."""
     room = mtu_bytes - (48 if ipv6 else 28) - HEADER_BYTES - TAG_BYTES
     return min(MAX_SYMBOL_BYTES, room // 8 * 8)
-
-
-def check_symbol_bytes(symbol_bytes: int) -> None:
-    """ValueError unless symbols may be so large."""
-    if not MIN_SYMBOL_BYTES <= symbol_bytes <= MAX_SYMBOL_BYTES or symbol_bytes % 8:
-        raise ValueError(f"no symbol size: {symbol_bytes}")

@@ -223,6 +223,10 @@ class Repairs:
     def __contains__(self, chunk: int) -> bool:
         return chunk in self._chunks
 
+    def tracked_of(self, chunks: NDArray[np.bool_]) -> list[int]:
+        """Which of `chunks`, one flag each, were sent and are not forgotten."""
+        return [chunk for chunk in self._chunks if chunks[chunk]]
+
     def __getitem__(self, chunk: int) -> ChunkRepair:
         return self._chunks[chunk]
 

@@ -1,4 +1,4 @@
-"""What members ask for, taken from their reports into demand and repairs: the only way from a member to the sender.
+"""What members ask for, taken from reports, and from what they say on their lanes, into demand and repairs.
 
 A report can only raise what is due, within the bounds of the image and of what was sent since; whatever else it says
 is counted and forgotten.
@@ -67,6 +67,15 @@ class Requests:
         if member.lane != "unicast" and not member.done:
             self._merge(member, report, current, now)
         return True
+
+    def handle_again(self, member: Member, chunks: NDArray[np.bool_]) -> None:
+        """A member wants the whole of `chunks`, one flag each, that it had withdrawn or never asked for."""
+        self._heads.forget(member.place, chunks)
+        self._demand.ask_all(member.place, chunks)
+        again = self._repairs.tracked_of(chunks)
+        self.asked_by.update(dict.fromkeys(again, member.place))
+        member.missing_chunks = max(member.missing_chunks, int(chunks.sum()))
+        member.done = member.missing_chunks == 0
 
     def forget(self, place: int) -> None:
         """The member at `place` waits for nothing any more; another may get its place."""

@@ -24,6 +24,8 @@ FIRST_EXPECTED_S = 1.0
 QUIET_S = 0.75
 """While nothing at all comes from anybody, who has given nothing yet is waited for no longer than this: whoever serves
 a slow link sends something all the time, and who serves others first says so at once."""
+QUEUED_S = 1.25
+"""Who has a request wait says so each second."""
 LOOK_MAX_S = 0.25
 """A look counts for no longer: after a pause it was this machine that stood still."""
 LATE_AFTER = 3.0
@@ -261,7 +263,7 @@ class Requests:
             if any(request.source == ORIGIN for request in requests):
                 continue
             if chunk in assigned:
-                left = all(self._is_silent(request, now, self._quiet_s) for request in requests)
+                left = all(self._is_silent(request, now, max(self._quiet_s, QUEUED_S)) for request in requests)
             else:
                 left = all(request.cancelled and self._is_silent(request, now) for request in requests)
             if left:

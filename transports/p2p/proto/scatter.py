@@ -230,12 +230,10 @@ class Scatter:
     def poll_expired(self, now: float) -> list[Assignment]:
         """Take back what takes too long."""
         self._advance()
-        if ending := self._cursor == self._chunks:
-            self._hush(now)
+        silent = self._hush(now) if self._cursor == self._chunks else frozenset()
         late: list[Assignment] = []
         for taker in self._takers.values():
-            is_quiet = ending and taker.is_quiet(now, self._patience.ending_s)
-            waited_s = self._patience.ending_s if is_quiet else self._patience.usual_s
+            waited_s = self._patience.ending_s if taker.member.id in silent else self._patience.usual_s
             chunks = [chunk for chunk, since in taker.open.items() if now - since >= waited_s]
             if chunks:
                 late += [Assignment(member=taker.member.id, chunk=chunk) for chunk in chunks]
@@ -245,16 +243,18 @@ class Scatter:
 
     # ------------------------------------------------------------------ inside
 
-    def _hush(self, now: float) -> None:
+    def _hush(self, now: float) -> frozenset[int]:
         """Everything was assigned: who verified nothing lately, while others did, may have been switched off. What it
-        holds counts no more, so that what nobody else holds is assigned again."""
+        holds counts no more, so that what nobody else holds is assigned again. Who they are."""
         lacking = [taker for taker in self._takers.values() if taker.member.lacks and taker.verified_at <= now]
         latest = max((taker.verified_at for taker in lacking), default=now)
-        for taker in lacking:
-            quiet = taker.is_quiet(now, self._patience.ending_s) and taker.verified_at < latest - LATEST_S
-            if taker.counted and quiet:
+        quiet = [taker for taker in lacking if taker.is_quiet(now, self._patience.ending_s)]
+        silent = [taker for taker in quiet if taker.verified_at < latest - LATEST_S]
+        for taker in silent:
+            if taker.counted:
                 self._uncount(taker)
                 taker.hushed = True
+        return frozenset(taker.member.id for taker in silent)
 
     def _count(self, taker: Taker) -> None:
         taker.counted = True
@@ -287,7 +287,7 @@ class Scatter:
         quiet_s = ENDING_QUIET_S if self._is_ending(len(able)) else QUIET_S
         quiet_s = max(quiet_s, self._patience.times(LAG_TIMES))
         heard = [taker for taker in able if not taker.hushed and taker.rests_until <= now] or able
-        able = [taker for taker in able if taker.verified_at >= now - quiet_s] or heard
+        able = [taker for taker in able if taker.verified_at >= now - quiet_s and not taker.hushed] or heard
         active = sum(1 for taker in able if taker.open)
         if len(able) > self._streams:
             streams, ahead = min(self._streams, TAKING), 1

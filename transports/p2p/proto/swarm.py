@@ -281,7 +281,7 @@ class Swarm:
             if found is None and len(self.holders) <= CROWD:
                 found = self._ask_neighbour(now)
         if found is not None:
-            spare = bool(self.requests.of(found.chunk))
+            spare = found.source != ORIGIN and bool(self.requests.of(found.chunk))
             self._spares_left -= spare
             self.figures.spares += spare
             at_once = len(self.holders) > CROWD

@@ -292,13 +292,28 @@ def test_what_does_not_come_from_elsewhere_is_sent_whole_though_its_head_alone_w
     assert sorted(rows_of(bursts)) == [(chunk, row) for chunk in (0, 1) for row in range(ROWS)]
 
 
-def test_nothing_is_sent_again_for_who_was_moved_or_has_everything() -> None:
-    for leave in (Cast.handle_done, Cast.handle_moved):
-        cast = make_cast()
-        cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
-        leave(cast, 1)
-        cast.handle_again(1, wants(3), 0.0)
-        assert drain(cast)[0] == []
+def test_nothing_is_sent_again_for_who_was_moved() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
+    cast.handle_moved(1)
+    cast.handle_again(1, wants(3), 0.0)
+    assert drain(cast)[0] == []
+
+
+def test_who_joined_for_nothing_may_want_something_later() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(0), now=0.0)
+    drain(cast, bursts=1)
+    for member in range(2, 12):  # some of them beyond the first byte of the books, while a chunk is being sent
+        cast.add_member(member, key=KEY, wanted=np.zeros(4, dtype=np.bool_), now=0.1)
+        cast.handle_withdrawn(member, wants())
+    assert cast.members.lacking == 1
+    cast.handle_again(11, wants(2), 0.2)
+    bursts, _, now = drain(cast, 0.2)
+    assert [row for row in rows_of(bursts) if row[0] == 2] == [(2, row) for row in range(ROWS)]
+    ask(cast, (2, 0, 3), number=1, as_of=cast.sequence, member=11, now=now)
+    bursts, _, _ = drain(cast, now)
+    assert sum(len(burst) for burst in bursts) >= 3
 
 
 def test_who_joins_before_the_first_row_misses_nothing() -> None:

@@ -168,6 +168,14 @@ def test_a_head_is_as_long_as_who_lacks_it_says_once_it_has_seen_the_whole_chunk
     assert desk.heads.take(1, desk.demand).stop == 59
 
 
+def test_who_wants_again_what_was_sent_pays_for_it_where_nobody_else_does() -> None:
+    desk = Desk()
+    desk.requests.handle_again(desk.member(), np.array([False, True, False, True, False]))
+    assert desk.demand.counts.tolist() == [0, 1, 0, 1, 0]
+    assert desk.requests.asked_by == {1: desk.member().place}
+    assert (desk.member().missing_chunks, desk.member().done) == (2, False)
+
+
 def test_a_lying_report_makes_no_head_longer_than_all_but_one_row() -> None:
     desk = Desk()
     place = desk.member().place

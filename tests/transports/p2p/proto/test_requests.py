@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from transports.p2p.proto.requests import FIRST_EXPECTED_S, ORIGIN, PATIENCE, QUIET_S, WAITING_S, Request, Requests
+from transports.p2p.proto.requests import (
+    FIRST_EXPECTED_S,
+    ORIGIN,
+    PATIENCE,
+    QUEUED_S,
+    QUIET_S,
+    WAITING_S,
+    Request,
+    Requests,
+)
 
 
 def test_a_source_that_sends_nothing_is_overdue_and_to_blame() -> None:
@@ -366,6 +375,6 @@ def test_what_the_origin_is_to_send_is_not_waited_for_where_nothing_comes_of_it(
     assert requests.unanswered(0.0, {7, 8, 9}) == []
     requests.handle_bytes(2, 1000)
     assert requests.unanswered(0.1, {7, 8, 9}) == []
-    assert requests.unanswered(QUIET_S, {7, 8, 9}) == [7]
-    assert requests.unanswered(QUIET_S) == []
-    assert requests.unanswered(QUIET_S + 0.1, {7, 8, 9}) == [7, 8]
+    assert requests.unanswered(QUEUED_S, {7, 8, 9}) == [7]
+    assert requests.unanswered(QUEUED_S) == []
+    assert requests.unanswered(QUEUED_S + 0.1, {7, 8, 9}) == [7, 8]

@@ -206,7 +206,24 @@ def test_at_the_end_who_goes_on_verifying_is_waited_for() -> None:
     _take(scatter, slow, 1, 1.0)
     _take(scatter, other, 2, 1.0)
     assert scatter.poll_expired(1.9) == []
-    assert {each.chunk for each in scatter.poll_expired(2.3)} <= {3, 4}
+    assert scatter.poll_expired(3.0) == []  # nobody verifies anything: it is the origin that stands still
+    assert {each.chunk for each in scatter.poll_expired(2 * LEAST_S)} == {3, 4}
+
+
+def test_at_the_end_who_is_silent_is_given_nothing_however_much_it_alone_held() -> None:
+    gone, *others = members = [_member(number) for number in range(1, 5)]
+    scatter = _scatter(*members)
+    for chunk in range(40):
+        _take(scatter, gone, chunk, 0.1)
+    for place, chunk in enumerate(range(40, 60)):
+        _take(scatter, others[place % 3], chunk, 1.0)
+    gone_taker = next(iter(scatter))
+    gone_taker.took_s = 0.1
+    scatter._patience.handle_arrived(0.1)
+    assert scatter.poll_expired(1.2) == []
+    given = _given(scatter, 1.2)
+    assert given
+    assert gone.id not in given
 
 
 def test_at_the_end_while_nobody_verifies_anything_those_who_did_last_get_the_rest() -> None:
