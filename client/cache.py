@@ -25,6 +25,8 @@ OPENGNSYS_CACHE = Path("/opt/opengnsys/cache")
 """Where OpenGnsys mounts the CACHE partition."""
 INSIDE = Path("opt/opengnsys/ogcast")
 """Our directory on the CACHE partition, beside OpenGnsys' own images."""
+SIGNS = "signing.key"
+"""What a repository has and a CACHE has not (repod/layout.py)."""
 RECORD_BYTES = 64
 """What a pack adds to each stored chunk (docs/image-format.md 3.1)."""
 RESERVE_BYTES = 16 << 20
@@ -32,17 +34,22 @@ RESERVE_BYTES = 16 << 20
 MAKE_ROOM = "`ogcast cache rm NAME` and `ogcast cache gc` make room"
 
 
-def find_cache(flag: Path | None, configured: Path | None) -> Path:
+def find_cache(flag: Path | None, configured: Path | None, *, served: bool = False) -> Path:
     """The directory of the CACHE: --cache, else the configured one, else the one on the CACHE partition.
 
-    NoCacheError if the partition is not mounted or the directory above does not exist: a directory made on the RAM
-    disk of a netbooted client would be no CACHE.
+    CacheDamagedError if that is a repository which signs: its images are nobody's to replace or remove but `repod`'s.
+    With `served` it may be one, for a relay fills its own store. NoCacheError if the partition is not mounted or the
+    directory above does not exist: a directory made on the RAM disk of a netbooted client would be no CACHE.
     """
     chosen = flag or configured
     if chosen is not None:
         if not os.path.isdir(chosen) and not chosen.absolute().parent.is_dir():  # a name too long is told by open_cache
             raise NoCacheError(
                 f"no CACHE: there is no directory {chosen.absolute().parent}", hint="mount it, or give --cache DIR"
+            )
+        if not served and os.path.lexists(chosen / SIGNS):
+            raise CacheDamagedError(
+                f"{chosen} is a repository, not a CACHE", hint="give another directory; `repod` looks after that one"
             )
         return chosen
     base = OPENGNSYS_CACHE if os.path.ismount(OPENGNSYS_CACHE) else _labelled()

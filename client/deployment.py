@@ -54,11 +54,13 @@ async def update_cache(
     cache: Path | None,
     fallback: bool = True,
     seed: bool = False,
+    served: bool = False,
 ) -> Mapping[str, Any]:
-    """Bring the image into the CACHE. With `seed` a process in the background goes on giving it, as the method says."""
+    """Bring the image into the CACHE, or with `served` into the store of a relay. With `seed` a process in the
+    background goes on giving it, as the method says."""
     chosen = cache_method(method)
     manifest = await _manifest(run, control, info)
-    directory = find_cache(cache, run.settings.cache)
+    directory = find_cache(cache, run.settings.cache, served=served)
     with open_cache(directory, create=True) as store:
         update = await _update(run, control, store, directory, manifest, info, chosen, options, fallback, seed)
     return update.result("update-cache", method=str(chosen))

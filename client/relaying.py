@@ -172,7 +172,7 @@ class Relay:
 
     async def _fetch(self, control: ControlClient, ref: ImageRef) -> None:
         info = await control.image(ref)
-        await update_cache(self.run, control, info, method=self.method, options="", cache=self.store)
+        await update_cache(self.run, control, info, method=self.method, options="", cache=self.store, served=True)
         if ref.version is None:
             await asyncio.to_thread(self._forget_older, info.name, info.version)
 

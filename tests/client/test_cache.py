@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from client.cache import check_room, find_cache, open_cache
 from core.errors import CacheDamagedError, CacheFullError, NoCacheError
 from images.repository import Repository
 from images.store.disk import full_error
+from repod.initialise import initialise
 
 
 def test_the_flag_counts_before_the_settings(tmp_path: Path) -> None:
@@ -36,6 +38,14 @@ def test_something_else_in_its_place_is_a_damaged_cache(tmp_path: Path) -> None:
         with pytest.raises(CacheDamagedError) as caught:
             open_cache(tmp_path / path, create=True)
         assert caught.value.exit_code == 21
+
+
+def test_a_repository_is_no_cache_but_for_a_relay_that_fills_it(tmp_path: Path) -> None:
+    initialise(tmp_path / "images", hosts=["127.0.0.1"], now=datetime.datetime.now(datetime.UTC))
+    for flag, configured in ((tmp_path / "images", None), (None, tmp_path / "images")):
+        with pytest.raises(CacheDamagedError, match="is a repository, not a CACHE"):
+            find_cache(flag, configured)
+        assert find_cache(flag, configured, served=True) == tmp_path / "images"
 
 
 def test_a_name_too_long_for_any_folder_is_no_fault_of_this_program(tmp_path: Path) -> None:
