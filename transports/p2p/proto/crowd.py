@@ -12,13 +12,14 @@ __all__ = ["CROWD", "RECEIVING", "SENDING", "TAKING", "TURNS"]
 
 CROWD = 10
 """With more neighbours than this a peer is in a crowd."""
-SENDING = 4
-"""Receivers in a crowd that a peer sends to at a time."""
-RECEIVING = 5
+SENDING = 5
+"""Receivers in a crowd that a peer sends to at a time. TCP fills a link with five lanes that come and go better than
+with four; with more, chunks are there later."""
+RECEIVING = 6
 """Chunks that come to a peer in a crowd at a time: one more than are sent, so that who may send finds a receiver."""
 TURNS = 10
 """Turns a peer in a crowd waits for at a time, as long as less than RECEIVING chunks come. Among a hundred members
 fewer find too few who are about to send; among sixteen four would do."""
-TAKING = 8
+TAKING = 10
 """Chunks under way from the origin to a crowded subnet, one a member: more than RECEIVING, because the origin is one
 sender among several at each of them, and its wire is to be full."""
