@@ -8,7 +8,7 @@ nothing waits in a queue: who wants a chunk asks for a turn, and says which one 
 
 from __future__ import annotations
 
-__all__ = ["CROWD", "RECEIVING", "SENDING", "TAKING", "TURNS"]
+__all__ = ["CROWD", "LAST_CHUNKS", "RECEIVING", "RECEIVING_LAST", "SENDING", "TAKING", "TURNS"]
 
 CROWD = 10
 """With more neighbours than this a peer is in a crowd."""
@@ -17,9 +17,14 @@ SENDING = 5
 with four; with more, chunks are there later."""
 RECEIVING = 6
 """Chunks that come to a peer in a crowd at a time: one more than are sent, so that who may send finds a receiver."""
-TURNS = 10
-"""Turns a peer in a crowd waits for at a time, as long as less than RECEIVING chunks come. Among a hundred members
-fewer find too few who are about to send; among sixteen four would do."""
+RECEIVING_LAST = 4
+"""The same while one of the last chunks comes from the origin: everybody else waits for that one, and among lanes that
+fill the link it would come last."""
+LAST_CHUNKS = 24
+"""Who lacks no more than these is at its last."""
+TURNS = 15
+"""Turns a peer in a crowd waits for at a time, as long as less than RECEIVING chunks come. With fewer, who is about to
+send is not found at the end, when few hold what is lacking."""
 TAKING = 10
 """Chunks under way from the origin to a crowded subnet, one a member: more than RECEIVING, because the origin is one
 sender among several at each of them, and its wire is to be full."""

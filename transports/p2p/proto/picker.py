@@ -62,6 +62,11 @@ class Picker:
         self._barren: set[int] = set()
         """Neighbours that hold nothing to be asked for, since they were looked at last."""
 
+    @property
+    def lacks(self) -> int:
+        """Chunks that are wanted still."""
+        return len(self._want)
+
     def phase(self, chunk: int) -> Phase:
         """Where `chunk` stands."""
         return Phase(self._phase_of[chunk])

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from transports.p2p.proto.asking import Asking
-from transports.p2p.proto.crowd import RECEIVING, TURNS
+from transports.p2p.proto.crowd import LAST_CHUNKS, RECEIVING, RECEIVING_LAST, TURNS
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.picker import Phase, Picker
-from transports.p2p.proto.requests import Request, Requests
+from transports.p2p.proto.requests import ORIGIN, Request, Requests
 
 __all__ = ["BEGIN_S", "BELIEVED_LEAST_S", "BELIEVED_MOST_S", "BELIEVED_TIMES", "Turns"]
 
@@ -93,7 +93,8 @@ class Turns:
 
     def _has_room(self, now: float) -> bool:
         coming = (each.begun or now < each.asked_at + BEGIN_S for each in self._requests.of_neighbours())
-        return sum(coming) < RECEIVING
+        makes_way = self._picker.lacks <= LAST_CHUNKS and self._requests.under_way(ORIGIN)
+        return sum(coming) < (RECEIVING_LAST if makes_way else RECEIVING)
 
     def _choose(self, peer: int, late: Iterable[Request]) -> int | None:
         chunk = self._picker.choose(peer)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from core.wantmap import WantMap
-from transports.p2p.proto.crowd import CROWD, RECEIVING, TURNS
+from transports.p2p.proto.crowd import CROWD, LAST_CHUNKS, RECEIVING, RECEIVING_LAST, TURNS
 from transports.p2p.proto.requests import EXPIRY_LEAST_S, LATE_AFTER, LATE_LEAST_S, ORIGIN
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, Swarm
 from transports.p2p.proto.turns import BEGIN_S, BELIEVED_LEAST_S, BELIEVED_MOST_S, BELIEVED_TIMES
@@ -15,13 +15,28 @@ from transports.p2p.proto.turns import BEGIN_S, BELIEVED_LEAST_S, BELIEVED_MOST_
 CHUNKS = 40
 
 
-def _crowd(neighbours: int = 3 * TURNS, *, holding: range = range(CHUNKS)) -> Swarm:
-    """A peer that lacks everything, among neighbours who hold `holding`."""
-    swarm = Swarm(WantMap(CHUNKS), seed=1, window=CHUNKS, slots=99, rng=random.Random(1), now=0.0)
+def _crowd(neighbours: int = 3 * TURNS, *, holding: range = range(CHUNKS), want: int = CHUNKS) -> Swarm:
+    """A peer that lacks the last `want` chunks, among neighbours who hold `holding`."""
+    lacking = WantMap(CHUNKS)
+    lacking.discard_all(range(CHUNKS - want))
+    swarm = Swarm(lacking, seed=1, window=CHUNKS, slots=99, rng=random.Random(1), now=0.0)
     for peer in range(1, neighbours + 1):
         swarm.handle_source(peer, 0.0)
         swarm.handle_news(peer, holding)
     return swarm
+
+
+def _take_all(swarm: Swarm, *, assigned: int) -> list[int]:
+    """Everybody asked gives its turn, and `assigned` comes from the origin: whom chunks are taken of."""
+    swarm.handle_source(ORIGIN, 0.0)
+    swarm.handle_assigned([assigned], 0.0)
+    for peer in _ask(swarm):
+        swarm.turns.handle_come(peer)
+    taken = []
+    while (asking := swarm.poll_ask(0.0, 50)) is not None:
+        taken.append(asking.source)
+    assert taken.count(ORIGIN) == 1
+    return [peer for peer in taken if peer != ORIGIN]
 
 
 def _ask(swarm: Swarm, now: float = 0.0, free_slots: int = 50) -> list[int]:
@@ -79,6 +94,12 @@ def test_turns_that_come_while_enough_chunks_come_are_passed() -> None:
     assert _ask(swarm) == []
     swarm.handle_returned(taken[0], swarm.requests.chunks()[0])
     assert len(_ask(swarm)) == TURNS
+
+
+@pytest.mark.parametrize(("lacks", "taken"), [(LAST_CHUNKS + 1, RECEIVING), (LAST_CHUNKS, RECEIVING_LAST)])
+def test_the_last_chunks_from_the_origin_have_more_of_the_link(lacks: int, taken: int) -> None:
+    swarm = _crowd(want=lacks, holding=range(CHUNKS - 1))
+    assert len(_take_all(swarm, assigned=CHUNKS - 1)) == taken
 
 
 def test_what_another_sends_meanwhile_is_not_asked_for_again() -> None:
