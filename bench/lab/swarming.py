@@ -17,7 +17,7 @@ from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row
 from bench.stats import summarise
 
-__all__ = ["METHOD", "MIB", "aria2_row", "copies_row", "run_room", "survivors", "with_offload"]
+__all__ = ["METHOD", "MIB", "aria2_row", "copies_row", "run_room", "survivors", "targets_fit", "with_offload"]
 
 METHOD = "TORRENT-DIRECT"
 MIB = 1 << 20
@@ -31,6 +31,11 @@ NOT_INSTALLED = "not installed (apt install aria2)"
 def with_offload(topology: Topology) -> Topology:
     """The rig for TCP: trains cross the switch whole, as a NIC's offload sends them."""
     return replace(topology, segmentation=True, gro=False)
+
+
+def targets_fit(folder: Path, count: int, size: int) -> bool:
+    """So many targets of `size` bytes can be kept in `folder`, and compared afterwards."""
+    return count * size < shutil.disk_usage(folder).free * MEMORY_SHARE
 
 
 def copies_row(label: str, transfers: Sequence[Transfer], *, image_bytes: int, goal: float) -> Row:
@@ -70,7 +75,7 @@ def run_room(options: Options, *, rate_bits_per_s: float, goal: float) -> Outcom
     hosts = [f"c{number + 1}" for number in range(options.clients or CLIENTS)]
     label = f"{len(hosts)} clients"
     with scratch(options.folder) as folder:
-        keep = len(hosts) * options.size < shutil.disk_usage(folder).free * MEMORY_SHARE
+        keep = targets_fit(folder, len(hosts), options.size)
         classroom = Classroom(folder, random_image(folder / "source.img", options.size))
         rig = Rig(with_offload(room(len(hosts), rate_bits_per_s=rate_bits_per_s)))
         with rig, classroom.open(rig, change=with_torrents) as lesson:

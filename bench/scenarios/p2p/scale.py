@@ -7,7 +7,7 @@ from bench.lab import shell
 from bench.lab.aria2 import with_torrents
 from bench.lab.classroom import Classroom, Transfer, random_image, scratch
 from bench.lab.rig import Rig
-from bench.lab.swarming import METHOD, aria2_row, with_offload
+from bench.lab.swarming import METHOD, aria2_row, targets_fit, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
@@ -23,8 +23,8 @@ FLAT = 1.10
 
 
 def run(options: Options) -> Outcome:
-    """One room after another. Clients verify and keep nothing: 16 targets would not fit in memory. The largest room is
-    aria2's as well, whose files are kept."""
+    """One room after another, all targets kept if those of the largest fit in memory. The largest room is aria2's as
+    well."""
     counts = COUNTS if options.clients is None else (options.clients,)
     rows: list[Row] = []
     theirs: list[Row] = []
@@ -32,6 +32,7 @@ def run(options: Options) -> Outcome:
     medians: list[float] = []
     limit_s = seconds_on_wire(options.size, RATE)
     with scratch(options.folder) as folder:
+        keep = targets_fit(folder, max(counts), options.size)
         classroom = Classroom(folder, random_image(folder / "source.img", options.size))
         for count in counts:
             hosts = [f"c{number + 1}" for number in range(count)]
@@ -40,7 +41,7 @@ def run(options: Options) -> Outcome:
                 ours = []
                 for number in range(options.runs):
                     options.say(f"{count} peers, run {number + 1} of {options.runs}")
-                    one = lesson.fetch(hosts, method=METHOD, keep=False, timeout_s=patience_s(limit_s))
+                    one = lesson.fetch(hosts, method=METHOD, keep=keep, timeout_s=patience_s(limit_s))
                     ours.append(one)
                 if count == max(counts):
                     options.say(f"{count} peers, aria2")
@@ -57,7 +58,8 @@ def run(options: Options) -> Outcome:
         flat = at_most(spread, FLAT, counts=not complaints(transfers))
         rows.append(Row(label="slowest room over fastest", figures={"ratio": spread, **flat}))
     rows += theirs
-    material = f"{options.size // MIB} MiB that do not compress, to peers that verify and keep nothing"
+    where = "into memory" if keep else "verified, not kept"
+    material = f"{options.size // MIB} MiB that do not compress, every link {RATE / 1e6:.0f} Mbit/s, {where}"
     return outcome(rows, material=material, transfers=transfers)
 
 
