@@ -18,12 +18,14 @@ with four; with more, chunks are there later."""
 RECEIVING = 6
 """Chunks that come to a peer in a crowd at a time: one more than are sent, so that who may send finds a receiver."""
 RECEIVING_LAST = 4
-"""The same while one of the last chunks comes from the origin: everybody else waits for that one, and among lanes that
-fill the link it would come last."""
+"""The same, of neighbours, while one of the last chunks comes from the origin: all members lack that one, and among
+lanes that fill the link it would come last. What they do not send to this peer they send to others: no more than TAKING
+make way at a time."""
 LAST_CHUNKS = 24
-"""Who lacks no more than these is at its last."""
+"""Who wants no more than these has only last ones: of a small image, or of the little that peers mend beside a group,
+all are."""
 TURNS = 15
-"""Turns a peer in a crowd waits for at a time, as long as less than RECEIVING chunks come. With fewer, who is about to
+"""Turns a peer in a crowd waits for at a time, as long as it has room for more chunks. With fewer, who is about to
 send is not found at the end, when few hold what is lacking."""
 TAKING = 10
 """Chunks under way from the origin to a crowded subnet, one a member: more than RECEIVING, because the origin is one

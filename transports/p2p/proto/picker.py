@@ -63,8 +63,8 @@ class Picker:
         """Neighbours that hold nothing to be asked for, since they were looked at last."""
 
     @property
-    def lacks(self) -> int:
-        """Chunks that are wanted still."""
+    def wanted(self) -> int:
+        """Chunks that are wanted still, whatever their phase."""
         return len(self._want)
 
     def phase(self, chunk: int) -> Phase:

@@ -213,6 +213,11 @@ class Requests:
             if each.source != ORIGIN and not each.cancelled
         ]
 
+    def of_origin(self) -> list[Request]:
+        """What was asked of the origin and not taken back."""
+        flow = self._flows.get(ORIGIN)
+        return [] if flow is None else [each for each in flow.requests.values() if not each.cancelled]
+
     def alone(self) -> list[Request]:
         """What was asked of one neighbour and of nobody else, and not taken back."""
         return [

@@ -13,7 +13,7 @@ from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.crowd import LAST_CHUNKS, RECEIVING, RECEIVING_LAST, TURNS
 from transports.p2p.proto.holders import Holders
 from transports.p2p.proto.picker import Phase, Picker
-from transports.p2p.proto.requests import ORIGIN, Request, Requests
+from transports.p2p.proto.requests import Request, Requests
 
 __all__ = ["BEGIN_S", "BELIEVED_LEAST_S", "BELIEVED_MOST_S", "BELIEVED_TIMES", "Turns"]
 
@@ -92,9 +92,14 @@ class Turns:
         return peer
 
     def _has_room(self, now: float) -> bool:
-        coming = (each.begun or now < each.asked_at + BEGIN_S for each in self._requests.of_neighbours())
-        makes_way = self._picker.lacks <= LAST_CHUNKS and self._requests.under_way(ORIGIN)
-        return sum(coming) < (RECEIVING_LAST if makes_way else RECEIVING)
+        coming = sum(_comes(each, now) for each in self._requests.of_neighbours())
+        return coming < RECEIVING and (coming < RECEIVING_LAST or not self._makes_way(now))
+
+    def _makes_way(self, now: float) -> bool:
+        """One of the last chunks comes from the origin, and none from a neighbour is late, that another might bring."""
+        if self._picker.wanted > LAST_CHUNKS:
+            return False
+        return any(_comes(each, now) for each in self._requests.of_origin()) and not self._late(now)
 
     def _choose(self, peer: int, late: Iterable[Request]) -> int | None:
         chunk = self._picker.choose(peer)
@@ -110,3 +115,7 @@ class Turns:
             for each in self._requests.alone()
             if self._requests.is_late(each, now) and self._picker.phase(each.chunk) is Phase.ASKED
         ]
+
+
+def _comes(request: Request, now: float) -> bool:
+    return request.begun or now < request.asked_at + BEGIN_S

@@ -121,6 +121,17 @@ def test_what_was_taken_back_from_who_is_silent_is_not_waited_for() -> None:
     assert requests.unanswered(2 * limit) == []
 
 
+def test_what_was_asked_of_the_origin_is_told_apart_until_it_is_taken_back() -> None:
+    requests = Requests()
+    assert requests.of_origin() == []
+    for source in (1, ORIGIN):
+        requests.join(source, 0.0)
+    theirs, asked = requests.add(1, 5, 0.0), requests.add(ORIGIN, 6, 0.0)
+    assert (requests.of_neighbours(), requests.of_origin()) == ([theirs], [asked])
+    asked.cancelled = True
+    assert requests.of_origin() == []
+
+
 def test_the_origin_is_never_overdue() -> None:
     requests = Requests()
     requests.join(ORIGIN, 0.0)

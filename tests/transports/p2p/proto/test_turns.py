@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from core.wantmap import WantMap
+from transports.p2p.proto.asking import Asking
 from transports.p2p.proto.crowd import CROWD, LAST_CHUNKS, RECEIVING, RECEIVING_LAST, TURNS
-from transports.p2p.proto.requests import EXPIRY_LEAST_S, LATE_AFTER, LATE_LEAST_S, ORIGIN
+from transports.p2p.proto.requests import EXPIRY_LEAST_S, FIRST_EXPECTED_S, LATE_AFTER, LATE_LEAST_S, ORIGIN
 from transports.p2p.proto.swarm import DUPLICATES_LEAST, Swarm
 from transports.p2p.proto.turns import BEGIN_S, BELIEVED_LEAST_S, BELIEVED_MOST_S, BELIEVED_TIMES
 
@@ -26,17 +28,25 @@ def _crowd(neighbours: int = 3 * TURNS, *, holding: range = range(CHUNKS), want:
     return swarm
 
 
-def _take_all(swarm: Swarm, *, assigned: int) -> list[int]:
-    """Everybody asked gives its turn, and `assigned` comes from the origin: whom chunks are taken of."""
+def _at_its_last(wants: int = LAST_CHUNKS) -> Swarm:
+    """A peer that wants so many chunks, and was assigned the highest, which no neighbour holds."""
+    swarm = _crowd(want=wants, holding=range(CHUNKS - 1))
     swarm.handle_source(ORIGIN, 0.0)
-    swarm.handle_assigned([assigned], 0.0)
-    for peer in _ask(swarm):
+    swarm.handle_assigned([CHUNKS - 1], 0.0)
+    assert swarm.poll_ask(0.0, 50) == Asking(source=ORIGIN, chunk=CHUNKS - 1)
+    return swarm
+
+
+def _taken(swarm: Swarm, now: float = 0.0) -> int:
+    """Everybody asked gives its turn: of how many chunks are taken."""
+    for peer in _ask(swarm, now):
         swarm.turns.handle_come(peer)
-    taken = []
-    while (asking := swarm.poll_ask(0.0, 50)) is not None:
-        taken.append(asking.source)
-    assert taken.count(ORIGIN) == 1
-    return [peer for peer in taken if peer != ORIGIN]
+    count = 0
+    while swarm.poll_ask(now, 50) is not None:
+        count += 1
+    while swarm.turns.poll_pass() is not None:
+        pass
+    return count
 
 
 def _ask(swarm: Swarm, now: float = 0.0, free_slots: int = 50) -> list[int]:
@@ -96,10 +106,45 @@ def test_turns_that_come_while_enough_chunks_come_are_passed() -> None:
     assert len(_ask(swarm)) == TURNS
 
 
-@pytest.mark.parametrize(("lacks", "taken"), [(LAST_CHUNKS + 1, RECEIVING), (LAST_CHUNKS, RECEIVING_LAST)])
-def test_the_last_chunks_from_the_origin_have_more_of_the_link(lacks: int, taken: int) -> None:
-    swarm = _crowd(want=lacks, holding=range(CHUNKS - 1))
-    assert len(_take_all(swarm, assigned=CHUNKS - 1)) == taken
+@pytest.mark.parametrize(("wants", "taken"), [(LAST_CHUNKS + 1, RECEIVING), (LAST_CHUNKS, RECEIVING_LAST)])
+def test_one_of_the_last_chunks_has_more_of_the_link_while_it_comes_from_the_origin(wants: int, taken: int) -> None:
+    swarm = _at_its_last(wants)
+    swarm.handle_begun(ORIGIN, CHUNKS - 1)
+    assert _taken(swarm, BEGIN_S) == taken
+
+
+def test_without_the_origin_the_last_chunks_are_received_as_all_others() -> None:
+    assert _taken(_crowd(want=LAST_CHUNKS)) == RECEIVING
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda swarm: swarm.handle_arrived(ORIGIN, CHUNKS - 1, 0.1),
+        lambda swarm: swarm.handle_source_gone(ORIGIN, 0.1),
+    ],
+    ids=["came", "gone"],
+)
+def test_whoever_made_way_for_the_origin_takes_as_many_as_before_afterwards(end: Callable[[Swarm], object]) -> None:
+    swarm = _at_its_last()
+    assert _taken(swarm) == RECEIVING_LAST
+    assert _ask(swarm) == []
+    end(swarm)
+    assert _taken(swarm, 0.1) == RECEIVING - RECEIVING_LAST
+
+
+def test_nobody_makes_way_for_what_does_not_begin() -> None:
+    assert _taken(_at_its_last(), BEGIN_S) == RECEIVING
+
+
+def test_while_a_neighbour_is_late_another_may_bring_its_chunk_beside_the_origin() -> None:
+    swarm = _at_its_last()
+    swarm.handle_begun(ORIGIN, CHUNKS - 1)
+    assert _taken(swarm) == RECEIVING_LAST
+    for request in swarm.requests.of_neighbours():
+        swarm.handle_begun(request.source, request.chunk)
+    assert _ask(swarm, LATE_LEAST_S) == []
+    assert _ask(swarm, LATE_AFTER * FIRST_EXPECTED_S + LATE_LEAST_S) != []
 
 
 def test_what_another_sends_meanwhile_is_not_asked_for_again() -> None:
