@@ -136,6 +136,8 @@ def sentence(name: str, fields: Mapping[str, Any]) -> str | None:
             return f"warning: transport {fields['transport']} rests: {fields['message']}"
         case "picked":
             return f"notice: {fields['message']}"
+        case "seeding" if "already" in fields:  # a process stays behind
+            return f"notice: {fields['message']}"
         case "transport":
             if not fields["before"] and not fields["message"]:
                 return None

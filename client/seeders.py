@@ -110,8 +110,8 @@ def find_seeder(folder: Path, ref: ImageRef, root: bytes) -> SeederNote | None:
 
 def is_outlasted(note: SeederNote, options: str, *, now: datetime.datetime) -> bool:
     """Whether a process in the background ends before one with these options would that began `now`. One without
-    seconds ends nobody knows when, as the repository says: it is not outlasted, and outlasts none. A seeder has no
-    end."""
+    seconds ends nobody knows when, as the repository says: it is not outlasted, and outlasts none. A seeder without
+    seconds has no end, and any seeder outlasts a peer, whose seconds are what it gives at most."""
     theirs, ours = _lasts_s(note.options), _lasts_s(options)
     if not note.log or theirs is None or ours is None:
         return False
@@ -119,7 +119,8 @@ def is_outlasted(note: SeederNote, options: str, *, now: datetime.datetime) -> b
         passed_s = (now - datetime.datetime.fromisoformat(note.began)).total_seconds()
     except (ValueError, TypeError):
         return False
-    return ours > theirs - passed_s + LONGER_S
+    replaced = _mode(note.options) == "peer" and _mode(options) == "seeder"
+    return replaced or ours > theirs - passed_s + LONGER_S
 
 
 def stop(folder: Path, note: SeederNote) -> bool:
@@ -147,6 +148,10 @@ def stop(folder: Path, note: SeederNote) -> bool:
         raise LocalError(f"the seeder of {note.image} (process {note.pid}) belongs to another user") from error
     finally:
         os.close(process)
+
+
+def _mode(options: str) -> str:
+    return options.partition(":")[0]
 
 
 def _lasts_s(options: str) -> float | None:

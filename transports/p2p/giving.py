@@ -61,6 +61,8 @@ class SwarmGiving:
         self._loop = asyncio.get_running_loop()
         self._traffic = traffic or Traffic(now=self._loop.time())
         self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._closed = ""
+        """Why the repository ended the session, though it has nothing against this member; empty if it did not."""
         self.banned_peers = 0
 
     def begin(self, membership: Membership) -> None:
@@ -99,6 +101,8 @@ class SwarmGiving:
         while not self._ended.done():
             await asyncio.wait([self._ended], timeout=LOOK_EVERY_S)
             refused = self._membership.refused
+            if self._closed:  # as one that stops does: another session may be had when it is back
+                raise ConnectionFailedError(f"the repository ended the session: {self._closed}")
             if isinstance(refused, AuthenticationError):
                 raise ConnectionFailedError("the repository has forgotten this session")
             if refused is not None:
@@ -133,11 +137,13 @@ class SwarmGiving:
             case Banned():
                 self.banned_peers += len(message.ids)
                 self._server.ban(message.ids)
+                if self._membership is not None and self._membership.member in message.ids:
+                    self._end("the repository has banned this member")
             case Stop():
                 self._end(message.reason or "nobody lacks anything")
             case Closing():
                 if not message.retry:
-                    self._end(f"the repository ended the session: {message.reason}")
+                    self._closed = message.reason or "no reason given"
             case _ if isinstance(message, _FROM_MEMBERS):
                 raise ProtocolError("the repository sent what only members send")
             case _:

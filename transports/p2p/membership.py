@@ -76,6 +76,8 @@ class Membership:
         self.refused: OgcastError | None = None
         """Why it cannot last: repod came back and does not know this session, or a fault of this program."""
         self.rejoins = 0
+        self.member: int | None = None
+        """What repod calls this member; None before it said so."""
 
     @property
     def reachable(self) -> bool:
@@ -189,6 +191,7 @@ class Membership:
         while (message := await lane.receive()) is not None:
             if isinstance(message, Welcome):
                 self._have_interval_s = message.have_interval_ms / 1000
+                self.member = message.member
             self._owner.handle_message(message)
             if isinstance(message, Closing) and message.retry:
                 return

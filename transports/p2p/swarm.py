@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import OgcastError, ProtocolError, RepositoryTroubleError
+from core.errors import NotFoundError, OgcastError, ProtocolError, RepositoryTroubleError
 from core.ids import ChunkIndex
 from images.manifest import Manifest
 from images.stores import ChunkReader
@@ -96,6 +96,8 @@ class Swarm:
         self.flush(now)
 
     def _announce(self, seat: Seat, lane: SwarmLane, message: Announce, now: float) -> None:
+        if self.seats.get(seat.session.id) is not seat:  # it ended after its lane had been let in
+            raise NotFoundError("the session has ended")
         member = self.directory.handle_announce(seat.session.id, message, address=lane.peer, now=now)
         if seat.lane is not None and seat.lane is not lane:
             # The client came back before its broken connection was noticed here: the newest lane is the member's.

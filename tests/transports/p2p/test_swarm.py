@@ -40,6 +40,18 @@ async def test_a_newer_connection_takes_the_place_of_an_older_one() -> None:
         assert (await again.hear(Assign)).chunks
 
 
+async def test_a_session_that_ended_while_its_lane_was_let_in_makes_nobody_a_member() -> None:
+    async with running() as room:
+        session, _ = room.open()
+        guest = await room.enter(session)
+        room.server.close_session(session, "expired")
+        guest.say(announce(room.manifest.chunk_count))
+        closing = await guest.hear(Closing)
+        assert ("ended" in closing.reason, closing.retry) == (True, False)
+        await guest.hear_end()
+        assert not any(isinstance(message, Welcome) for message in guest.heard)
+
+
 async def test_who_leaves_is_forgotten_at_once() -> None:
     async with running() as room:
         one, two = await room.join(), await room.join()
