@@ -94,7 +94,7 @@ def _start(run: Run, manifest: Manifest, options: str, heritage: Heritage, folde
             words += ["--inherit", str(handed)]
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
-        written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND  # whole lines, whoever else writes still
         return os.posix_spawn(
             words[0],
             words,
