@@ -100,6 +100,8 @@ class SwarmGiving:
         assert self._membership is not None
         while not self._ended.done():
             await asyncio.wait([self._ended], timeout=LOOK_EVERY_S)
+            if self._ended.done():  # the session of who is banned, or has to stop, is closed right after that was said
+                break
             refused = self._membership.refused
             if self._closed:  # as one that stops does: another session may be had when it is back
                 raise ConnectionFailedError(f"the repository ended the session: {self._closed}")

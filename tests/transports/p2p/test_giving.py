@@ -18,6 +18,7 @@ from transports.base import ClientContext, Offer
 from transports.conformance.sample import CHUNK_BYTES
 from transports.p2p.client import SwarmClient
 from transports.p2p.giving import SwarmGiving
+from transports.p2p.proto.messages import BadChunk, Meet, Welcome
 
 pytestmark = pytest.mark.asyncio
 
@@ -71,6 +72,21 @@ async def _take(room: Room, client: SwarmClient, session: SessionId, offer: Offe
             incoming.accept(delivery)
             delivery.release()
     return sources
+
+
+async def test_a_seeder_that_is_banned_opens_no_other_session() -> None:
+    async with running() as room, _giving(room, _client(), options="seeder", chunks=room.store) as (giving, _):
+        one, two = await room.join(), await room.join()
+        guests = {(await guest.hear(Welcome)).member for guest in (one, two)}
+        digest = room.manifest.digest(ChunkIndex(3))
+        for guest in (one, two):
+            met: set[int] = set()
+            while not met - guests:
+                met |= {peer.id for peer in (await guest.hear(Meet)).peers}
+            [seeder] = met - guests
+            guest.say(BadChunk(peer=seeder, chunk=3, expected=digest, got=bytes(32)))
+        async with asyncio.timeout(WAIT_S):
+            assert "banned" in await giving.wait()
 
 
 async def test_a_session_that_ends_while_its_seeder_enters_gives_nothing() -> None:
