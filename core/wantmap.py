@@ -18,16 +18,25 @@ class WantMap:
     Wire form: ceil(count / 8) bytes, bit k of the map is bit k & 7 of byte k >> 3, unused bits zero.
     """
 
-    __slots__ = ("_flags", "_wanted")
+    __slots__ = ("_flags", "_wanted", "changes")
 
     def __init__(self, count: int, *, full: bool = True) -> None:
         self._flags: NDArray[np.bool_] = np.full(count, full, dtype=np.bool_)
         self._wanted = count if full else 0
+        self.changes = 0
+        """How often a chunk was added or discarded: who has seen the map at this count knows it. Read only."""
 
     @property
     def count(self) -> int:
         """Number of chunks in the image."""
         return len(self._flags)
+
+    @property
+    def flags(self) -> NDArray[np.bool_]:
+        """One flag a chunk, as they are and as they change; not to be written."""
+        view = self._flags.view()
+        view.flags.writeable = False
+        return view
 
     def __len__(self) -> int:
         """Number of chunks still wanted."""
@@ -45,6 +54,7 @@ class WantMap:
         if not self._flags[chunk]:
             self._flags[chunk] = True
             self._wanted += 1
+            self.changes += 1
 
     def discard(self, chunk: int) -> bool:
         """Stop wanting `chunk`; True if it was wanted until now."""
@@ -52,6 +62,7 @@ class WantMap:
         if was:
             self._flags[chunk] = False
             self._wanted -= 1
+            self.changes += 1
         return was
 
     def discard_all(self, chunks: Iterable[int]) -> None:

@@ -30,7 +30,7 @@ def run(options: Options) -> Outcome:
     One thread; CPU time, the best of the runs."""
     chunk = np.random.default_rng(1).integers(0, 256, (BLOCKS * K, SYMBOL_BYTES), dtype=np.uint8)
     zfec, ours, found = _zfec(), CauchyCode(), find_code()
-    missing = [name for name, there in (("zfec", zfec), ("libisal2", isinstance(found, IsalCode))) if not there]
+    missing = [name for name, there in (("zfec", zfec), ("ISA-L", isinstance(found, IsalCode))) if not there]
     note = f"not installed: {', '.join(missing)}" if missing else ""
     rows = []
     for count in COUNTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +17,17 @@ COUNT = 70
 def test_it_behaves_as_a_set(changes: list[tuple[bool, int]]) -> None:
     want, model = WantMap(COUNT, full=False), set[int]()
     for add, chunk in changes:
+        count, differs = want.changes, add != (chunk in model)
         if add:
             want.add(chunk)
             model.add(chunk)
         else:
             assert want.discard(chunk) == (chunk in model)
             model.discard(chunk)
+        assert want.changes == count + differs
+        assert np.flatnonzero(want.flags).tolist() == sorted(model)
+    with pytest.raises(ValueError, match="read-only"):
+        want.flags[0] = True
     assert len(want) == len(model)
     assert list(want) == sorted(model)
     assert all((chunk in want) == (chunk in model) for chunk in range(-1, COUNT + 1))

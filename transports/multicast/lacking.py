@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.wantmap import WantMap
 from transports.multicast.wants import flags_of
@@ -32,9 +31,11 @@ class Lacking:
         self._lost: dict[int, str] = {}
         self._good: set[int] = set()
         """Accepted here: the session takes them out of the map in its own time."""
+        self._followed = want.changes
+        """As many changes of the map are dealt with."""
 
     def __len__(self) -> int:
-        return int(self.flags.sum())
+        return int(np.count_nonzero(self.flags))
 
     def __contains__(self, chunk: int) -> bool:
         return bool(self.flags[chunk])
@@ -68,6 +69,7 @@ class Lacking:
     def reject(self, chunk: int) -> bool:
         """It was not what its digest says. True if this path has brought too much that was wrong."""
         self.open.discard(chunk)
+        self._followed = -1  # it may have left the map while it was judged
         self._rejections[chunk] += 1
         return self._rejections[chunk] >= REJECTIONS_OF_CHUNK_MAX or self._rejections.total() >= REJECTIONS_MAX
 
@@ -87,15 +89,18 @@ class Lacking:
 
     def follow(self) -> tuple[list[int], list[int]]:
         """Chunks that left the want-map and chunks that came to it since the last call; both are dealt with here."""
-        wanted = flags_of(self._want)
-        gone = self.flags & ~wanted
-        new = wanted & ~self.flags
-        gone[list(self.open)] = False
-        new[[*self.open, *self._lost, *self._good]] = False
-        self.flags = (self.flags & ~gone) | new
-        return _numbers(gone), _numbers(new)
-
-
-def _numbers(flags: NDArray[np.bool_]) -> list[int]:
-    found: list[int] = np.flatnonzero(flags).tolist()
-    return found
+        if self._followed == self._want.changes:
+            return [], []
+        self._followed = self._want.changes
+        gone, new = [], []
+        # few, though the image be large: those that are judged at this moment, and what others brought or left to us
+        for chunk in np.flatnonzero(self._want.flags != self.flags).tolist():
+            if chunk in self.open:
+                continue
+            if self.flags[chunk]:
+                gone.append(chunk)
+            elif chunk not in self._lost and chunk not in self._good:
+                new.append(chunk)
+        self.flags[gone] = False
+        self.flags[new] = True
+        return gone, new

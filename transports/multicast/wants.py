@@ -14,8 +14,7 @@ __all__ = ["flags_of", "flags_of_chunks"]
 
 def flags_of(want: WantMap) -> NDArray[np.bool_]:
     """One flag a chunk; a copy."""
-    bits = np.unpackbits(np.frombuffer(want.to_bytes(), dtype=np.uint8), bitorder="little")
-    return bits[: want.count].astype(np.bool_)
+    return want.flags.copy()
 
 
 def flags_of_chunks(chunks: Iterable[int], count: int) -> NDArray[np.bool_]:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core.wantmap import WantMap
 from transports.multicast.lacking import REJECTIONS_MAX, REJECTIONS_OF_CHUNK_MAX, Lacking
+
+CHUNKS = st.integers(0, 5)
 
 
 def _lacking(count: int = 6) -> tuple[Lacking, WantMap]:
@@ -36,6 +41,48 @@ def test_what_was_accepted_here_does_not_come_back_while_the_session_is_slow_to_
     lacking.hand_over(0)
     lacking.accept(0)
     assert lacking.follow() == ([], [])
+
+
+def test_what_others_brought_while_it_was_judged_leaves_when_it_was_wrong() -> None:
+    lacking, want = _lacking()
+    lacking.hand_over(0)
+    want.discard(0)
+    assert lacking.follow() == ([], [])
+    lacking.reject(0)
+    assert lacking.follow() == ([0], [])
+    assert lacking.follow() == ([], [])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "discard", "hand", "accept", "reject", "lose", "follow"]), CHUNKS)))
+def test_what_lacks_is_what_is_wanted_and_not_dealt_with(steps: list[tuple[str, int]]) -> None:
+    lacking, want = _lacking()
+    lost, good = set[int](), set[int]()
+    for what, chunk in steps:
+        match what:
+            case "add":
+                want.add(chunk)
+            case "discard":
+                want.discard(chunk)
+            case "hand":
+                lacking.hand_over(chunk)
+            case "accept" if chunk in lacking.open:
+                lacking.accept(chunk)
+                good.add(chunk)
+            case "reject" if chunk in lacking.open:
+                lacking.reject(chunk)
+            case "lose" if lacking.lose(chunk, "unreadable"):
+                lost.add(chunk)
+            case _:
+                lacking.follow()
+    before = {chunk for chunk in range(6) if chunk in lacking}
+    gone, new = lacking.follow()
+    here = {chunk for chunk in range(6) if chunk in lacking}
+    assert here == (before - set(gone)) | set(new)
+    for chunk in set(range(6)) - lacking.open:
+        if chunk in want:
+            assert (chunk in here) == (chunk in before or chunk not in lost | good)
+        else:
+            assert chunk not in here
 
 
 def test_a_chunk_that_comes_wrong_too_often_is_reason_to_leave() -> None:

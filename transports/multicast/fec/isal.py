@@ -1,13 +1,17 @@
-"""The Cauchy code by Intel's ISA-L, where the machine has it: the same parity, an order of magnitude faster.
+"""The Cauchy code by Intel's ISA-L, where it is to be had: the same parity, an order of magnitude faster.
 
 The library multiplies and adds whole vectors of GF(2^8) with the instructions of the processor, over the polynomial
-that this code uses too (erasure_code.h of https://github.com/intel/isa-l, package libisal2 of Debian). It is loaded by
-name and never needed: `find_code` takes NumPy's code without it. Calls release the interpreter's lock.
+that this code uses too (erasure_code.h of https://github.com/intel/isa-l). It comes in the wheels of pyeclib, of which
+nothing else is used, or as package libisal2 of Debian. It is never needed: `find_code` takes NumPy's code without it.
+Calls release the interpreter's lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib.util
+import os
 import threading
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -29,9 +33,12 @@ from transports.multicast.fec.cauchy import (
 from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
 from transports.multicast.fec.erasures import Erasures, erasures_of
 
-__all__ = ["LIBRARY", "IsalCode", "find_code"]
+__all__ = ["LIBRARY", "IsalCode", "find_code", "library_names"]
 
 LIBRARY = "libisal.so.2"
+"""As the system names it."""
+_WHEEL, _WHEEL_LIBRARIES, _WHEEL_LIBRARY = "pyeclib", "pyeclib.libs", "libisal"
+"""The wheel that brings it, and where: beside the package, as auditwheel puts libraries."""
 _TABLE_BYTES, _MATRIX_BYTES = 32, 8
 """What ISA-L wants to know of each factor: its products with all halves of bytes, or since 2.31, where the processor
 multiplies by matrices of bits (GFNI), its matrix."""
@@ -223,13 +230,25 @@ class IsalCode:
 def find_code() -> ErasureCode:
     """The fastest code this machine has. ISA-L is believed once it gave the same parity as NumPy's."""
     ours = CauchyCode()
-    try:
-        theirs = IsalCode(ctypes.CDLL(LIBRARY))
-        block = (np.arange(5 * 72, dtype=np.uint32) * 151 % 251).astype(np.uint8).reshape(5, 72)
-        same = np.array_equal(theirs.encode(block, [5, 9, 255]), ours.encode(block, [5, 9, 255]))
-    except (OSError, AttributeError):
-        return ours
-    return theirs if same else ours
+    block = (np.arange(5 * 72, dtype=np.uint32) * 151 % 251).astype(np.uint8).reshape(5, 72)
+    for name in library_names():
+        with contextlib.suppress(OSError, AttributeError):
+            theirs = IsalCode(ctypes.CDLL(name))
+            if np.array_equal(theirs.encode(block, [5, 9, 255]), ours.encode(block, [5, 9, 255])):
+                return theirs
+    return ours
+
+
+def library_names() -> list[str]:
+    """What may load, the best first: the wheel's is newer than that of most systems, and has GFNI (since 2.31)."""
+    names = [LIBRARY]
+    found = importlib.util.find_spec(_WHEEL)  # nothing of it is run
+    if found is not None and found.origin is not None:
+        folder = os.path.join(os.path.dirname(os.path.dirname(found.origin)), _WHEEL_LIBRARIES)
+        with contextlib.suppress(OSError):
+            inside = sorted(name for name in os.listdir(folder) if name.startswith(_WHEEL_LIBRARY))
+            names = [*(os.path.join(folder, name) for name in inside), *names]
+    return names
 
 
 def _place(memory: NDArray[Any]) -> int:

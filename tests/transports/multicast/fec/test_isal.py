@@ -20,7 +20,10 @@ BY_MATRICES = Path(__file__).parents[3] / "support" / "isal_by_matrices.c"
 CODE = find_code()
 OURS = CauchyCode()
 
-installed = pytest.mark.skipif(not isinstance(CODE, IsalCode), reason="libisal2 is not installed; NumPy does its work")
+installed = pytest.mark.skipif(
+    not isinstance(CODE, IsalCode),
+    reason="no ISA-L: pyeclib has no wheel for this machine, libisal2 is not installed; NumPy does its work",
+)
 
 
 @installed
@@ -126,7 +129,7 @@ def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> N
 
 
 def test_without_the_library_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isal, "LIBRARY", "libnobody.so.7")
+    monkeypatch.setattr(isal, "library_names", lambda: ["libnobody.so.7"])
     assert isinstance(find_code.__wrapped__(), CauchyCode)
 
 
@@ -136,7 +139,7 @@ def test_a_library_that_multiplies_by_matrices_is_taken_too(tmp_path: Path, monk
     subprocess.run(
         [find_program("cc") or "", "-shared", "-fPIC", "-O1", "-o", str(library), str(BY_MATRICES)], check=True
     )
-    monkeypatch.setattr(isal, "LIBRARY", str(library))
+    monkeypatch.setattr(isal, "library_names", lambda: [str(library)])
     code = find_code.__wrapped__()
     assert isinstance(code, IsalCode)
     frame = np.random.default_rng(8).integers(0, 256, (200, 16), dtype=np.uint8)
@@ -148,8 +151,37 @@ def test_a_library_that_multiplies_by_matrices_is_taken_too(tmp_path: Path, monk
     assert broken.tobytes() == frame.tobytes()
 
 
+@installed
+def test_the_wheel_goes_before_the_system_and_either_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    *wheels, system = isal.library_names()
+    assert system == isal.LIBRARY
+    assert [Path(wheel).parent.name for wheel in wheels] == ["pyeclib.libs"] * len(wheels)
+    for name in (*wheels, system):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue  # one of the two is enough
+        monkeypatch.setattr(isal, "library_names", lambda name=name: ["libnobody.so.7", "libc.so.6", name])
+        code = find_code.__wrapped__()
+        assert isinstance(code, IsalCode)
+        frame = np.random.default_rng(2).integers(0, 256, (90, 72), dtype=np.uint8)
+        assert code.encode_frame(frame, 4, 0, 6).tobytes() == OURS.encode_frame(frame, 4, 0, 6).tobytes()
+
+
+def test_without_the_wheel_only_the_name_of_the_system_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(isal, "_WHEEL", "nobodys_wheel")
+    assert isal.library_names() == [isal.LIBRARY]
+    package = tmp_path / "nobodys_wheel"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('nothing of it is run')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert isal.library_names() == [isal.LIBRARY], "built without libraries of its own"
+
+
 def test_a_library_that_is_another_or_wrong_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isal, "LIBRARY", "libc.so.6")
+    monkeypatch.setattr(isal, "library_names", lambda: ["libc.so.6"])
     assert isinstance(find_code.__wrapped__(), CauchyCode)
 
     class Wrong:
