@@ -43,6 +43,7 @@ _TABLE_BYTES, _MATRIX_BYTES = 32, 8
 """What ISA-L wants to know of each factor: its products with all halves of bytes, or since 2.31, where the processor
 multiplies by matrices of bits (GFNI), its matrix."""
 _UNTOUCHED = 0xA5
+_PLACE_BYTES = 8
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
 _STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
 _ROWS_AT_A_TIME = 16
@@ -113,34 +114,37 @@ class IsalCode:
     def _encode_long(self, block: _Symbols, k: int, numbers: tuple[int, ...], made: _Symbols) -> None:
         """Parity of the block and of those beside it, as many as `made` has, whose rows lie behind those of `block`."""
         count, width, symbol = made.shape
+        length, steps = width * symbol, self._steps(k, numbers)
         # what was added up so far is one of the rows that are added up next, so it cannot lie where these go
         scratch = np.empty_like(made, order="C")
-        steps = self._steps(k, numbers)
-        here, there = _places(made), _places(scratch)
-        if len(steps) % 2 == 0:
-            here, there = there, here
-        rows = _places(block)
-        so_far = rows[:0]
-        for start, tables in steps:
-            sources = np.concatenate([rows[start : start + _ROWS_AT_A_TIME], so_far])
-            so_far = here
-            self._encode(width * symbol, len(sources), count, _place(tables), _place(sources), _place(here))
-            here, there = there, here
+        results = np.stack([_places(scratch), _places(made)])
+        first = len(steps) % 2  # so that the last sums are in `made`
+        # Sources of each step in a row of their own: sums so far, then originals. The first step has no sums.
+        sources = np.empty((len(steps), count + _ROWS_AT_A_TIME), dtype=np.uint64)
+        sources[1 - first :: 2, :count], sources[first::2, :count] = results[0], results[1]
+        rows, whole = _places(block), k // _ROWS_AT_A_TIME
+        sources[:whole, count:] = rows[: whole * _ROWS_AT_A_TIME].reshape(whole, _ROWS_AT_A_TIME)
+        sources[whole:, count : count + k % _ROWS_AT_A_TIME] = rows[whole * _ROWS_AT_A_TIME :]
+        # addresses are reckoned, not asked for: that took as long as half of the work
+        at, to, step_bytes = _place(sources), _place(results), sources.strides[0]
+        places = (to, to + results.strides[0])
+        passed = count
+        for number, (added, _, tables) in enumerate(steps):
+            here = at + number * step_bytes + passed * _PLACE_BYTES
+            self._encode(length, added + count - passed, count, tables, here, places[(first + number) % 2])
+            passed = 0
 
-    def _steps_of(self, k: int, numbers: tuple[int, ...]) -> list[tuple[int, NDArray[np.uint8]]]:
-        """For each few originals of a block, the first and ISA-L's form of their factors in the parity k + n of each n,
-        and, but for the first few, of 1 for each parity's sum so far."""
+    def _steps_of(self, k: int, numbers: tuple[int, ...]) -> list[tuple[int, NDArray[np.uint8], int]]:
+        """For each few originals of a block, how many they are, and ISA-L's form of the factors of each parity's sum so
+        far, but for the first few, and of theirs in the parity k + n of each n; and where that lies."""
         matrix = np.stack([factors(k, k + number) for number in numbers])
         so_far = np.eye(len(numbers), dtype=np.uint8)
-        return [
-            (
-                start,
-                self._tables(
-                    np.hstack([matrix[:, start : start + _ROWS_AT_A_TIME], so_far if start else so_far[:, :0]])
-                ),
-            )
-            for start in range(0, k, _ROWS_AT_A_TIME)
-        ]
+        steps = []
+        for start in range(0, k, _ROWS_AT_A_TIME):
+            some = matrix[:, start : start + _ROWS_AT_A_TIME]
+            tables = self._tables(np.hstack([so_far, some]) if start else some)
+            steps.append((some.shape[1], tables, _place(tables)))
+        return steps
 
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode."""
