@@ -87,8 +87,11 @@ class Assembly:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Repairs and repetitions: what is new, and of each block no more than it needs."""
         fresh = np.flatnonzero(~self._have[flat])
-        fresh = fresh[_ranks(flat[fresh]) == 0]
-        fresh = fresh[_ranks(block[fresh]) < (self._k - self._count)[block[fresh]]]
+        if not (np.diff(flat[fresh]) > 0).all():  # else none of them stands there twice
+            fresh = fresh[_ranks(flat[fresh]) == 0]
+        ranks = _ranks(block[fresh])
+        needed = ranks < (self._k - self._count)[block[fresh]]
+        fresh, ranks = fresh[needed], ranks[needed]
         of, number = block[fresh], symbol[fresh]
         width = len(self._k)
         rows = flat[fresh]
@@ -99,7 +102,9 @@ class Assembly:
             free = np.flatnonzero(self._held == EMPTY)
             free = free[np.argsort(free % width, kind="stable")]
             guests = of[~at_home]
-            rows[~at_home] = free[np.searchsorted(free % width, guests) + _ranks(guests)]
+            if at_home.any():
+                ranks = _ranks(guests)  # as those at home take no other's row; else they were counted already
+            rows[~at_home] = free[np.searchsorted(free % width, guests) + ranks]
         self._take(of, number, flat[fresh], rows)  # `rows` is a copy, and may differ by now
         return fresh, rows
 
