@@ -27,7 +27,19 @@ from core.ids import ImageRef
 from images.extents import Extents
 from images.repository import Repository
 
-__all__ = ["METHOD", "NAME", "Classroom", "ClientRun", "Lesson", "Transfer", "difference", "random_image", "scratch"]
+__all__ = [
+    "METHOD",
+    "NAME",
+    "Classroom",
+    "ClientRun",
+    "Lesson",
+    "Transfer",
+    "difference",
+    "random_image",
+    "scratch",
+    "targets_fit",
+    "where_kept",
+]
 
 NAME = "bench"
 """Name of the image in the repository."""
@@ -35,6 +47,8 @@ METHOD = "MULTICAST-DIRECT"
 NOTHING = "null:"
 """Target that verifies everything and keeps nothing."""
 MEMORY = Path("/dev/shm")
+MEMORY_SHARE = 0.7
+"""Targets are kept, and compared, where they fit into so much of the free memory."""
 PIECE_BYTES = 8 << 20
 STDERR_TAIL_BYTES = 600
 
@@ -47,6 +61,16 @@ def scratch(folder: Path) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def targets_fit(folder: Path, count: int, size: int) -> bool:
+    """So many targets of `size` bytes can be kept in `folder`, and compared afterwards."""
+    return count * size < shutil.disk_usage(folder).free * MEMORY_SHARE
+
+
+def where_kept(keep: bool) -> str:
+    """What a result says of its targets."""
+    return "into memory" if keep else "verified, not kept"
 
 
 def random_image(path: Path, size: int) -> Path:

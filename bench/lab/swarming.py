@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.goals import at_most
 from bench.lab.aria2 import aria2_installed, run_aria2, with_torrents
-from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch, targets_fit, where_kept
 from bench.lab.rig import Rig
 from bench.lab.topology import Topology, room
 from bench.lab.verdict import complaints, outcome, peer_row, transfer_row
@@ -17,25 +16,18 @@ from bench.limits import patience_s, seconds_on_wire
 from bench.scenario import Options, Outcome, Row
 from bench.stats import summarise
 
-__all__ = ["METHOD", "MIB", "aria2_row", "copies_row", "run_room", "survivors", "targets_fit", "with_offload"]
+__all__ = ["METHOD", "MIB", "aria2_row", "copies_row", "run_room", "survivors", "with_offload"]
 
 METHOD = "TORRENT-DIRECT"
 MIB = 1 << 20
 CLIENTS = 8
 COPIES_GOAL = 1.25
-MEMORY_SHARE = 0.7
-"""Targets are kept, and compared, where they fit into so much of the free memory."""
 NOT_INSTALLED = "not installed (apt install aria2)"
 
 
 def with_offload(topology: Topology) -> Topology:
     """The rig for TCP: trains cross the switch whole, as a NIC's offload sends them."""
     return replace(topology, segmentation=True, gro=False)
-
-
-def targets_fit(folder: Path, count: int, size: int) -> bool:
-    """So many targets of `size` bytes can be kept in `folder`, and compared afterwards."""
-    return count * size < shutil.disk_usage(folder).free * MEMORY_SHARE
 
 
 def copies_row(label: str, transfers: Sequence[Transfer], *, image_bytes: int, goal: float) -> Row:
@@ -52,7 +44,7 @@ def aria2_row(
     size = lesson.room.source.stat().st_size
     if not aria2_installed():
         return Row(label=f"{label}: aria2", note=NOT_INSTALLED)
-    if len(hosts) * size > shutil.disk_usage(folder).free * 0.8:
+    if not targets_fit(folder, len(hosts), size):
         return Row(label=f"{label}: aria2", note=f"{len(hosts)} files of {size >> 20} MiB do not fit in memory")
     before = lesson.rig.counters()["server"]
     run = run_aria2(lesson, hosts, folder=folder, timeout_s=timeout_s)
@@ -87,9 +79,8 @@ def run_room(options: Options, *, rate_bits_per_s: float, goal: float) -> Outcom
         copies_row(f"{label}: ogcast", ours, image_bytes=options.size, goal=COPIES_GOAL),
         theirs,
     ]
-    where = "into memory" if keep else "verified, not kept"
     rate = f"{rate_bits_per_s / 1e6:.0f} Mbit/s"
-    material = f"{options.size // MIB} MiB that do not compress, every link {rate}, {where}"
+    material = f"{options.size // MIB} MiB that do not compress, every link {rate}, {where_kept(keep)}"
     return outcome(rows, material=material, transfers=ours)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.goals import at_least
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image, scratch, targets_fit, where_kept
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.rig import Rig
 from bench.lab.topology import room
@@ -22,13 +22,14 @@ TIMES_UDPCAST = 4.0
 
 
 def run(options: Options) -> Outcome:
-    """Ours verify every chunk and keep nothing; udpcast writes to /dev/null: 8 GiB would not fit in memory."""
+    """Targets are kept where they fit; else ours verify every chunk, and udpcast writes to /dev/null."""
     goals = GOALS if options.loss is None else {options.loss: GOALS.get(options.loss)}
     rows: list[Row] = []
     transfers: list[Transfer] = []
     limit_s = seconds_on_wire(options.size, RATE)
     hosts = [f"c{number + 1}" for number in range(CLIENTS)]
     with scratch(options.folder) as folder:
+        keep = targets_fit(folder, CLIENTS, options.size)
         source = random_image(folder / "source.img", options.size)
         classroom = Classroom(folder, source)
         for loss, goal in goals.items():
@@ -38,7 +39,7 @@ def run(options: Options) -> Outcome:
                     ours = []
                     for number in range(options.runs):
                         options.say(f"{label}: ogcast, run {number + 1} of {options.runs}")
-                        ours.append(lesson.fetch(hosts, keep=False, timeout_s=patience_s(limit_s)))
+                        ours.append(lesson.fetch(hosts, keep=keep, timeout_s=patience_s(limit_s)))
                 transfers += ours
                 row = transfer_row(f"{label}: ogcast", ours, image_bytes=options.size, limit_s=limit_s, goal=goal)
                 rows.append(row)
@@ -46,7 +47,7 @@ def run(options: Options) -> Outcome:
                     rows.append(Row(label=f"{label}: udpcast", note=NOT_INSTALLED))
                     continue
                 options.say(f"{label}: udpcast")
-                peer = run_udpcast(rig, source, hosts, folder=None, timeout_s=patience_s(limit_s))
+                peer = run_udpcast(rig, source, hosts, folder=folder if keep else None, timeout_s=patience_s(limit_s))
                 rows.append(peer_row(f"{label}: udpcast", peer, image_bytes=options.size, limit_s=limit_s))
                 seconds = row.figures["s"]
                 times = peer.seconds / seconds if isinstance(seconds, float) else None
@@ -57,7 +58,7 @@ def run(options: Options) -> Outcome:
                         figures={"ratio": times, **at_least(times, TIMES_UDPCAST, counts=counts)},
                     )
                 )
-    material = f"{options.size // MIB} MiB that do not compress, to {CLIENTS} clients that verify and keep nothing"
+    material = f"{options.size // MIB} MiB that do not compress, to {CLIENTS} clients, {where_kept(keep)}"
     return outcome(rows, material=material, transfers=transfers)
 
 

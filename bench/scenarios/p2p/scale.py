@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench.goals import at_most
 from bench.lab import shell
 from bench.lab.aria2 import with_torrents
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image, scratch, targets_fit, where_kept
 from bench.lab.rig import Rig
-from bench.lab.swarming import METHOD, aria2_row, targets_fit, with_offload
+from bench.lab.swarming import METHOD, aria2_row, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire
@@ -58,8 +58,7 @@ def run(options: Options) -> Outcome:
         flat = at_most(spread, FLAT, counts=not complaints(transfers))
         rows.append(Row(label="slowest room over fastest", figures={"ratio": spread, **flat}))
     rows += theirs
-    where = "into memory" if keep else "verified, not kept"
-    material = f"{options.size // MIB} MiB that do not compress, every link {RATE / 1e6:.0f} Mbit/s, {where}"
+    material = f"{options.size // MIB} MiB that do not compress, every link {RATE / 1e6:.0f} Mbit/s, {where_kept(keep)}"
     return outcome(rows, material=material, transfers=transfers)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from bench.lab import shell
-from bench.lab.classroom import Classroom, difference, random_image, scratch
+from bench.lab.classroom import (
+    MEMORY_SHARE,
+    Classroom,
+    difference,
+    random_image,
+    scratch,
+    targets_fit,
+    where_kept,
+)
 from bench.lab.rig import Rig
 from bench.lab.topology import room
 from bench.loops import loop_device, loops_usable
@@ -41,6 +50,13 @@ def test_a_device_is_compared_as_a_file_is(tmp_path: Path) -> None:
         assert difference(source, device, Extents.all_data(MIB)) == "the target differs at byte 0"
     copy.write_bytes(b"short")
     assert difference(source, copy, Extents.all_data(MIB)) == "the target has 5 bytes"
+
+
+def test_targets_are_kept_where_all_of_them_fit(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    assert targets_fit(tmp_path, 2, int(free * MEMORY_SHARE / 4))
+    assert not targets_fit(tmp_path, 8, int(free * MEMORY_SHARE / 4))
+    assert where_kept(True) != where_kept(False)
 
 
 @pytest.mark.root

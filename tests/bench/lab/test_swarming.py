@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from bench.lab.classroom import ClientRun, Transfer
 from bench.lab.counters import PathCounters
 from bench.lab.race import Finish
-from bench.lab.swarming import MEMORY_SHARE, copies_row, survivors, targets_fit, with_offload
+from bench.lab.swarming import copies_row, survivors, with_offload
 from bench.lab.topology import room
 
 COUNTED = dict.fromkeys(PathCounters.__dataclass_fields__, 0)
@@ -32,12 +29,6 @@ def make(*, sent: int, codes: dict[str, int]) -> Transfer:
 def test_trains_stay_whole_on_the_rig_of_swarms() -> None:
     topology = with_offload(room(2, rate_bits_per_s=1e6))
     assert (topology.segmentation, topology.gro) == (True, False)
-
-
-def test_targets_are_kept_where_all_of_them_fit(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    assert targets_fit(tmp_path, 2, int(free * MEMORY_SHARE / 4))
-    assert not targets_fit(tmp_path, 8, int(free * MEMORY_SHARE / 4))
 
 
 @pytest.mark.parametrize(("sent", "word"), [(100, "yes"), (130, "NO")])
