@@ -42,11 +42,8 @@ the machine, cost more than a train."""
 GATHER_FEW_S = 0.005
 FEW_BYTES_PER_S = 1_500_000
 """Where less comes, as at the end of an image, little is saved by gathering, and each round of repairs waits for it."""
-GATHER_FAST_S = 0.08
-FAST_BYTES_PER_S = 50_000_000
-"""Where more comes, a room has other work than to wait for repairs, and hosts that may not keep up."""
-GATHER_BYTES = 8 * 1024 * 1024
-"""What gathers at most: at still higher rates the above is shorter, so that it fits a batch."""
+GATHER_BYTES = 4 * 1024 * 1024
+"""What gathers at most: at high rates the above is shorter, so that the batch stays in the cache."""
 GATHER_SHARE = 8
 """And no more than this part of the socket's buffer, in which a small packet takes several times its length."""
 WAIT_MAX_S = 0.5
@@ -57,12 +54,10 @@ _Result = TypeVar("_Result")
 
 
 def pause_s(taken_bytes: int, within_s: float, *, most: int) -> float:
-    """How long to let packets gather where so many bytes came within this time: `most` bytes, or GATHER_S,
-    or GATHER_FAST_S."""
+    """How long to let packets gather where so many bytes came within this time: `most` bytes, or GATHER_S."""
     if taken_bytes < FEW_BYTES_PER_S * within_s:
         return GATHER_FEW_S
-    longest_s = GATHER_S if taken_bytes < FAST_BYTES_PER_S * within_s else GATHER_FAST_S
-    return min(longest_s, most * within_s / max(1, taken_bytes))
+    return min(GATHER_S, most * within_s / max(1, taken_bytes))
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
