@@ -19,6 +19,8 @@ CLIENTS = 8
 RATE = 1e9
 GOALS = {0.0: 1.35, 0.01: 1.50}
 TIMES_UDPCAST = 4.0
+CHUNK_BYTES = 4 * MIB
+"""As a partition of more than 2 GiB is cut, which the material stands for; the gibibyte by itself would have 2 MiB."""
 
 
 def run(options: Options) -> Outcome:
@@ -31,7 +33,7 @@ def run(options: Options) -> Outcome:
     with scratch(options.folder) as folder:
         keep = targets_fit(folder, CLIENTS, options.size)
         source = random_image(folder / "source.img", options.size)
-        classroom = Classroom(folder, source)
+        classroom = Classroom(folder, source, chunk_bytes=CHUNK_BYTES)
         for loss, goal in goals.items():
             label = f"loss {loss:.0%}"
             with Rig(room(CLIENTS, rate_bits_per_s=RATE, loss=loss)) as rig:
@@ -58,7 +60,8 @@ def run(options: Options) -> Outcome:
                         figures={"ratio": times, **at_least(times, TIMES_UDPCAST, counts=counts)},
                     )
                 )
-    material = f"{options.size // MIB} MiB that do not compress, to {CLIENTS} clients, {where_kept(keep)}"
+    chunks = f"chunks of {CHUNK_BYTES // MIB} MiB"
+    material = f"{options.size // MIB} MiB that do not compress, {chunks}, to {CLIENTS} clients, {where_kept(keep)}"
     return outcome(rows, material=material, transfers=transfers)
 
 
