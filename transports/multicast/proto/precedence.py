@@ -2,7 +2,7 @@
 
 A sender that sleeps between trains and wakes late leaves the wire at rest, which no other program of the machine can
 make good. At rates at which it would be at work nearly all the time it would keep a processor from everybody else, the
-rest of its own daemon among them; then it is late anyway.
+rest of its own daemon among them; then it is late anyway, and has a larger share of it than others instead.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["LOOK_S", "SHARE_BACK", "SHARE_MAX", "Precedence"]
 
 SHARE_MAX = 0.4
-"""Of one processor, that it needs at the rate of the moment; above it takes its turn like others …"""
+"""Of one processor, that it needs at the rate of the moment; above it takes turns, for a larger share than others …"""
 SHARE_BACK = 0.3
 """… and below this goes first again."""
 LOOK_S = 0.1
