@@ -33,7 +33,7 @@ from transports.multicast.fec.cauchy import (
 from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
 from transports.multicast.fec.erasures import Erasures, erasures_of
 
-__all__ = ["LIBRARY", "IsalCode", "find_code", "library_names"]
+__all__ = ["LIBRARY", "IsalCode", "candidates", "find_code"]
 
 LIBRARY = "libisal.so.2"
 """As the system names it."""
@@ -235,7 +235,7 @@ def find_code() -> ErasureCode:
     """The fastest code this machine has. ISA-L is believed once it gave the same parity as NumPy's."""
     ours = CauchyCode()
     block = (np.arange(5 * 72, dtype=np.uint32) * 151 % 251).astype(np.uint8).reshape(5, 72)
-    for name in library_names():
+    for name in candidates():
         with contextlib.suppress(OSError, AttributeError):
             theirs = IsalCode(ctypes.CDLL(name))
             if np.array_equal(theirs.encode(block, [5, 9, 255]), ours.encode(block, [5, 9, 255])):
@@ -243,7 +243,7 @@ def find_code() -> ErasureCode:
     return ours
 
 
-def library_names() -> list[str]:
+def candidates() -> list[str]:
     """What may load, the best first: the wheel's is newer than that of most systems, and has GFNI (since 2.31)."""
     names = [LIBRARY]
     found = importlib.util.find_spec(_WHEEL)  # nothing of it is run

@@ -129,7 +129,7 @@ def test_it_refuses_what_cannot_work(missing: list[int], parity: list[int]) -> N
 
 
 def test_without_the_library_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isal, "library_names", lambda: ["libnobody.so.7"])
+    monkeypatch.setattr(isal, "candidates", lambda: ["libnobody.so.7"])
     assert isinstance(find_code.__wrapped__(), CauchyCode)
 
 
@@ -139,7 +139,7 @@ def test_a_library_that_multiplies_by_matrices_is_taken_too(tmp_path: Path, monk
     subprocess.run(
         [find_program("cc") or "", "-shared", "-fPIC", "-O1", "-o", str(library), str(BY_MATRICES)], check=True
     )
-    monkeypatch.setattr(isal, "library_names", lambda: [str(library)])
+    monkeypatch.setattr(isal, "candidates", lambda: [str(library)])
     code = find_code.__wrapped__()
     assert isinstance(code, IsalCode)
     frame = np.random.default_rng(8).integers(0, 256, (200, 16), dtype=np.uint8)
@@ -153,7 +153,7 @@ def test_a_library_that_multiplies_by_matrices_is_taken_too(tmp_path: Path, monk
 
 @installed
 def test_the_wheel_goes_before_the_system_and_either_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    *wheels, system = isal.library_names()
+    *wheels, system = isal.candidates()
     assert system == isal.LIBRARY
     assert [Path(wheel).parent.name for wheel in wheels] == ["pyeclib.libs"] * len(wheels)
     for name in (*wheels, system):
@@ -161,7 +161,7 @@ def test_the_wheel_goes_before_the_system_and_either_will_do(monkeypatch: pytest
             ctypes.CDLL(name)
         except OSError:
             continue  # one of the two is enough
-        monkeypatch.setattr(isal, "library_names", lambda name=name: ["libnobody.so.7", "libc.so.6", name])
+        monkeypatch.setattr(isal, "candidates", lambda name=name: ["libnobody.so.7", "libc.so.6", name])
         code = find_code.__wrapped__()
         assert isinstance(code, IsalCode)
         frame = np.random.default_rng(2).integers(0, 256, (90, 72), dtype=np.uint8)
@@ -172,16 +172,16 @@ def test_without_the_wheel_only_the_name_of_the_system_is_tried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(isal, "_WHEEL", "nobodys_wheel")
-    assert isal.library_names() == [isal.LIBRARY]
+    assert isal.candidates() == [isal.LIBRARY]
     package = tmp_path / "nobodys_wheel"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit('nothing of it is run')")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert isal.library_names() == [isal.LIBRARY], "built without libraries of its own"
+    assert isal.candidates() == [isal.LIBRARY], "built without libraries of its own"
 
 
 def test_a_library_that_is_another_or_wrong_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isal, "library_names", lambda: ["libc.so.6"])
+    monkeypatch.setattr(isal, "candidates", lambda: ["libc.so.6"])
     assert isinstance(find_code.__wrapped__(), CauchyCode)
 
     class Wrong:
