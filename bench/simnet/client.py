@@ -79,7 +79,7 @@ class SimClient:
             return
         now = self._clock.now
         placed = self.reception.handle_packets(headers.select(keep), now)
-        if len(placed.packets):
+        if placed:
             self.longest_gap_s = max(self.longest_gap_s, now - self._useful_at)
             self._useful_at = now
         while (ready := self.reception.poll_ready()) is not None:

@@ -89,11 +89,12 @@ def test_a_reception_survives_any_authentic_rubbish(rows: list[bytes], seed: int
     packets[:, 9:11] = 0
     packets[:, 14:16] = 0
     headers = parse_headers(packets)
-    good = int(well_formed(headers, cast_id=0x4F47, chunks=300, symbol_bytes=64).sum())
+    good = int(well_formed(headers, headers.runs(), cast_id=0x4F47, chunks=300, symbol_bytes=64).sum())
     placed = reception.handle_packets(headers, 0.1)
-    assert len(placed.packets) <= good
-    places = list(zip(placed.slots.tolist(), placed.rows.tolist(), strict=True))
-    assert len(set(places)) == len(places)
+    every = np.arange(len(headers))
+    taken = [packet for some in placed for packet in every[some.packets].tolist()]
+    places = [(some.slot, row) for some in placed for row in some.rows.tolist()]
+    assert len(set(taken)) == len(taken) == len(set(places)) == len(places) <= good
     reception.handle_timer(5.0)
     reception.poll_report(5.0)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from transports.multicast.authenticator import PacketAuthenticator
@@ -113,33 +113,19 @@ class Intake:
         good = self._authenticator.check(packets, sequences.astype(np.uint64))
         symbols = packets[:, self._symbols]
         if good.all():
-            placement = self._reception.handle_packets(headers, now, sequences=sequences)
-            self._copy(symbols, placement.packets, placement)
+            self._copy(symbols, self._reception.handle_packets(headers, now, sequences=sequences))
             return
-        self.counters.forged += len(good) - int(good.sum())
         kept = np.flatnonzero(good)
+        self.counters.forged += len(good) - len(kept)
         if len(kept):
-            placement = self._reception.handle_packets(headers.select(good), now, sequences=sequences[good])
-            self._copy(symbols, kept[placement.packets], placement)
+            placements = self._reception.handle_packets(headers.select(kept), now, sequences=sequences[kept])
+            self._copy(symbols, [replace(some, packets=kept[some.packets]) for some in placements])
 
-    def _copy(self, symbols: NDArray[np.uint8], sources: NDArray[np.int64], placement: Placement) -> None:
-        """Chunk by chunk: one or two calls of NumPy for what a batch brings of one, however many gaps losses left.
-
-        `sources` are the rows of `symbols` that are placed, in the order of `placement`.
-        """
-        slots, rows = placement.slots, placement.rows
-        if not len(sources):
-            return
-        starts = [0, *(np.flatnonzero(slots[1:] != slots[:-1]) + 1).tolist(), len(slots)]
-        for start, stop in pairwise(starts):
-            some, memory = sources[start:stop], self._memory[int(slots[start])]
-            # Originals are taken as they come, and nothing of them is copied twice; of the parity behind them, a part.
-            gaps = some[1:] - some[:-1] != 1
-            together = int(gaps.argmax()) + 1 if gaps.any() else len(some)
-            first = int(some[0])
-            memory[rows[start : start + together]] = symbols[first : first + together]
-            if together < len(some):
-                memory[rows[start + together : stop]] = symbols[some[together:]]
+    def _copy(self, symbols: NDArray[np.uint8], placements: Iterable[Placement]) -> None:
+        """Few calls of NumPy, however many gaps losses left: neighbouring packets are copied once, others gathered
+        first."""
+        for some in placements:
+            self._memory[some.slot][some.rows] = symbols[some.packets]
 
     def _handle_control(self, packet: bytes, now: float) -> None:
         row = np.frombuffer(packet, dtype=np.uint8).reshape(1, -1)

@@ -234,8 +234,8 @@ def test_what_the_socket_dropped_reaches_the_machine() -> None:
 def test_rows_of_two_chunks_that_follow_each_other_stay_apart(bench: Bench) -> None:
     bench.memory[1] = np.zeros_like(bench.memory[0])
     symbols = bench.frame[:4]
-    where = Placement(packets=np.arange(4), slots=np.array([0, 0, 1, 1]), rows=np.array([4, 5, 6, 7]))
-    bench.intake._copy(symbols, where.packets, where)
+    first = Placement(slot=0, packets=slice(0, 2), rows=np.array([4, 5]))
+    bench.intake._copy(symbols, [first, Placement(slot=1, packets=np.array([2, 3]), rows=np.array([6, 7]))])
     assert np.array_equal(bench.memory[0][4:6], symbols[:2])
     assert np.array_equal(bench.memory[1][6:8], symbols[2:])
     assert not bench.memory[0][6:].any()

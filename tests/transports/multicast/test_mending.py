@@ -33,13 +33,14 @@ def test_a_chunk_that_came_in_any_order_with_any_losses_is_mended(seed: int, sym
     for start in range(0, len(packets), 44):
         train = packets[start : start + 44]
         order = rng.permutation(len(train))
-        taken, rows = assembly.place(
+        placed = assembly.place(
             np.array([train[at][0] for at in order], dtype=np.uint8),
             np.array([train[at][1] for at in order], dtype=np.uint8),
             0.0,
         )
-        for packet, row in zip(taken.tolist(), rows.tolist(), strict=True):
-            memory[row] = train[order[packet]][2]
+        for taken, rows in placed:
+            for packet, row in zip(order[taken].tolist(), rows.tolist(), strict=True):
+                memory[row] = train[packet][2]
     assert assembly.complete
     mend(memory, layout, assembly.repairs(), CODE)
     assert memory.tobytes() == frame.tobytes()

@@ -32,10 +32,9 @@ class Repairs(msgspec.Struct, frozen=True, kw_only=True):
 class Assembly:
     """One chunk on its way; made when its first packet comes."""
 
-    __slots__ = ("_count", "_have", "_held", "_k", "encoding", "layout", "missing", "slot", "touched")
+    __slots__ = ("_guests", "_have", "_k", "_reach", "encoding", "layout", "missing", "slot", "touched")
 
     def __init__(self, *, layout: Layout, encoding: int, slot: int, now: float) -> None:
-        blocks = layout.blocks
         self.layout = layout
         self.encoding = encoding
         self.slot = slot
@@ -44,9 +43,12 @@ class Assembly:
         self.missing = layout.symbols
         """Symbols still needed."""
         self._k = layout.block_symbols()
-        self._count = np.zeros(blocks, dtype=np.int64)
-        self._have = np.zeros(blocks * 256, dtype=np.bool_)
-        self._held = np.full(layout.symbols, EMPTY, dtype=np.int16)
+        # by number and block: the order of rows, of which there is one for each original, and beyond them the parity
+        self._have = np.zeros(len(self._k) * 256, dtype=np.bool_)
+        self._guests: NDArray[np.int16] | None = None
+        """The symbol in each row that is not the row's own; None as long as there is none."""
+        self._reach = 0
+        """No original of this row or a later one is here."""
 
     @property
     def complete(self) -> bool:
@@ -55,32 +57,46 @@ class Assembly:
 
     def deficits(self) -> NDArray[np.int64]:
         """Symbols each block still needs."""
-        return self._k - self._count
+        here: NDArray[np.int64] = self._have.reshape(256, -1).sum(axis=0)
+        return self._k - here
 
     def place(
         self, blocks: NDArray[np.uint8], symbols: NDArray[np.uint8], now: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Take what is needed of a train: (which of its packets, to which rows); the caller copies them there."""
+    ) -> list[tuple[slice | NDArray[np.int64], NDArray[np.int64]]]:
+        """Take what is needed of a train: some of its packets, and to which rows, until all are named that are needed;
+        the caller copies them there."""
         self.touched = now
-        # symbols in the order of rows: where an original lies if nothing else does, and beyond the rows the parity
-        flat = symbols.astype(np.int64) * len(self._k) + blocks
-        # The usual train: originals in order, none of them here (it would be in its row), no row taken by parity. What
-        # follows them, as parity does at the end of a chunk, is looked at by itself.
-        beyond = flat >= len(self._held)
-        stop = int(beyond.argmax()) if beyond[-1] else len(flat)
+        flat = symbols.astype(np.int64)
+        flat *= len(self._k)
+        flat += blocks
+        # The usual train: originals in order, none of them here, no row of theirs taken by parity. What follows them,
+        # as parity does at the end of a chunk, is looked at by itself.
+        count, beyond = len(flat), int(flat[-1]) >= self.layout.symbols
+        stop = int((flat >= self.layout.symbols).argmax()) if beyond else count
         body = flat[:stop]
-        if not stop or not (body[1:] > body[:-1]).all() or not (self._held[body] == EMPTY).all():
-            return self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)
-        self._take(blocks[:stop], symbols[:stop], body, body)
-        if stop == len(flat):
-            return np.arange(stop), body
+        if not stop or not (body[1:] > body[:-1]).all() or not self._free(body):
+            return [self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)]
+        self._have[body] = True
+        self._reach = max(self._reach, int(body[-1]) + 1)
+        self.missing -= stop
+        if stop == count:
+            return [(slice(0, stop), body)]
         taken, rows = self._place_some(blocks[stop:].astype(np.int64), symbols[stop:].astype(np.int64), flat[stop:])
-        return np.concatenate([np.arange(stop), taken + stop]), np.concatenate([body, rows])
+        return [(slice(0, stop), body), (taken + stop, rows)]
 
     def repairs(self) -> Repairs:
         """What has to be done before a complete chunk can be read."""
-        rows = np.flatnonzero(self._held != np.arange(len(self._held)) // len(self._k))
-        return Repairs(rows=rows, symbols=self._held[rows].astype(np.int64))
+        if self._guests is None:
+            none = np.zeros(0, dtype=np.int64)
+            return Repairs(rows=none, symbols=none)
+        rows = np.flatnonzero(self._guests != EMPTY)
+        return Repairs(rows=rows, symbols=self._guests[rows].astype(np.int64))
+
+    def _free(self, rows: NDArray[np.int64]) -> bool:
+        """Whether nothing lies in `rows`, which rise."""
+        if self._guests is not None and not (self._guests[rows] == EMPTY).all():
+            return False
+        return int(rows[0]) >= self._reach or not self._have[rows].any()
 
     def _place_some(
         self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64]
@@ -89,36 +105,34 @@ class Assembly:
         fresh = np.flatnonzero(~self._have[flat])
         if not (np.diff(flat[fresh]) > 0).all():  # else none of them stands there twice
             fresh = fresh[_ranks(flat[fresh]) == 0]
-        ranks = _ranks(block[fresh])
-        needed = ranks < (self._k - self._count)[block[fresh]]
-        fresh, ranks = fresh[needed], ranks[needed]
-        of, number = block[fresh], symbol[fresh]
-        width = len(self._k)
-        rows = flat[fresh]
-        at_home = number < self._k[of]
-        at_home[at_home] = self._held[rows[at_home]] == EMPTY
-        self._held[rows[at_home]] = number[at_home]
-        if not at_home.all():
-            free = np.flatnonzero(self._held == EMPTY)
-            free = free[np.argsort(free % width, kind="stable")]
-            guests = of[~at_home]
-            if at_home.any():
-                ranks = _ranks(guests)  # as those at home take no other's row; else they were counted already
-            rows[~at_home] = free[np.searchsorted(free % width, guests) + ranks]
-        self._take(of, number, flat[fresh], rows)  # `rows` is a copy, and may differ by now
+        of = block[fresh]
+        ranks = _ranks(of)
+        needed = ranks < self.deficits()[of]
+        fresh, of, ranks = fresh[needed], of[needed], ranks[needed]
+        rows, own = flat[fresh], self.layout.symbols
+        self._have[rows] = True
+        self._reach = own
+        self.missing -= len(rows)
+        home = rows < own
+        if self._guests is not None:
+            home[home] = self._guests[rows[home]] == EMPTY
+        if not home.all():
+            if self._guests is None:
+                self._guests = np.full(own, EMPTY, dtype=np.int16)
+            if home.any():
+                ranks = _ranks(of[~home])  # as those at home take no other's row; else they were counted already
+            rows[~home] = guests = self._rooms(of[~home], ranks)
+            self._guests[guests] = symbol[fresh[~home]]
         return fresh, rows
 
-    def _take(
-        self,
-        block: NDArray[np.uint8] | NDArray[np.int64],
-        symbol: NDArray[np.uint8] | NDArray[np.int64],
-        flat: NDArray[np.int64],
-        rows: NDArray[np.int64],
-    ) -> None:
-        self._have[flat] = True
-        self._held[rows] = symbol
-        self._count += np.bincount(block, minlength=len(self._k))
-        self.missing -= len(flat)
+    def _rooms(self, blocks: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each of these guests a row of its block where nothing lies: of those there are the one of its rank."""
+        width = len(self._k)
+        free = np.flatnonzero(~self._have[: self.layout.symbols] & (self._guests == EMPTY))
+        of = free % width
+        order = np.argsort(of, kind="stable")
+        rows: NDArray[np.int64] = free[order][np.searchsorted(of[order], blocks) + ranks]
+        return rows
 
 
 def _ranks(values: NDArray[np.int64]) -> NDArray[np.int64]:

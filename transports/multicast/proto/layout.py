@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
 
-__all__ = ["Layout", "block_counts", "check_symbol_bytes", "symbol_counts"]
+__all__ = ["Layout", "check_symbol_bytes"]
 
 _PLACES_REMEMBERED = 16
 """A train is a slice of its chunk's; chunks that are not compressed all have one length."""
@@ -76,13 +76,3 @@ def _places(symbols: int, blocks: int) -> tuple[NDArray[np.uint8], NDArray[np.ui
     for column in places:
         column.flags.writeable = False
     return places
-
-
-def symbol_counts(stored_bytes: NDArray[np.int64], symbol_bytes: int) -> NDArray[np.int64]:
-    """n of each of many frames."""
-    return -(-stored_bytes // symbol_bytes)
-
-
-def block_counts(symbols: NDArray[np.int64]) -> NDArray[np.int64]:
-    """B of each of many frames of n symbols."""
-    return -(-symbols // MAX_BLOCK_SYMBOLS)

@@ -9,6 +9,7 @@ __all__ = ["WINDOW_PACKETS", "SequenceTracker"]
 
 WINDOW_PACKETS = 1 << 16
 """How far back a packet may come late; older ones are taken for replays."""
+_WINDOW_MASK = WINDOW_PACKETS - 1
 
 
 class SequenceTracker:
@@ -54,14 +55,14 @@ class SequenceTracker:
         if sequences[0] > self.highest and (sequences[1:] > sequences[:-1]).all():
             # The usual train: later than all before, in order.
             self._advance(int(sequences[-1]))
-            self._seen[sequences % WINDOW_PACKETS] = True
+            self._seen[sequences & _WINDOW_MASK] = True
             self.received += len(sequences)
             return np.ones(len(sequences), dtype=np.bool_)
         self._advance(int(sequences.max()))
         oldest = max(self.highest - WINDOW_PACKETS, self._before_first)
         in_window = sequences > oldest
-        places = sequences % WINDOW_PACKETS
-        fresh = in_window & ~self._seen[places]
+        places = sequences & _WINDOW_MASK
+        fresh: NDArray[np.bool_] = in_window & ~self._seen[places]
         if len(sequences) > 1:
             _, first = np.unique(sequences, return_index=True)
             if len(first) < len(sequences):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -15,13 +17,14 @@ from numpy.typing import NDArray
 
 from core.errors import ProtocolError
 from images.stores import Encoding
-from transports.multicast.proto.layout import block_counts, symbol_counts
+from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import HEADER_BYTES, MAX_STORED_BYTES, SEQUENCE_LIMIT, TAG_BYTES, VERSION
 
 __all__ = [
     "Headers",
     "Kind",
     "Probe",
+    "Run",
     "Status",
     "StatusFlags",
     "control_bytes",
@@ -38,17 +41,16 @@ HEADER = np.dtype(
     [("kind", "u1"), ("block", "u1"), ("cast", "<u2"), ("sequence", "<u4"), ("place", "<u4"), ("length", "<u4")]
 )
 assert HEADER.itemsize == HEADER_BYTES
-_READ = np.dtype(
-    {
-        "names": ["kind", "block", "cast", "sequence", "place", "symbol", "length", "encoding"],
-        "formats": ["u1", "u1", "<u2", "<u4", "<u4", "u1", "<u4", "u1"],
-        "offsets": [0, 1, 2, 4, 8, 11, 12, 15],
-    }
-)
-"""The same to read: the highest bytes of place and length hold the symbol and the encoding, also by themselves."""
-
+CAST_BITS = 16
 CHUNK_BITS = 24
 LENGTH_BITS = 28
+_CHUNK = (1 << CHUNK_BITS) - 1
+_LENGTH = (1 << LENGTH_BITS) - 1
+_BLOCK_AT = 1
+_SYMBOL_AT = 11
+"""Where their bytes lie in a header."""
+_SHARED = np.array([0xFFFF_00FF, 0, _CHUNK, 0xFFFF_FFFF], dtype="<u4")
+"""What all packets of one frame have in common: all but block, sequence and symbol."""
 
 _STATUS = struct.Struct("<BBHIQQIIIHHHHI")
 _PROBE = struct.Struct("<BBHIQIHH")
@@ -104,34 +106,70 @@ def packet_bytes(symbol_bytes: int) -> int:
 # ------------------------------------------------------------------------------------------------ data
 
 
-class Headers(msgspec.Struct, frozen=True, kw_only=True):
-    """The headers of a train, one array each, row by row."""
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Neighbouring rows of a train that say the same of their frame."""
 
-    kind: NDArray[np.uint8]
+    start: int
+    stop: int
+    kind: int
     """Version and type as on the wire."""
-    cast: NDArray[np.uint16]
-    sequence: NDArray[np.uint32]
-    """Low 32 bits; see extend_sequences."""
-    chunk: NDArray[np.int64]
-    block: NDArray[np.uint8]
-    symbol: NDArray[np.uint8]
-    stored_bytes: NDArray[np.int64]
-    encoding: NDArray[np.uint8]
+    cast: int
+    chunk: int
+    stored_bytes: int
+    encoding: int
 
     def __len__(self) -> int:
-        return len(self.kind)
+        return self.stop - self.start
+
+
+class Headers(msgspec.Struct, frozen=True):
+    """The headers of a train, row by row. The columns are views, read only."""
+
+    words: NDArray[np.uint32]
+    """Four words each, as on the wire, without gaps."""
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def sequence(self) -> NDArray[np.uint32]:
+        """Low 32 bits; see extend_sequences."""
+        return self.words[:, 1]
+
+    @property
+    def block(self) -> NDArray[np.uint8]:
+        """Of each row."""
+        return self.words.view(np.uint8)[:, _BLOCK_AT]
+
+    @property
+    def symbol(self) -> NDArray[np.uint8]:
+        """Its number in the block."""
+        return self.words.view(np.uint8)[:, _SYMBOL_AT]
 
     def select(self, mask: NDArray[np.bool_] | NDArray[np.int64]) -> Headers:
         """Only the rows of `mask`, or of these numbers."""
-        return Headers(
-            kind=self.kind[mask],
-            cast=self.cast[mask],
-            sequence=self.sequence[mask],
-            chunk=self.chunk[mask],
-            block=self.block[mask],
-            symbol=self.symbol[mask],
-            stored_bytes=self.stored_bytes[mask],
-            encoding=self.encoding[mask],
+        return Headers(self.words[mask])
+
+    def runs(self) -> list[Run]:
+        """All rows, in order. There is one run in a train, and few in many trains: frames are sent one by one."""
+        count = len(self.words)
+        if not count:
+            return []
+        shared = (self.words & _SHARED).view(np.uint64)
+        differs = shared[1:] ^ shared[:-1]
+        edges = [0, *(np.flatnonzero(differs[:, 0] | differs[:, 1]) + 1).tolist(), count]
+        return [self._run(start, stop) for start, stop in pairwise(edges)]
+
+    def _run(self, start: int, stop: int) -> Run:
+        first, _, place, length = self.words[start].tolist()
+        return Run(
+            start=start,
+            stop=stop,
+            kind=first & 0xFF,
+            cast=first >> CAST_BITS,
+            chunk=place & _CHUNK,
+            stored_bytes=length & _LENGTH,
+            encoding=length >> LENGTH_BITS,
         )
 
 
@@ -158,43 +196,27 @@ def write_headers(
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:
     """The headers of a train: rows of at least 16 bytes. Copies; `packets` may be reused."""
-    header = np.ascontiguousarray(packets[:, :HEADER_BYTES]).view(_READ).reshape(len(packets))
-    return Headers(
-        kind=header["kind"],
-        cast=header["cast"],
-        sequence=header["sequence"],
-        chunk=(header["place"] & (1 << CHUNK_BITS) - 1).astype(np.int64),
-        block=header["block"],
-        symbol=header["symbol"],
-        stored_bytes=(header["length"] & (1 << LENGTH_BITS) - 1).astype(np.int64),
-        encoding=header["encoding"] >> np.uint8(LENGTH_BITS % 8),
-    )
+    return Headers(np.ascontiguousarray(packets[:, :HEADER_BYTES]).view("<u4"))
 
 
-def well_formed(headers: Headers, *, cast_id: int, chunks: int, symbol_bytes: int) -> NDArray[np.bool_]:
-    """Which rows name a symbol that exists in an image of `chunks` chunks."""
-    if not len(headers):
-        return np.zeros(0, dtype=np.bool_)
-    length = headers.stored_bytes
-    # nearly always of one chunk, or of chunks of one length; what is the same everywhere is looked at once
-    alike = bool((length == length[0]).all())
-    some = length[:1] if alike else length
-    blocks = block_counts(symbol_counts(some, symbol_bytes))
-    result: NDArray[np.bool_] = (
-        (headers.kind == _DATA)
-        & (headers.cast == cast_id)
-        & (headers.chunk < chunks)
-        & (headers.encoding <= _ENCODING_MAX)
-        & (headers.block < blocks)
-        & ((some > 0) & (some <= MAX_STORED_BYTES))
-    )
-    return result
+def well_formed(
+    headers: Headers, runs: Sequence[Run], *, cast_id: int, chunks: int, symbol_bytes: int
+) -> NDArray[np.bool_]:
+    """Which rows name a symbol that exists in an image of `chunks` chunks. `runs` are those of `headers`."""
+    good = np.zeros(len(headers), dtype=np.bool_)
+    block = headers.block
+    for run in runs:
+        known = run.kind == _DATA and run.cast == cast_id and run.chunk < chunks and run.encoding <= _ENCODING_MAX
+        if known and 0 < run.stored_bytes <= MAX_STORED_BYTES:
+            rows = slice(run.start, run.stop)
+            np.less(block[rows], Layout(run.stored_bytes, symbol_bytes).blocks, out=good[rows])
+    return good
 
 
 def extend_sequences(low: NDArray[np.uint32], highest: int) -> NDArray[np.int64]:
     """Whole sequence numbers: those with the given low 32 bits that are nearest to `highest`."""
-    distance = (low.astype(np.int64) - (highest % _WRAP) + _WRAP // 2) % _WRAP - _WRAP // 2
-    return highest + distance
+    distance = (low - np.uint32(highest % _WRAP)).view(np.int32)
+    return distance.astype(np.int64) + highest
 
 
 def sequence_of(packet: bytes | memoryview, highest: int) -> int:

@@ -13,11 +13,15 @@ __all__ = ["Figures", "Placement", "Progress", "Ready"]
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the symbols of a train go: packet `packets[i]` to row `rows[i]` of slot `slots[i]`."""
+    """Where some symbols of a train go: packet `packets[i]` to row `rows[i]` of `slot`."""
 
-    packets: NDArray[np.int64]
-    slots: NDArray[np.int64]
+    slot: int
+    packets: slice | NDArray[np.int64]
+    """A slice where they follow each other, so that they need not be gathered."""
     rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from itertools import pairwise
+from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.errors import ProtocolError
@@ -27,6 +28,7 @@ from transports.multicast.proto.packets import (
     Headers,
     Kind,
     Probe,
+    Run,
     Status,
     StatusFlags,
     extend_sequences,
@@ -130,46 +132,52 @@ class Reception:
 
     # ------------------------------------------------------------------ packets
 
-    def handle_packets(self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None) -> Placement:
+    def handle_packets(
+        self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None
+    ) -> list[Placement]:
         """Data packets, authenticated. Copy what the answer names, then call `poll_ready`.
 
         `sequences`: their whole numbers, extended by `highest`, if the caller has them already.
         """
-        good = well_formed(headers, cast_id=self._cast_id, chunks=len(self._state), symbol_bytes=self._symbol_bytes)
-        self.figures.packets += len(headers)
-        if sequences is None:
-            sequences = extend_sequences(headers.sequence, self._tracker.highest)
-        good &= sequences > 0
+        runs, count = headers.runs(), len(headers)
+        good = well_formed(
+            headers, runs, cast_id=self._cast_id, chunks=len(self._state), symbol_bytes=self._symbol_bytes
+        )
         known = int(np.count_nonzero(good))
-        self.figures.malformed += len(headers) - known
+        self.figures.packets += count
+        self.figures.malformed += count - known
         if known:
             self._silence.handle_heard(now)
-        index = np.flatnonzero(good)
-        index = index[self._tracker.handle_sequences(sequences[index])]
-        if len(index) < len(headers):  # else all are looked at where they are
+        if sequences is None:
+            sequences = extend_sequences(headers.sequence, self._tracker.highest)
+        fresh = self._tracker.handle_sequences(sequences if known == count else sequences[good])
+        index = None
+        if known < count or not fresh.all():
+            index = np.flatnonzero(good)[fresh]
             headers = headers.select(index)
-        packets: list[NDArray[np.int64]] = []
-        slots: list[NDArray[np.int64]] = []
-        rows: list[NDArray[np.int64]] = []
-        chunks = headers.chunk
-        starts = [0, *(np.flatnonzero(chunks[1:] != chunks[:-1]) + 1).tolist(), len(chunks)]
-        for start, stop in pairwise(starts if len(chunks) else ()):
-            chunk, mine = int(chunks[start]), slice(start, stop)
-            assembly = self._assembly_of(chunk, headers, mine, now)
-            if assembly is None:
-                continue
-            taken, places = assembly.place(headers.block[mine], headers.symbol[mine], now)
-            self.figures.stored += len(taken)
-            self.figures.surplus += stop - start - len(taken)
-            packets.append(index[mine][taken])
-            rows.append(places)
-            slots.append(np.full(len(taken), assembly.slot, dtype=np.int64))
-            if assembly.complete:
-                self._finish(chunk, assembly)
-        if not packets:
-            none = np.zeros(0, dtype=np.int64)
-            return Placement(packets=none, slots=none, rows=none)
-        return Placement(packets=np.concatenate(packets), slots=np.concatenate(slots), rows=np.concatenate(rows))
+            runs = headers.runs()
+        placements = [some for run in runs for some in self._place(run, headers, now)]
+        if index is not None:  # these are numbers of those that were selected
+            placements = [replace(some, packets=index[some.packets]) for some in placements]
+        return placements
+
+    def _place(self, run: Run, headers: Headers, now: float) -> Iterator[Placement]:
+        assembly = self._assembly_of(run, headers, now)
+        if assembly is None:
+            return
+        mine, taken = slice(run.start, run.stop), 0
+        for packets, rows in assembly.place(headers.block[mine], headers.symbol[mine], now):
+            if isinstance(packets, slice):
+                packets = slice(packets.start + run.start, packets.stop + run.start)
+            else:
+                packets += run.start
+            if len(rows):
+                taken += len(rows)
+                yield Placement(slot=assembly.slot, packets=packets, rows=rows)
+        self.figures.stored += taken
+        self.figures.surplus += len(run) - taken
+        if assembly.complete:
+            self._finish(run.chunk, assembly)
 
     def handle_control(self, packet: bytes | memoryview, now: float) -> None:
         """STATUS or PROBE, authenticated, without the authenticator. What makes no sense is counted."""
@@ -325,47 +333,43 @@ class Reception:
             pause = max(2 * status.round_trip_ms / 1000, MIN_AGE_S)
             self._clock.handle_end(members=status.members, pause_s=pause, now=now)
 
-    def _assembly_of(self, chunk: int, headers: Headers, mine: slice, now: float) -> Assembly | None:
+    def _assembly_of(self, run: Run, headers: Headers, now: float) -> Assembly | None:
         """The assembly a run of packets belongs to, made if this is its first; None if the run is of no use."""
-        state, count = int(self._state[chunk]), mine.stop - mine.start
-        lengths, encodings = headers.stored_bytes[mine], headers.encoding[mine]
-        length, encoding = int(lengths[0]), int(encodings[0])
+        chunk, state = run.chunk, int(self._state[run.chunk])
         if state in (_UNWANTED, _READY):
-            self.figures.surplus += count
-            return None
-        if (lengths != length).any() or (encodings != encoding).any():
-            self.figures.malformed += count
+            self.figures.surplus += len(run)
             return None
         if state == _ARRIVING:
             assembly = self._assemblies[chunk]
-            if assembly.layout.stored_bytes != length or assembly.encoding != encoding:
-                self.figures.malformed += count
+            if assembly.layout.stored_bytes != run.stored_bytes or assembly.encoding != run.encoding:
+                self.figures.malformed += len(run)
                 return None
             return assembly
-        layout = Layout(length, self._symbol_bytes)
+        layout = Layout(run.stored_bytes, self._symbol_bytes)
         if layout.padded_bytes > self._slot_bytes:
-            self.figures.malformed += count
+            self.figures.malformed += len(run)
             return None
         self._position = max(self._position, chunk)
-        if not self._slots or not self._begins(layout, headers, mine, chunk):
-            self.figures.passed += count
+        if not self._slots or not self._begins(layout, headers, run):
+            self.figures.passed += len(run)
             return None
-        assembly = Assembly(layout=layout, encoding=encoding, slot=self._slots.pop(), now=now)
+        assembly = Assembly(layout=layout, encoding=run.encoding, slot=self._slots.pop(), now=now)
         self._assemblies[chunk] = assembly
         self._state[chunk] = _ARRIVING
         return assembly
 
-    def _begins(self, layout: Layout, headers: Headers, mine: slice, chunk: int) -> bool:
+    def _begins(self, layout: Layout, headers: Headers, run: Run) -> bool:
         """Whether to start a chunk with this run. Started in the middle, it would have to be repaired at the expense
         of all; left alone, it is asked for as a whole when there is room. Only a joiner's first chunk is different:
         the sender knows what that one misses."""
+        mine = slice(run.start, run.stop)
         rows = headers.symbol[mine].astype(np.int64) * layout.blocks + headers.block[mine]
-        originals = rows < layout.symbols
-        if not originals.any():
+        first = int(rows.min())
+        if first >= layout.symbols:  # nothing but parity
             return False
         if self._first_chunk is None:
-            self._first_chunk = chunk
-        return chunk == self._first_chunk or int(rows[originals].min()) < max(1, layout.symbols // 4)
+            self._first_chunk = run.chunk
+        return run.chunk == self._first_chunk or first < max(1, layout.symbols // 4)
 
     def _finish(self, chunk: int, assembly: Assembly) -> None:
         del self._assemblies[chunk]

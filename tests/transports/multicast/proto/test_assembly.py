@@ -19,8 +19,8 @@ def assembly(symbols: int) -> Assembly:
 def place(target: Assembly, *pairs: tuple[int, int]) -> list[tuple[int, int]]:
     blocks = np.array([block for block, _ in pairs], dtype=np.uint8)
     symbols = np.array([symbol for _, symbol in pairs], dtype=np.uint8)
-    taken, rows = target.place(blocks, symbols, 1.0)
-    return list(zip(taken.tolist(), rows.tolist(), strict=True))
+    every, placed = np.arange(len(pairs)), target.place(blocks, symbols, 1.0)
+    return [pair for taken, rows in placed for pair in zip(every[taken].tolist(), rows.tolist(), strict=True)]
 
 
 def repairs(chunk: Assembly) -> dict[int, int]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.multicast.proto.layout import Layout, block_counts, symbol_counts
+from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTES
 
 sizes = st.integers(1, MAX_STORED_BYTES)
@@ -28,13 +28,6 @@ def test_blocks_are_equal_but_for_one_and_never_above_the_limit(stored: int, sym
     assert k.sum() == Layout(stored, symbol).symbols
     assert k.max() - k.min() <= 1
     assert 1 <= k.min() <= k.max() <= MAX_BLOCK_SYMBOLS
-
-
-@given(st.lists(sizes, min_size=1, max_size=20), symbols)
-def test_many_frames_at_once_give_what_each_gives(stored: list[int], symbol: int) -> None:
-    counts = symbol_counts(np.array(stored), symbol)
-    assert counts.tolist() == [Layout(one, symbol).symbols for one in stored]
-    assert block_counts(counts).tolist() == [Layout(one, symbol).blocks for one in stored]
 
 
 def test_the_memory_of_a_chunk_holds_its_last_symbol_whole() -> None:

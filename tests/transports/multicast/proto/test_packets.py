@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,13 +54,18 @@ def train(count: int = 4, *, symbol_bytes: int = 64, first: int = 1, **fields: i
     return packets
 
 
+def sound(packets: np.ndarray) -> np.ndarray:
+    headers = parse_headers(packets)
+    return well_formed(headers, headers.runs(), cast_id=7, chunks=5, symbol_bytes=64)
+
+
 def test_a_train_reads_as_it_was_written() -> None:
     headers = parse_headers(train(chunk=0xABCDEF, first=(3 << 32) - 2))
-    assert headers.chunk.tolist() == [0xABCDEF] * 4
+    (run,) = headers.runs()
+    assert (run.start, run.stop, run.cast, run.chunk) == (0, 4, 7, 0xABCDEF)
+    assert (run.stored_bytes, run.encoding) == (19200, 1)
     assert headers.block.tolist() == [0, 1, 0, 1]
     assert headers.symbol.tolist() == [0, 1, 2, 3]
-    assert headers.stored_bytes.tolist() == [19200] * 4
-    assert headers.encoding.tolist() == [1] * 4
     assert headers.sequence.tolist() == [0xFFFFFFFE, 0xFFFFFFFF, 0, 1]
     assert extend_sequences(headers.sequence, 3 << 32).tolist() == list(range((3 << 32) - 2, (3 << 32) + 2))
 
@@ -75,7 +82,7 @@ def test_a_train_reads_as_it_was_written() -> None:
     ],
 )
 def test_rows_that_name_nothing_are_told_apart(fields: dict[str, int]) -> None:
-    good = well_formed(parse_headers(train(2, **fields)), cast_id=7, chunks=5, symbol_bytes=64)
+    good = sound(train(2, **fields))
     assert not good[1]  # of a frame of one symbol there is no block 1
 
 
@@ -83,7 +90,43 @@ def test_another_version_or_kind_is_not_data() -> None:
     packets = train(3)
     packets[0, 0] = 0x21
     packets[1, 0] = 0x12
-    assert well_formed(parse_headers(packets), cast_id=7, chunks=5, symbol_bytes=64).tolist() == [False, False, True]
+    assert sound(packets).tolist() == [False, False, True]
+
+
+fields_of_frames = st.fixed_dictionaries(
+    {
+        "cast_id": st.sampled_from([7, 8]),
+        "chunk": st.sampled_from([0, 1, 0xFFFFFF]),
+        "stored_bytes": st.sampled_from([64, 6400]),
+        "encoding": st.sampled_from([0, 1]),
+    }
+)
+
+
+@given(st.lists(st.tuples(fields_of_frames, st.integers(1, 5)), max_size=6))
+def test_runs_are_cut_where_packets_say_another_thing_of_their_frame(parts: list[tuple[dict[str, int], int]]) -> None:
+    trains = [train(count, first=100 * number, **fields) for number, (fields, count) in enumerate(parts)]
+    headers = parse_headers(np.concatenate([train(0), *trains]))
+    found = []
+    for run in headers.runs():
+        frame = {
+            key: getattr(run, "cast" if key == "cast_id" else key)
+            for key in ("cast_id", "chunk", "stored_bytes", "encoding")
+        }
+        found += [frame] * len(run)
+    assert found == [fields for fields, count in parts for _ in range(count)]
+    changes = sum(one != other for (one, _), (other, _) in pairwise(parts))
+    assert len(headers.runs()) == changes + bool(parts)
+
+
+def test_another_kind_is_a_run_of_its_own() -> None:
+    packets = train(3)
+    packets[1, 0] = 0x12
+    assert [(run.start, run.stop, run.kind) for run in parse_headers(packets).runs()] == [
+        (0, 1, 0x11),
+        (1, 2, 0x12),
+        (2, 3, 0x11),
+    ]
 
 
 def test_selecting_rows_keeps_them_in_order() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
 from transports.multicast.proto.packets import Headers, Probe, Status, StatusFlags, parse_headers, write_headers
-from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import FIRST_REPORT_PACKETS, MAX_AGE_S, Reception
 from transports.multicast.proto.reports import Report, ReportFlags, split_entries
 from transports.multicast.proto.silence import Alarm
@@ -16,6 +15,9 @@ KEY = bytes(range(32))
 SYMBOL = 64
 LAYOUT = Layout(400 * SYMBOL, SYMBOL)  # three blocks
 STORED = LAYOUT.stored_bytes
+
+Place = tuple[int, int, int]
+"""Which packet, to which slot and row."""
 
 
 class Wire:
@@ -70,11 +72,19 @@ class Wire:
         self.sequence += len(blocks)
         return parse_headers(packets)
 
-    def send(self, chunk: int, rows: list[int] | range, *, lost: tuple[int, ...] = ()) -> Placement:
+    def send(self, chunk: int, rows: list[int] | range, *, lost: tuple[int, ...] = ()) -> list[Place]:
         headers = self.train(chunk, rows)
         keep = np.array([row not in lost for row in rows])
         self.now += 0.001
-        return self.reception.handle_packets(headers.select(keep), self.now)
+        return self.take(headers.select(keep), self.now)
+
+    def take(self, headers: Headers, now: float) -> list[Place]:
+        every, placements = np.arange(len(headers)), self.reception.handle_packets(headers, now)
+        return [
+            (packet, some.slot, row)
+            for some in placements
+            for packet, row in zip(every[some.packets].tolist(), some.rows.tolist(), strict=True)
+        ]
 
     def status(
         self, flags: StatusFlags = StatusFlags.NONE, *, members: int = 1, trip_ms: int = 1, wanted: int = 0
@@ -106,8 +116,7 @@ class Wire:
 def test_symbols_go_to_their_rows_and_a_whole_chunk_comes_out() -> None:
     wire = Wire()
     placed = wire.send(2, range(44))
-    assert placed.packets.tolist() == placed.rows.tolist() == list(range(44))
-    assert set(placed.slots.tolist()) == {1}  # the slot given last is the warmest
+    assert placed == [(row, 1, row) for row in range(44)]  # the slot given last is the warmest
     assert wire.reception.poll_ready() is None
     wire.send(2, range(44, 400))
     ready = wire.reception.poll_ready()
@@ -125,12 +134,8 @@ def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
     both = wire.symbols(0, np.array([1, 1]), np.array([200, 201]))
     other = wire.train(1, [0, 1])
     parts = (both, other, other)
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Headers.__slots__}
-    mixed = Headers(**columns)
-    placed = wire.reception.handle_packets(mixed, 1.0)
-    assert placed.packets.tolist() == [0, 2, 3]
-    assert placed.slots.tolist() == [1, 0, 0]
-    assert placed.rows.tolist() == [7, 0, 1]
+    mixed = Headers(np.concatenate([part.words for part in parts]))
+    assert wire.take(mixed, 1.0) == [(0, 1, 7), (2, 0, 0), (3, 0, 1)]
     ready = wire.reception.poll_ready()
     assert ready is not None
     assert (ready.repairs.rows.tolist(), ready.repairs.symbols.tolist()) == ([7], [200])
@@ -179,12 +184,12 @@ def test_without_memory_a_chunk_passes_and_is_asked_for_at_the_end() -> None:
 
 def test_a_chunk_is_not_begun_in_its_middle_but_for_a_joiners_first() -> None:
     wire = Wire()
-    assert len(wire.send(0, range(200, 400)).packets) == 200
-    assert len(wire.send(1, range(200, 400)).packets) == 0
-    assert len(wire.reception.handle_packets(wire.symbols(2, np.array([0]), np.array([200])), 1.0).packets) == 0
+    assert len(wire.send(0, range(200, 400))) == 200
+    assert len(wire.send(1, range(200, 400))) == 0
+    assert len(wire.take(wire.symbols(2, np.array([0]), np.array([200])), 1.0)) == 0
     assert wire.reception.figures.passed == 201
-    assert len(wire.send(3, range(100, 144)).packets) == 0  # a quarter is the limit
-    assert len(wire.send(4, range(99, 143)).packets) == 44
+    assert len(wire.send(3, range(100, 144))) == 0  # a quarter is the limit
+    assert len(wire.send(4, range(99, 143))) == 44
 
 
 def test_young_losses_are_not_reported() -> None:
@@ -324,10 +329,10 @@ def test_what_is_bad_is_wanted_again_and_what_came_otherwise_is_not() -> None:
     wire.reception.handle_rejected(0)
     wire.reception.handle_slot(ready.slot)
     assert wire.reception.lacking == 5
-    assert len(wire.send(0, range(10)).packets) == 10
+    assert len(wire.send(0, range(10))) == 10
     wire.reception.handle_accepted(0)
     assert wire.reception.free_slots == 2
-    assert len(wire.send(0, range(10, 20)).packets) == 0
+    assert len(wire.send(0, range(10, 20))) == 0
     wire.reception.handle_rejected(0)  # it came another way meanwhile
     assert wire.reception.lacking == 4
     assert wire.reception.figures.rejected == 1
@@ -337,7 +342,7 @@ def test_replays_change_nothing() -> None:
     wire = Wire()
     headers = wire.train(0, range(10))
     wire.reception.handle_packets(headers, 0.1)
-    assert len(wire.reception.handle_packets(headers, 0.2).packets) == 0
+    assert len(wire.take(headers, 0.2)) == 0
     assert wire.reception.tracker.repeated == 10
 
 

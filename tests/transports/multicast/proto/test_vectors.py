@@ -59,7 +59,7 @@ def test_data_packets_are_what_we_write_and_read() -> None:
     )
     assert packets.tobytes() == read("data.bin")
     headers = parse_headers(packets)
-    assert (headers.chunk.tolist(), headers.symbol.tolist()) == ([0x012345] * 2, [200, 201])
+    assert ([run.chunk for run in headers.runs()], headers.symbol.tolist()) == ([0x012345], [200, 201])
 
 
 def test_status() -> None:
