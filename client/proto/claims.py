@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from core.wantmap import WantMap
 
 __all__ = ["Claims"]
@@ -69,5 +71,6 @@ class Claims:
 
     def tidy(self) -> None:
         """Drop what the session has by now without having said so."""
-        for chunk in [chunk for chunk in self._owner if chunk not in self._want]:
+        owned = np.fromiter(self._owner, dtype=np.int64, count=len(self._owner))
+        for chunk in owned[~self._want.flags[owned]].tolist():
             self.discard(chunk)

@@ -39,7 +39,9 @@ def _send_home(
     homes = symbols[home] * blocks + rows[home] % blocks
     away = np.flatnonzero(~home)
     away = away[np.argsort(rows[away] % blocks, kind="stable")]
-    left = np.setdiff1d(rows, homes)
+    stays = np.ones(len(rows), dtype=np.bool_)
+    stays[np.searchsorted(rows, homes)] = False  # each home is one of the rows: something else lay in it
+    left = rows[stays]
     left = left[np.argsort(left % blocks, kind="stable")]
     frame[homes] = data[home]
     frame[left] = data[away]

@@ -64,7 +64,7 @@ class Parity:
         have = 0 if made is None else len(made)
         if last >= have:
             room = min(FRAME_ROWS_MAX, SYMBOLS_MAX - -(-layout.symbols // layout.blocks))
-            many = 2 * len(np.unique(blocks[numbers >= have])) >= layout.blocks
+            many = 2 * np.count_nonzero(np.bincount(blocks[numbers >= have])) >= layout.blocks
             if last >= room or not many:
                 return self._some(layout, blocks, symbols, frame())
             more = self._code.encode_frame(frame(), layout.blocks, have, min(room, last + 1 + ahead) - have)
@@ -89,7 +89,7 @@ class Parity:
     ) -> NDArray[np.uint8]:
         """Of few blocks, or far apart."""
         rows = np.empty((len(blocks), frame.shape[1]), dtype=np.uint8)
-        for block in np.unique(blocks).tolist():
+        for block in np.flatnonzero(np.bincount(blocks)).tolist():
             mine = np.flatnonzero(blocks == block)
             # round and round: where the parity ends, the same one may come twice in a train
             parity, back = np.unique(symbols[mine], return_inverse=True)

@@ -40,8 +40,8 @@ LIBRARY = "libisal.so.2"
 _WHEEL, _WHEEL_LIBRARIES, _WHEEL_LIBRARY = "pyeclib", "pyeclib.libs", "libisal"
 """The wheel that brings it, and where: beside the package, as auditwheel puts libraries."""
 _TABLE_BYTES, _MATRIX_BYTES = 32, 8
-"""What ISA-L wants to know of each factor: its products with all halves of bytes, or since 2.31, where the processor
-multiplies by matrices of bits (GFNI), its matrix."""
+"""What ISA-L wants to know of each factor: its products with all halves of bytes, or in 2.31, where the processor
+multiplies by matrices of bits (GFNI), its matrix alone; 2.32 leaves room for the products beside it."""
 _UNTOUCHED = 0xA5
 _PLACE_BYTES = 8
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each

@@ -37,10 +37,6 @@ __all__ = [
     "write_headers",
 ]
 
-HEADER = np.dtype(
-    [("kind", "u1"), ("block", "u1"), ("cast", "<u2"), ("sequence", "<u4"), ("place", "<u4"), ("length", "<u4")]
-)
-assert HEADER.itemsize == HEADER_BYTES
 CAST_BITS = 16
 CHUNK_BITS = 24
 LENGTH_BITS = 28
@@ -51,6 +47,7 @@ _SYMBOL_AT = 11
 """Where their bytes lie in a header."""
 _SHARED = np.array([0xFFFF_00FF, 0, _CHUNK, 0xFFFF_FFFF], dtype="<u4")
 """What all packets of one frame have in common: all but block, sequence and symbol."""
+assert _SHARED.nbytes == HEADER_BYTES
 
 _STATUS = struct.Struct("<BBHIQQIIIHHHHI")
 _PROBE = struct.Struct("<BBHIQIHH")
@@ -185,13 +182,15 @@ def write_headers(
     encoding: int,
 ) -> None:
     """Fill the first 16 bytes of each row of `packets`; row r gets sequence `first_sequence` + r."""
-    header = packets[:, :HEADER_BYTES].view(HEADER)[:, 0]
-    header["kind"] = _DATA
-    header["block"] = blocks
-    header["cast"] = cast_id
-    header["sequence"] = np.arange(len(packets), dtype=np.uint32) + np.uint32(first_sequence % _WRAP)
-    header["place"] = symbols.astype(np.uint32) << CHUNK_BITS | np.uint32(chunk)
-    header["length"] = encoding << LENGTH_BITS | stored_bytes
+    words = packets[:, :HEADER_BYTES].view("<u4")
+    words[:, 0] = blocks
+    words[:, 0] <<= _BLOCK_AT * 8
+    words[:, 0] |= cast_id << CAST_BITS | _DATA
+    words[:, 1] = np.arange(len(packets), dtype=np.uint32) + np.uint32(first_sequence % _WRAP)
+    words[:, 2] = symbols
+    words[:, 2] <<= CHUNK_BITS
+    words[:, 2] |= chunk
+    words[:, 3] = encoding << LENGTH_BITS | stored_bytes
 
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:

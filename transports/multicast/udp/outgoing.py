@@ -80,6 +80,9 @@ class GroupSender:
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
         self.segmenting = segment and try_option(sock, SOL_UDP, UDP_SEGMENT, 0)
+        self._segment_bytes = 0
+        self._segments: tuple[tuple[int, int, bytes], ...] = ()
+        """What tells the kernel to cut at `_segment_bytes`: kept, as nearly all packets of a cast have one length."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -98,22 +101,25 @@ class GroupSender:
         the interface or the route is gone; the next call may succeed again.
         """
         step = packet_bytes * max(1, min(SEGMENTS_MAX, TRAIN_MAX_BYTES // packet_bytes))
-        if len(packets) <= step:
-            return self._send_train(packets, packet_bytes)
-        return sum(self._send_train(packets[at : at + step], packet_bytes) for at in range(0, len(packets), step))
+        sent = 0
+        for at in range(0, len(packets), step):
+            sent += self._send_train(packets[at : at + step], packet_bytes)
+        return sent
 
     def _send_train(self, train: memoryview, packet_bytes: int) -> int:
         """One segmented send, or as many sends as there are packets."""
-        count = -(-len(train) // packet_bytes)
+        length = len(train)
+        count = -(-length // packet_bytes)
         sent = self._send_segmented(train, packet_bytes, count) if self.segmenting and count > 1 else None
         if sent is None:
             sent = sum(
-                self._send_one(train[start : start + packet_bytes], ()) for start in range(0, len(train), packet_bytes)
+                self._send_one(train[start : start + packet_bytes], ()) for start in range(0, length, packet_bytes)
             )
-        self.counters.packets += sent
-        self.counters.packets_lost += count - sent
-        if sent:
-            self.counters.bytes += min(sent * packet_bytes, len(train))
+        counters = self.counters
+        counters.packets += sent
+        if sent < count:
+            counters.packets_lost += count - sent
+        counters.bytes += length if sent == count else sent * packet_bytes
         return sent
 
     def receive(self, buffer: memoryview) -> tuple[int, tuple[str, int]] | None:
@@ -141,9 +147,11 @@ class GroupSender:
 
     def _send_segmented(self, train: memoryview, packet_bytes: int, count: int) -> int | None:
         """As `send`, in one call; None where segmentation does not work."""
-        size = ((SOL_UDP, UDP_SEGMENT, struct.pack("=H", packet_bytes)),)
+        if packet_bytes != self._segment_bytes:
+            self._segment_bytes = packet_bytes
+            self._segments = ((SOL_UDP, UDP_SEGMENT, struct.pack("=H", packet_bytes)),)
         try:
-            return count * self._send_one(train, size)
+            return count * self._send_one(train, self._segments)
         except OSError as error:
             if error.errno not in _NO_SEGMENTATION:
                 raise
