@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from transports.multicast.authenticator import PacketAuthenticator
@@ -119,11 +118,11 @@ class Intake:
         self.counters.forged += len(good) - len(kept)
         if len(kept):
             placements = self._reception.handle_packets(headers.select(kept), now, sequences=sequences[kept])
-            self._copy(symbols, [replace(some, packets=kept[some.packets]) for some in placements])
+            self._copy(symbols, [some.among(kept) for some in placements])
 
     def _copy(self, symbols: NDArray[np.uint8], placements: Iterable[Placement]) -> None:
-        """Few calls of NumPy, however many gaps losses left: neighbouring packets are copied once, others gathered
-        first."""
+        """Few calls of NumPy, however many gaps losses left: packets that came side by side are copied once, others
+        gathered first."""
         for some in placements:
             self._memory[some.slot][some.rows] = symbols[some.packets]
 

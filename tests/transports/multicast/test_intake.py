@@ -288,16 +288,18 @@ def test_a_probe_that_the_kernel_joined_to_a_status_is_taken_too(bench: Bench) -
     assert (bench.intake.counters.forged, bench.intake.counters.odd) == (0, 0)
 
 
-def test_the_parity_behind_a_chunk_is_placed_with_it(bench: Bench) -> None:
+@pytest.mark.parametrize("forged", [0, 1])
+def test_the_parity_behind_a_chunk_is_placed_with_it(bench: Bench, forged: int) -> None:
     """What follows the originals in one train: a part of it is taken, and nothing else is put elsewhere for it."""
     code = find_code()
     packets = bench.train([*range(60), *range(60, 64)])
     packets[60:, HEADER_BYTES:-TAG_BYTES] = code.encode(bench.frame, [60, 61, 62, 63])
     CarterWegman(KEY).seal(packets, np.arange(START, START + 64, dtype=np.uint64))
+    packets[:forged, HEADER_BYTES] ^= 1
     bench.send(np.delete(packets, [3, 17, 41], axis=0))
     bench.take_all()
     ready = bench.reception.poll_ready()
     assert ready is not None
-    assert mend(bench.memory[0], ready.layout, ready.repairs, code) == 3
+    assert mend(bench.memory[0], ready.layout, ready.repairs, code) == 3 + forged
     assert bench.memory[0].tobytes() == bench.frame.tobytes()
-    assert bench.reception.figures.surplus == 1
+    assert (bench.reception.figures.surplus, bench.intake.counters.forged) == (1 - forged, forged)

@@ -48,7 +48,7 @@ class Assembly:
         self._guests: NDArray[np.int16] | None = None
         """The symbol in each row that is not the row's own; None as long as there is none."""
         self._reach = 0
-        """No original of this row or a later one is here."""
+        """No original of this row or a later one is here; said of fewer rows than it holds for."""
 
     @property
     def complete(self) -> bool:
@@ -63,8 +63,8 @@ class Assembly:
     def place(
         self, blocks: NDArray[np.uint8], symbols: NDArray[np.uint8], now: float
     ) -> list[tuple[slice | NDArray[np.int64], NDArray[np.int64]]]:
-        """Take what is needed of a train: some of its packets, and to which rows, until all are named that are needed;
-        the caller copies them there."""
+        """Take what is needed of a train. In one or two parts: which of its packets, and the row of each; the caller
+        copies them there."""
         self.touched = now
         flat = symbols.astype(np.int64)
         flat *= len(self._k)
@@ -126,7 +126,7 @@ class Assembly:
         return fresh, rows
 
     def _rooms(self, blocks: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """For each of these guests a row of its block where nothing lies: of those there are the one of its rank."""
+        """A row of its block for each of these guests: of those where nothing lies, the one of its rank."""
         width = len(self._k)
         free = np.flatnonzero(~self._have[: self.layout.symbols] & (self._guests == EMPTY))
         of = free % width

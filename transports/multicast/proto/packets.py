@@ -37,11 +37,12 @@ __all__ = [
     "write_headers",
 ]
 
-CAST_BITS = 16
-CHUNK_BITS = 24
-LENGTH_BITS = 28
-_CHUNK = (1 << CHUNK_BITS) - 1
-_LENGTH = (1 << LENGTH_BITS) - 1
+_CAST_AT = 16
+"""Bit of the first word."""
+_CHUNK_BITS = 24
+_LENGTH_BITS = 28
+_CHUNK = (1 << _CHUNK_BITS) - 1
+_LENGTH = (1 << _LENGTH_BITS) - 1
 _BLOCK_AT = 1
 _SYMBOL_AT = 11
 """Where their bytes lie in a header."""
@@ -163,10 +164,10 @@ class Headers(msgspec.Struct, frozen=True):
             start=start,
             stop=stop,
             kind=first & 0xFF,
-            cast=first >> CAST_BITS,
+            cast=first >> _CAST_AT,
             chunk=place & _CHUNK,
             stored_bytes=length & _LENGTH,
-            encoding=length >> LENGTH_BITS,
+            encoding=length >> _LENGTH_BITS,
         )
 
 
@@ -185,17 +186,17 @@ def write_headers(
     words = packets[:, :HEADER_BYTES].view("<u4")
     words[:, 0] = blocks
     words[:, 0] <<= _BLOCK_AT * 8
-    words[:, 0] |= cast_id << CAST_BITS | _DATA
+    words[:, 0] |= cast_id << _CAST_AT | _DATA
     words[:, 1] = np.arange(len(packets), dtype=np.uint32) + np.uint32(first_sequence % _WRAP)
     words[:, 2] = symbols
-    words[:, 2] <<= CHUNK_BITS
+    words[:, 2] <<= _CHUNK_BITS
     words[:, 2] |= chunk
-    words[:, 3] = encoding << LENGTH_BITS | stored_bytes
+    words[:, 3] = encoding << _LENGTH_BITS | stored_bytes
 
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:
     """The headers of a train: rows of at least 16 bytes. Copies; `packets` may be reused."""
-    return Headers(np.ascontiguousarray(packets[:, :HEADER_BYTES]).view("<u4"))
+    return Headers(packets[:, :HEADER_BYTES].copy().view("<u4"))
 
 
 def well_formed(

@@ -20,8 +20,12 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A slice where they follow each other, so that they need not be gathered."""
     rows: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def among(self, numbers: NDArray[np.int64]) -> Placement:
+        """The same, where packet i is number `numbers[i]` of the caller's; both rise."""
+        where: NDArray[np.int64] = numbers[self.packets]
+        together = int(where[-1]) - int(where[0]) == len(where) - 1
+        packets = slice(int(where[0]), int(where[-1]) + 1) if together else where
+        return Placement(slot=self.slot, packets=packets, rows=self.rows)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

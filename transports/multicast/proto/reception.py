@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from core.errors import ProtocolError
@@ -158,14 +156,15 @@ class Reception:
             runs = headers.runs()
         placements = [some for run in runs for some in self._place(run, headers, now)]
         if index is not None:  # these are numbers of those that were selected
-            placements = [replace(some, packets=index[some.packets]) for some in placements]
+            placements = [some.among(index) for some in placements]
         return placements
 
-    def _place(self, run: Run, headers: Headers, now: float) -> Iterator[Placement]:
+    def _place(self, run: Run, headers: Headers, now: float) -> list[Placement]:
+        """What is taken of one run; its chunk is handed over if that was all it lacked."""
         assembly = self._assembly_of(run, headers, now)
         if assembly is None:
-            return
-        mine, taken = slice(run.start, run.stop), 0
+            return []
+        mine, placements, taken = slice(run.start, run.stop), [], 0
         for packets, rows in assembly.place(headers.block[mine], headers.symbol[mine], now):
             if isinstance(packets, slice):
                 packets = slice(packets.start + run.start, packets.stop + run.start)
@@ -173,11 +172,12 @@ class Reception:
                 packets += run.start
             if len(rows):
                 taken += len(rows)
-                yield Placement(slot=assembly.slot, packets=packets, rows=rows)
+                placements.append(Placement(slot=assembly.slot, packets=packets, rows=rows))
         self.figures.stored += taken
         self.figures.surplus += len(run) - taken
         if assembly.complete:
             self._finish(run.chunk, assembly)
+        return placements
 
     def handle_control(self, packet: bytes | memoryview, now: float) -> None:
         """STATUS or PROBE, authenticated, without the authenticator. What makes no sense is counted."""

@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 
 from core.errors import UsageError
@@ -80,9 +81,6 @@ class GroupSender:
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
         self.segmenting = segment and try_option(sock, SOL_UDP, UDP_SEGMENT, 0)
-        self._segment_bytes = 0
-        self._segments: tuple[tuple[int, int, bytes], ...] = ()
-        """What tells the kernel to cut at `_segment_bytes`: kept, as nearly all packets of a cast have one length."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -115,11 +113,9 @@ class GroupSender:
             sent = sum(
                 self._send_one(train[start : start + packet_bytes], ()) for start in range(0, length, packet_bytes)
             )
-        counters = self.counters
-        counters.packets += sent
-        if sent < count:
-            counters.packets_lost += count - sent
-        counters.bytes += length if sent == count else sent * packet_bytes
+        self.counters.packets += sent
+        self.counters.packets_lost += count - sent
+        self.counters.bytes += min(sent * packet_bytes, length)
         return sent
 
     def receive(self, buffer: memoryview) -> tuple[int, tuple[str, int]] | None:
@@ -147,11 +143,8 @@ class GroupSender:
 
     def _send_segmented(self, train: memoryview, packet_bytes: int, count: int) -> int | None:
         """As `send`, in one call; None where segmentation does not work."""
-        if packet_bytes != self._segment_bytes:
-            self._segment_bytes = packet_bytes
-            self._segments = ((SOL_UDP, UDP_SEGMENT, struct.pack("=H", packet_bytes)),)
         try:
-            return count * self._send_one(train, self._segments)
+            return count * self._send_one(train, _cut_at(packet_bytes))
         except OSError as error:
             if error.errno not in _NO_SEGMENTATION:
                 raise
@@ -175,6 +168,12 @@ class GroupSender:
                 self.counters.calls += 1
                 return 1
         return 0
+
+
+@lru_cache(maxsize=4)
+def _cut_at(packet_bytes: int) -> tuple[tuple[int, int, bytes], ...]:
+    """What tells the kernel to segment; nearly all packets of a cast have one length."""
+    return ((SOL_UDP, UDP_SEGMENT, struct.pack("=H", packet_bytes)),)
 
 
 def _choose_route(

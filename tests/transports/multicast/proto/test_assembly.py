@@ -61,6 +61,13 @@ def test_repetitions_and_more_than_enough_are_not_taken() -> None:
     assert place(chunk, (0, 1)) == []
 
 
+def test_originals_behind_a_later_one_are_known_when_they_come_again() -> None:
+    chunk = assembly(9)
+    place(chunk, (0, 5), (0, 6))
+    place(chunk, (0, 1))
+    assert place(chunk, (0, 5), (0, 6)) == []
+
+
 def test_a_chunk_that_came_whole_needs_no_repair() -> None:
     chunk = assembly(5)
     place(chunk, *((0, symbol) for symbol in range(5)))

@@ -86,6 +86,14 @@ def test_rows_that_name_nothing_are_told_apart(fields: dict[str, int]) -> None:
     assert not good[1]  # of a frame of one symbol there is no block 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_headers_are_a_copy(count: int) -> None:
+    packets = train(count)[:, :16].copy()
+    headers = parse_headers(packets)
+    packets[:] = 0
+    assert headers.sequence.tolist() == list(range(1, count + 1))
+
+
 def test_another_version_or_kind_is_not_data() -> None:
     packets = train(3)
     packets[0, 0] = 0x21

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -113,6 +114,10 @@ class Wire:
         return report, list(zip(*columns, strict=True))
 
 
+def joined(parts: Sequence[Headers]) -> Headers:
+    return Headers(np.concatenate([part.words for part in parts]))
+
+
 def test_symbols_go_to_their_rows_and_a_whole_chunk_comes_out() -> None:
     wire = Wire()
     placed = wire.send(2, range(44))
@@ -134,8 +139,7 @@ def test_a_train_may_carry_several_chunks_repairs_and_repetitions() -> None:
     both = wire.symbols(0, np.array([1, 1]), np.array([200, 201]))
     other = wire.train(1, [0, 1])
     parts = (both, other, other)
-    mixed = Headers(np.concatenate([part.words for part in parts]))
-    assert wire.take(mixed, 1.0) == [(0, 1, 7), (2, 0, 0), (3, 0, 1)]
+    assert wire.take(joined(parts), 1.0) == [(0, 1, 7), (2, 0, 0), (3, 0, 1)]
     ready = wire.reception.poll_ready()
     assert ready is not None
     assert (ready.repairs.rows.tolist(), ready.repairs.symbols.tolist()) == ([7], [200])
@@ -152,6 +156,31 @@ def test_what_names_nothing_or_contradicts_changes_only_counters() -> None:
     wire.reception.handle_control(b"\x99", 1.0)
     assert wire.reception.figures.malformed == 8
     assert wire.reception.figures.stored == 10
+
+
+def test_of_neighbours_those_that_contradict_the_first_are_passed_over() -> None:
+    wire = Wire()
+    other_length, other_encoding = wire.train(0, [2], stored=399 * SYMBOL), wire.train(0, [3], encoding=1)
+    parts = [wire.train(0, [0, 1]), other_length, other_encoding, wire.train(0, [4])]
+    assert wire.take(joined(parts), 1.0) == [(0, 1, 0), (1, 1, 1), (4, 1, 4)]
+    assert wire.reception.figures.malformed == 2
+
+
+def test_places_are_those_of_the_batch_whatever_was_passed_over_before_them() -> None:
+    wire = Wire()
+    wire.send(0, range(400), lost=(7, 10, 399))
+    replay = wire.train(1, [0, 1])
+    wire.reception.handle_packets(replay, 0.5)
+    parity = wire.symbols(0, np.array([1, 1, 0]), np.array([2, 200, 200]))  # row 7, then for rows 10 and 399
+    parts = [wire.train(9, [0]), wire.train(1, [2, 3]), replay, parity]
+    assert wire.take(joined(parts), 1.0) == [(1, 0, 2), (2, 0, 3), (5, 1, 7), (6, 1, 10), (7, 1, 399)]
+
+
+def test_a_number_below_the_first_is_late() -> None:
+    wire = Wire()
+    wire.sequence = 0
+    assert wire.take(wire.train(0, [0, 1]), 0.1) == [(1, 1, 1)]
+    assert (wire.reception.figures.malformed, wire.reception.tracker.late) == (0, 1)
 
 
 def test_packets_of_no_chunk_of_the_image_do_not_even_break_the_silence() -> None:
@@ -388,6 +417,7 @@ def test_slots_can_be_taken_back_and_figures_are_reported() -> None:
 def test_a_chunk_may_come_to_be_wanted_while_the_cast_runs() -> None:
     wire = Wire(wanted=(0, 1))
     wire.send(2, range(400))
+    assert wire.reception.figures.surplus == 400
     assert wire.reception.poll_ready() is None
     wire.reception.handle_wanted(2)
     wire.reception.handle_wanted(2)

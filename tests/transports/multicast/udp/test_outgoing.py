@@ -64,6 +64,15 @@ def test_more_than_a_train_goes_in_several(packet_bytes: int) -> None:
         assert sender.counters.calls == (-(-150 // most) if sender.segmenting else 150)
 
 
+def test_packets_of_another_length_are_cut_at_theirs() -> None:
+    lo = find_interface("lo")
+    with GroupReceiver(GROUP, lo, merge=False) as receiver, GroupSender(GROUP, lo) as sender:
+        sender.send(TRAIN, 1400)
+        drain(receiver)
+        sender.send(TRAIN[: 4 * 700], 700)
+        assert [len(data) for data, _ in drain(receiver)] == [700] * 4
+
+
 @pytest.mark.parametrize("refusal", [errno.EIO, errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_driver_that_cannot_segment_costs_one_failed_call_and_no_packet(refusal: int) -> None:
     lo = find_interface("lo")
