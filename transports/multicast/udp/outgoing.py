@@ -149,21 +149,22 @@ class GroupSender:
             if error.errno not in _NO_SEGMENTATION:
                 raise
         # the same answers may mean that the interface is gone: then one packet alone fails too, and that is raised
-        self._send_one(train[:packet_bytes], ())
+        first = self._send_one(train[:packet_bytes], ())
         self.segmenting = False
         self.counters.fallbacks += 1
-        return 1 + sum(
+        return first + sum(
             self._send_one(train[start : start + packet_bytes], ())
             for start in range(packet_bytes, len(train), packet_bytes)
         )
 
     def _send_one(self, data: memoryview, ancillary: tuple[tuple[int, int, bytes], ...]) -> int:
         """One system call: 1, or 0 if there was no room."""
-        for _ in range(2):
+        for again in (True, False):
             try:
                 self._socket.sendmsg((data,), ancillary, 0, self._target)
             except BlockingIOError:
-                self._writable.poll(WRITABLE_WAIT_S * 1000)
+                if again:
+                    self._writable.poll(WRITABLE_WAIT_S * 1000)
             else:
                 self.counters.calls += 1
                 return 1

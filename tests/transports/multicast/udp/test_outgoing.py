@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver, receive_train
 from transports.multicast.udp.interface import find_interface
-from transports.multicast.udp.outgoing import SEGMENTS_MAX, TRAIN_MAX_BYTES, GroupSender
+from transports.multicast.udp.outgoing import SEGMENTS_MAX, TRAIN_MAX_BYTES, WRITABLE_WAIT_S, GroupSender
 
 apart = pytest.mark.skipif(not namespaces_usable(), reason="may not make network namespaces")
 GROUP = Group(address="239.77.1.1", port=47001)
@@ -101,6 +102,22 @@ def test_packets_the_kernel_has_no_room_for_are_counted_as_lost() -> None:
     with Full(GROUP, find_interface("lo"), segment=False) as sender:
         assert sender.send(TRAIN, 1400) == 0
         assert (sender.counters.packets, sender.counters.packets_lost, sender.counters.bytes) == (0, 40, 0)
+
+
+def test_where_no_room_comes_a_train_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def sendmsg(self, *arguments: object) -> int:
+            raise BlockingIOError
+
+    waits: list[float] = []
+    with GroupSender(GROUP, find_interface("lo")) as sender:
+        sender.segmenting = True
+        with monkeypatch.context() as patched:
+            patched.setattr(sender, "_socket", Full())
+            patched.setattr(sender, "_writable", SimpleNamespace(poll=waits.append))
+            assert sender.send(TRAIN, 1400) == 0
+    assert waits == [WRITABLE_WAIT_S * 1000]
+    assert sender.counters.packets_lost == 40
 
 
 def test_reports_come_back_to_the_address_packets_leave_from() -> None:
