@@ -11,7 +11,7 @@ from client.control import ControlClient
 from client.deployment import update_cache
 from client.events import human_bytes
 from client.run import Run, in_thread
-from core.errors import ChunkError
+from core.errors import ChunkError, NotFoundError
 from core.ids import ImageRef
 from images.repository import Repository
 from images.store.verify import VerifyReport
@@ -52,7 +52,17 @@ async def verify_cache(run: Run, name: str | None, cache: Path | None, *, mend: 
         if report.damaged_chunks and mend:
             # a chunk that is forgotten counts as missing, and the update fetches what is missing
             await in_thread(lambda _: store.forget([chunk.digest for chunk in report.damaged_chunks]))
-    mended = await _mend(run, damaged, directory) if mend else 0
+    mended, gone = await _mend(run, damaged, directory) if mend else (0, [])
+    if gone:
+        # what they share with others may have come with these
+        with open_cache(directory, create=False) as store:
+            left = await in_thread(lambda _: store.verify(refs=gone, public_key=run.settings.public_key))
+        if not left.ok:
+            names = ", ".join(str(image.ref) for image in left.damaged_images)
+            raise ChunkError(
+                f"the repository does not have {names} any more, of which the CACHE {directory} has {_faults(left)}",
+                hint="the rest is mended; `ogcast cache rm NAME@VERSION` removes what nobody has",
+            )
     if not report.ok and not mend:
         raise ChunkError(
             f"the CACHE {directory} has {_faults(report)}",
@@ -85,15 +95,19 @@ def _faults(report: VerifyReport) -> str:
     return ", ".join(f"{count} {what}" for count, what in found if count)
 
 
-async def _mend(run: Run, damaged: Sequence[ImageRef], directory: Path) -> int:
-    """Fetch what the damaged images lack; returns stored bytes fetched."""
-    fetched = 0
+async def _mend(run: Run, damaged: Sequence[ImageRef], directory: Path) -> tuple[int, list[ImageRef]]:
+    """Fetch what the damaged images lack: stored bytes fetched, and the images that the repository does not have."""
+    fetched, gone = 0, []
     async with ControlClient(run.settings) as control:
         for ref in damaged:
-            info = await control.image(ref)
+            try:
+                info = await control.image(ref)
+            except NotFoundError:
+                gone.append(ref)
+                continue
             done = await update_cache(run, control, info, method=None, options="", cache=directory)
             fetched += int(done["bytes_received"])
-    return fetched
+    return fetched, gone
 
 
 async def remove_from_cache(run: Run, name: str, cache: Path | None) -> Mapping[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+from core.ids import Digest, ImageRef
 from images.repository import Repository
 from tests.client.conftest import ROOT, Room, damage_chunk, digests_of
 
@@ -43,6 +45,38 @@ def test_a_manifest_that_cannot_be_read_is_told_and_mended(room: Room, tmp_path:
     manifest.write_bytes(b"noise")
     assert "1 unreadable manifest(s), mended" in _said(room, cache, mend=True)
     assert "all as they should be" in _said(room, cache)
+
+
+def test_what_the_repository_has_no_more_is_named_and_the_rest_is_mended(room: Room, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    source = tmp_path / "disk.img"
+    content = random.Random(5).randbytes(3 << 20)
+    for name, alone in (("goes", b"a"), ("stays", b"b")):
+        source.write_bytes(content + alone * (1 << 20))
+        _repod(room, "import", source, "--name", name)
+        assert room.ogcast("update-cache", name, "--cache", cache).code == 0
+    _repod(room, "rm", "goes")
+    with Repository.open(cache) as store:
+        goes, stays = (_chunks_of(store, name) for name in ("goes", "stays"))
+        store.forget([min(goes & stays)])
+    mended = room.ogcast("cache", "verify", "--mend", "--cache", cache)  # both share it
+    assert mended.code == 0, mended.errors
+    with Repository.open(cache) as store:
+        store.forget([min(goes & stays), *(goes - stays)])
+    named = room.ogcast("cache", "verify", "--mend", "--cache", cache)
+    assert (named.code, "does not have goes@1 any more" in named.last["message"]) == (5, True)
+    assert "cache rm" in named.last["hint"]
+    assert room.ogcast("cache", "verify", "stays", "--cache", cache).code == 0
+
+
+def _chunks_of(store: Repository, name: str) -> set[Digest]:
+    with store.pin(ImageRef(name)) as pinned:
+        return set(pinned.manifest.digests())
+
+
+def _repod(room: Room, command: str, *words: str | Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "repod", command, room.root, *words], capture_output=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def _said(room: Room, cache: Path, *, mend: bool = False) -> str:

@@ -34,7 +34,7 @@ class StartPolicy:
     """Begin when the first of the conditions that are set is true; none set means at once."""
 
     clients: int = 0
-    """So many members are there; below 2: not set."""
+    """So many members are there; 0: not set."""
     wait_s: float = 0.0
     """Longest wait after the first member came; 0: not set."""
     time_of_day_s: float | None = None
@@ -50,7 +50,7 @@ class StartPolicy:
         """Longest wait after the first member; infinite where only the time of day counts."""
         if self.wait_s > 0:
             return self.wait_s
-        return DEFAULT_WAIT_S if self.clients >= 2 and self.time_of_day_s is None else float("inf")
+        return DEFAULT_WAIT_S if self.clients and self.time_of_day_s is None else float("inf")
 
 
 class StartGate:
@@ -77,7 +77,7 @@ class StartGate:
         elif self._first_member is None:
             self._first_member = now
         policy = self._policy
-        if policy.clients >= 2 and members >= policy.clients:
+        if 0 < policy.clients <= members:
             self.open = True
         if self._first_member is not None and now - self._first_member >= policy.longest_wait_s:
             self.open = True
@@ -91,14 +91,14 @@ class StartGate:
         left = None
         if self._first_member is not None and policy.longest_wait_s != float("inf"):
             left = max(0.0, self._first_member + policy.longest_wait_s - now)
-        return (policy.clients if policy.clients >= 2 else 0), left
+        return policy.clients, left
 
     def reason(self, now: float, *, members: int) -> str:
         """What is waited for, for the operator; empty when nothing is."""
         if self.open:
             return ""
         policy, parts = self._policy, []
-        if policy.clients >= 2:
+        if policy.clients:
             parts.append(f"{members} of {policy.clients} clients")
         left = self.wait(now)[1]
         if left is not None:

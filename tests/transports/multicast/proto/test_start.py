@@ -28,6 +28,13 @@ def test_the_longest_wait_counts_from_the_first_member() -> None:
     assert gate.poll_open(1061, wall_s=0, members=1)
 
 
+def test_one_client_is_a_number_too() -> None:
+    gate = StartGate(StartPolicy(clients=1, wait_s=60), wall_s=0)
+    assert not gate.poll_open(0, wall_s=0, members=0)
+    assert gate.reason(0, members=0) == "waiting: 0 of 1 clients"
+    assert gate.poll_open(1, wall_s=1, members=1)
+
+
 def test_members_that_leave_before_the_start_do_not_count() -> None:
     gate = StartGate(StartPolicy(wait_s=10), wall_s=0)
     assert not gate.poll_open(0, wall_s=0, members=1)
