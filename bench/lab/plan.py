@@ -24,6 +24,7 @@ __all__ = [
     "PORT_QUEUE_BYTES",
     "TABLE",
     "Step",
+    "alter_packets",
     "block_multicast",
     "bucket_bytes",
     "change_loss",
@@ -140,6 +141,16 @@ def change_loss(lab: str, host: Host, link: Link, *, multicast: bool = True) -> 
 def block_multicast(lab: str, host: Host, link: Link, *, blocked: bool) -> list[Step]:
     """Drop every group at a host's port in both directions, or let them pass again. Unicast is not touched."""
     return change_loss(lab, host, link, multicast=not blocked)
+
+
+def alter_packets(lab: str, host: Host, *, every: int) -> list[Step]:
+    """Change four bytes in the middle of one in so many long packets for groups, on the last stretch to a host: their
+    place, order and everything else stay as they were, and no checksum tells."""
+    name = f"chain netdev {TABLE} alter_{host.name}"
+    hook = f'{{ type filter hook egress device "{host.name}" priority 1; policy accept; }}'
+    chosen = f"meta pkttype multicast udp length > 1000 numgen inc mod {every} {every - 1}"
+    rule = f"add rule netdev {TABLE} alter_{host.name} {chosen} @th,6400,32 set 0xf0f0f0f0"
+    return [nft(lab, [f"add {name} {hook}", f"flush {name}", rule])]
 
 
 def link_state(lab: str, host: Host, *, up: bool) -> list[Step]:

@@ -110,6 +110,10 @@ class Rig:
         one = self.topology.host(host)
         shell.perform(plan.block_multicast(self.name, one, self.link(host), blocked=blocked))
 
+    def alter_packets(self, host: str, *, every: int) -> None:
+        """Change one in so many long packets of groups on their way to a host, until the lab is taken down."""
+        shell.perform(plan.alter_packets(self.name, self.topology.host(host), every=every))
+
     def set_cable(self, host: str, *, up: bool) -> None:
         """Pull a host's cable, or put it back."""
         shell.perform(plan.link_state(self.name, self.topology.host(host), up=up))

@@ -85,6 +85,25 @@ def test_a_stranger_who_forges_replays_and_mangles_is_counted_and_nothing_else(t
         repod.stop()
 
 
+def test_a_stranger_who_begins_when_symbols_are_taken_on_trust_spoils_no_chunk(tmp_path: Path) -> None:
+    topology = room(2, rate_bits_per_s=RATE, loss=0.02, others=(STRANGER,))
+    with room_of(topology, tmp_path, image_bytes=64 * MIB, rate_mbit_per_s=CAST_MBIT_PER_S) as lab:
+        repod = lab.serve()
+        clients = [lab.client("c1"), lab.client("c2")]
+        for client in clients:
+            client.until_chunks(6)
+        with harm(lab, "bench.lab.injector", INTERFACE, "600") as sent:
+            for client in clients:
+                done = client.done()
+                came_by_group(done)
+                assert done["bad_chunks"] == 0
+                (ended,) = client.named("multicast-ended")
+                assert min(ended["trusted"], ended["forged"]) > 0
+        assert sent["content"] > 0
+        lab.check("c1", "c2")
+        repod.stop()
+
+
 def test_a_member_cannot_speak_for_another(tmp_path: Path) -> None:
     topology = room(2, rate_bits_per_s=RATE, loss=0.01, others=(STRANGER,))
     with room_of(topology, tmp_path, image_bytes=32 * MIB, rate_mbit_per_s=CAST_MBIT_PER_S) as lab:
@@ -132,5 +151,24 @@ def test_without_authenticator_the_digest_keeps_forgeries_out(tmp_path: Path) ->
                 done = client.done()
                 assert done["chunks_fetched"] == done["chunks"]
         assert sent["content"] > 0
+        lab.check("c1", "c2")
+        repod.stop()
+
+
+def test_who_stands_in_the_way_of_a_client_spoils_one_chunk_and_is_found_out(tmp_path: Path) -> None:
+    """Symbols that are changed on their way, in their place, behind their own headers: by the time of the first of
+    these the client takes symbols on trust."""
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=112 * MIB, rate_mbit_per_s=100) as lab:
+        repod = lab.serve()
+        lab.rig.alter_packets("c1", every=20_000)
+        clients = [lab.client("c1"), lab.client("c2")]
+        spoiled, other = [client.done() for client in clients]
+        (ended,) = clients[0].named("multicast-ended")
+        assert ended["trusted"] > 0
+        assert ended["forged"] >= 2
+        assert (spoiled["bad_chunks"], other["bad_chunks"]) == (1, 0)
+        for done in spoiled, other:
+            came_by_group(done)
+            assert done["reconnects"] == 0
         lab.check("c1", "c2")
         repod.stop()

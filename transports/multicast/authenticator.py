@@ -1,25 +1,26 @@
-"""Authenticator of a cast's packets: one 64-bit tag each, made and checked for a whole train as arrays.
+"""Authenticator of a cast's packets, made and checked for a whole train as arrays: tags of the header and of the rest.
 
-A Carter-Wegman construction (Wegman, Carter, New hash functions and their use in authentication, JCSS 1981):
+A packet ends with two tags of 32 bits, each a Carter-Wegman construction (Wegman, Carter, New hash functions and their
+use in authentication, JCSS 1981) with keys of its own:
 
-    tag = hash(message) + pad(sequence)                                  mod 2^64
-    hash(message) = length * k_0 + sum over its words of m_i * k_i       mod 2^64
-    pad(sequence) = first half of AES-128(sequence, 0)
+    tag = hash(part) + pad(sequence)                                             mod 2^32
+    hash(part) = (a + length * k_0 + sum over its words of m_i * k_i  mod 2^64) / 2^32, rounded down
+    pads(sequence) = first and second four bytes of AES-128(sequence, 0)
 
-The message is everything before the tag, as little-endian words m_1, m_2, ... of 32 bits; the k_i are 64 bits each,
-from one BLAKE3 key stream, shared by all packets. Words beyond the end count as zero, so they cost nothing. The hash is
-the multilinear family (Carter, Wegman, Universal classes of hash functions, JCSS 1979; with words half as wide as sums
-in Lemire, Kaser, Strongly universal string hashing is fast, 2014). It is 2^-33-almost delta-universal: of two different
-messages some m_i, or the lengths, differ by a d that is not zero and below 2^32. Whatever the other keys are, the
-hashes are then c apart only if k_i * d is one certain number mod 2^64. With 2^t the highest power of two in d, none or
-2^t of the 2^64 values of k_i do that, and t is at most 31.
+The parts are the first 16 bytes and everything between them and the tags, as little-endian words m_1, m_2, ... of 32
+bits; `length` is that of both together. a and the k_i are 64 bits each, from one BLAKE3 key stream, the same for all
+packets. Words beyond the end count as zero, so they cost nothing. The hash is the multilinear family (Carter, Wegman,
+Universal classes of hash functions, JCSS 1979), whose upper halves are strongly universal (Lemire, Kaser, Strongly
+universal string hashing is fast, 2014, theorem 1): of two different parts the hashes are c apart with probability
+2^-32, for every c.
 
-What it is worth: without the key a forgery of any packet is accepted with probability 2^-33 (plus what it takes to
-tell AES from random), whatever was seen before, provided that a sender never uses a sequence number twice under one
-key; `transports.multicast.keys` gives every epoch its own key. That is enough here, because a forged symbol that passes
-costs no more than fetching one chunk again: the chunk's digest, from the signed manifest, is the last word. Members
-share the key, so the tag keeps strangers out and does not tell members apart; nothing is hidden from the eye. Cost
-against AES-GCM: docs/decisions/0005-packet-authenticator.md.
+What it is worth: without the key another header is accepted with probability 2^-32, and so is another symbol behind a
+good header, whatever was seen before (plus what it takes to tell AES from random), provided that a sender never uses a
+sequence number twice under one key; `transports.multicast.keys` gives every epoch its own key. That is enough here,
+because a forged symbol that passes costs no more than fetching one chunk again: the chunk's digest, from the signed
+manifest, is the last word. For the same reason the second tag need not be looked at where nothing hints at a forger:
+`proto.trust` says when. Members share the key, so tags keep strangers out and do not tell members apart; nothing is
+hidden from the eye. Cost against AES-GCM: docs/decisions/0005-packet-authenticator.md.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 __all__ = [
+    "HEADER_BYTES",
     "MESSAGE_ALIGN_BYTES",
     "MESSAGE_MAX_BYTES",
     "SEQUENCE_MAX",
@@ -45,14 +47,17 @@ __all__ = [
 ]
 
 TAG_BYTES = 8
+"""Both tags."""
+HEADER_BYTES = 16
+"""What the first tag is of."""
 MESSAGE_ALIGN_BYTES = 8
-"""A packet without its tag is a multiple of this, so that tags lie where a machine word may."""
+"""A packet without its tags is a multiple of this, so that they lie where a machine word may."""
 MESSAGE_MAX_BYTES = 8976
-"""Longest packet without its tag: what fits a frame of 9000 bytes."""
+"""Longest packet without its tags: what fits a frame of 9000 bytes."""
 SEQUENCE_MAX = 2**48 - 1
 """Last sequence number of a key."""
 
-_KEY_STREAM = "ogcast multicast v1: multilinear and AES keys of packets"
+_KEY_STREAM = "ogcast multicast v1: keys of headers, symbols and AES of packets"
 _WORD_BYTES = 4
 _LANE_BYTES = 8
 """Of a key, and of a sum."""
@@ -62,22 +67,25 @@ class Protection(enum.Enum):
     """How the packets of a cast are protected."""
 
     MAC = "mac"
-    """Carter-Wegman tag."""
+    """Carter-Wegman tags."""
     OFF = "off"
-    """None: the tag is zero and nobody looks."""
+    """None: the tags are zero and nobody looks."""
 
 
 class PacketAuthenticator(Protocol):
-    """Tags for packets that lie as the rows of an array, the last TAG_BYTES of each row being the tag's place.
+    """Tags for packets that lie as the rows of an array, the last TAG_BYTES of each row being the tags' place.
 
     Not thread-safe: one object for each thread.
     """
 
     def seal(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> None:
-        """Write the tag of every row. ValueError for a length or sequence number that cannot be sealed."""
+        """Write the tags of every row. ValueError for a length or sequence number that cannot be sealed."""
 
     def check(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which rows carry the tag of their content and sequence number. Never raises for what a row holds."""
+        """Which rows carry the tags of their content and sequence number. Never raises for what a row holds."""
+
+    def check_headers(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which rows carry the tag of their header and sequence number; the rest of them is not read."""
 
 
 class NoAuthenticator:
@@ -91,18 +99,39 @@ class NoAuthenticator:
         """Take everything."""
         return np.ones(len(packets), dtype=np.bool_)
 
+    def check_headers(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Take everything."""
+        return np.ones(len(packets), dtype=np.bool_)
+
+
+class _Multilinear:
+    """The hash of one part, under the keys that `lanes` are: a, k_0, k_1 and so on, at least one for each word."""
+
+    def __init__(self, lanes: NDArray[np.uint64]) -> None:
+        self._start, self._length_key, self._keys = int(lanes[0]), int(lanes[1]), lanes[2:]
+
+    def tags(self, parts: NDArray[np.uint8], *, length: int, pads: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """The tag of each row of `parts`, of messages of `length` bytes, little-endian. Adds them to `pads`."""
+        words = parts.view("<u4")
+        # einsum widens words as it goes, some thousand at a time: one pass over the packets
+        sums: NDArray[np.uint64] = np.einsum("ij,j->i", words, self._keys[: words.shape[1]])
+        sums += np.uint64((self._start + length * self._length_key) % 2**64)
+        pads += sums.astype("<u8", copy=False).view("<u4")[1::2]  # their upper halves
+        return pads
+
 
 class CarterWegman:
     """The construction above under one key of 32 bytes."""
 
     def __init__(self, key: bytes) -> None:
-        lanes = 1 + MESSAGE_MAX_BYTES // _WORD_BYTES
+        header_lanes = 2 + HEADER_BYTES // _WORD_BYTES
+        lanes = header_lanes + 2 + (MESSAGE_MAX_BYTES - HEADER_BYTES) // _WORD_BYTES
         stream = blake3(key, derive_key_context=_KEY_STREAM).digest(length=16 + lanes * _LANE_BYTES)
         # ECB of counter blocks is the key stream of counter mode; as ECB, numbers that do not follow each other
         # are done in one call as well
         self._aes = Cipher(algorithms.AES(stream[:16]), modes.ECB()).encryptor()
         keys = np.frombuffer(stream, dtype="<u8", count=lanes, offset=16).astype(np.uint64)
-        self._length_key, self._keys = int(keys[0]), keys[1:]
+        self._header, self._rest = _Multilinear(keys[:header_lanes]), _Multilinear(keys[header_lanes:])
 
     def seal(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> None:
         """As PacketAuthenticator.seal."""
@@ -111,28 +140,37 @@ class CarterWegman:
             raise ValueError(f"{packets.shape} bytes of packets for {len(sequences)} sequence numbers")
         if len(sequences) and int(sequences.max()) > SEQUENCE_MAX:
             raise ValueError("sequence numbers of this key are used up")
-        tags = self._tags(packets[:, :length], sequences)
-        packets[:, length:] = tags.view(np.uint8).reshape(-1, TAG_BYTES)
+        pads, places = self._pads(sequences), packets[:, length:].view("<u4")
+        places[:, 0] = self._header.tags(packets[:, :HEADER_BYTES], length=length, pads=pads[0])
+        places[:, 1] = self._rest.tags(packets[:, HEADER_BYTES:length], length=length, pads=pads[1])
 
     def check(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """As PacketAuthenticator.check."""
+        return self._check(packets, sequences, whole=True)
+
+    def check_headers(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """As PacketAuthenticator.check_headers."""
+        return self._check(packets, sequences, whole=False)
+
+    def _check(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64], *, whole: bool) -> NDArray[np.bool_]:
         length = packets.shape[1] - TAG_BYTES
         if not _possible(length):
             return np.zeros(len(packets), dtype=np.bool_)
-        good: NDArray[np.bool_] = self._tags(packets[:, :length], sequences) == packets[:, length:].view("<u8")[:, 0]
+        pads, tags = self._pads(sequences), packets[:, length:].view("<u4")
+        good: NDArray[np.bool_] = (
+            self._header.tags(packets[:, :HEADER_BYTES], length=length, pads=pads[0]) == tags[:, 0]
+        )
+        if whole:
+            good &= self._rest.tags(packets[:, HEADER_BYTES:length], length=length, pads=pads[1]) == tags[:, 1]
         return good
 
-    def _tags(self, messages: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Tags of messages of one length, little-endian."""
-        count, length = messages.shape
-        # einsum widens words as it goes, some thousand at a time: one pass over the packets
-        tags: NDArray[np.uint64] = np.einsum("ij,j->i", messages.view("<u4"), self._keys[: length // _WORD_BYTES])
-        tags += np.uint64(length * self._length_key % 2**64)
-        counters = np.zeros((count, 2), dtype="<u8")
+    def _pads(self, sequences: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        """For each number the pad of the first tag and that of the second: two rows of them."""
+        counters = np.zeros((len(sequences), 2), dtype="<u8")
         counters[:, 0] = sequences
-        pads = self._aes.update(counters.data.cast("B")) if count else b""
-        tags += np.frombuffer(pads, dtype="<u8")[0::2]
-        return tags.astype("<u8", copy=False)
+        blocks = self._aes.update(counters.data.cast("B")) if len(sequences) else b""
+        pads: NDArray[np.uint32] = np.frombuffer(blocks, dtype="<u4").reshape(-1, 4)[:, :2].T.astype(np.uint32)
+        return pads
 
 
 def make_authenticator(protection: Protection, key: bytes) -> PacketAuthenticator:
@@ -141,4 +179,4 @@ def make_authenticator(protection: Protection, key: bytes) -> PacketAuthenticato
 
 
 def _possible(length: int) -> bool:
-    return 0 < length <= MESSAGE_MAX_BYTES and length % MESSAGE_ALIGN_BYTES == 0
+    return HEADER_BYTES < length <= MESSAGE_MAX_BYTES and length % MESSAGE_ALIGN_BYTES == 0

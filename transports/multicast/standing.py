@@ -45,6 +45,7 @@ class Standing:
             "network_loss": round(self.network_loss, 5),
             "host_overflow": figures.overflow,
             "forged": self.forged,
+            "trusted": self._receiver.intake.counters.trusted,
             "mended_symbols": self._receiver.counters.mended_symbols,
             "rejoins": self._receiver.counters.rejoins,
             "report_errors": self._receiver.counters.report_errors,

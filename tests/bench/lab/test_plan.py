@@ -107,6 +107,14 @@ def test_blocking_multicast_lets_unicast_and_neighbours_pass() -> None:
     assert "delete chain netdev lab to_c1" in step.stdin
 
 
+def test_packets_are_altered_at_a_port_and_nothing_is_dropped() -> None:
+    (step,) = plan.alter_packets("x", room(1, rate_bits_per_s=0).host("c1"), every=500)
+    assert "chain netdev lab alter_c1" in step.stdin
+    assert "numgen inc mod 500 499 @th,6400,32 set" in step.stdin
+    assert 'device "c1"' in step.stdin
+    assert "drop" not in step.stdin
+
+
 def test_a_rate_is_changed_at_both_ends() -> None:
     topology = room(1, rate_bits_per_s=1e8)
     steps = plan.change_rate(topology, "x", topology.host("c1"), Link(rate_bits_per_s=5e7))

@@ -21,6 +21,7 @@ from transports.multicast.proto.limits import HEADER_BYTES, VERSION
 from transports.multicast.proto.packets import Kind, Probe, Status, StatusFlags, write_headers
 from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import Reception
+from transports.multicast.proto.trust import FIRST_PACKETS, LONGER
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
 from transports.multicast.udp.interface import find_interface
@@ -162,6 +163,65 @@ def test_forgeries_among_good_packets_fall_alone(bench: Bench) -> None:
     assert not bench.memory[0][7:9].any()
     kept = [*range(7), *range(9, 30)]
     assert np.array_equal(bench.memory[0][kept], bench.frame[kept])
+
+
+@pytest.fixture
+def trusting(bench: Bench) -> Bench:
+    """One that has taken as many good packets as it needs to take what follows on trust."""
+    bench.intake._trust.handle_checked(FIRST_PACKETS, of=FIRST_PACKETS)
+    return bench
+
+
+def altered(packets: NDArray[np.uint8], *rows: int) -> NDArray[np.uint8]:
+    """Other symbols behind good headers in these rows."""
+    packets[list(rows), 100] ^= 255
+    return packets
+
+
+def test_on_trust_symbols_are_left_to_the_digest_of_their_chunk(trusting: Bench) -> None:
+    trusting.send(altered(trusting.train(list(range(30))), 7))
+    trusting.take_all()
+    assert trusting.reception.figures.stored == trusting.intake.counters.trusted == 30
+    assert trusting.intake.counters.forged == 0
+    assert np.flatnonzero((trusting.memory[0] != trusting.frame).any(axis=1)).tolist() == [7, *range(30, 60)]
+
+
+def test_one_forged_header_has_all_that_came_with_it_checked(trusting: Bench) -> None:
+    packets = altered(trusting.train(list(range(30))), 7, 8)
+    packets[20, 9] ^= 1
+    trusting.send(packets)
+    trusting.take_all()
+    assert trusting.reception.figures.stored == 27
+    assert (trusting.intake.counters.forged, trusting.intake.counters.trusted) == (3, 0)
+    assert not trusting.memory[0][[7, 8, 20]].any()
+    assert not trusting.intake._trust.given
+
+
+def test_another_symbol_behind_a_header_that_was_overheard_changes_nothing(trusting: Bench) -> None:
+    """Whether this member had the packet the header is from, or had lost it."""
+    packets = trusting.train(list(range(30)))
+    trusting.send(np.delete(packets, 12, axis=0))
+    trusting.take_all()
+    trusting.send(altered(packets.copy(), 11, 12)[11:13])
+    trusting.take_all()
+    assert trusting.reception.figures.stored == trusting.intake.counters.trusted == 29
+    assert trusting.intake.counters.forged == 2
+    assert not trusting.memory[0][12].any()
+    assert np.array_equal(trusting.memory[0][11], trusting.frame[11])
+
+
+def test_forged_news_and_a_chunk_that_failed_end_the_trust(trusting: Bench) -> None:
+    forged = bytearray(_sealed(Probe(cast_id=CAST_ID, sequence=START + 1, number=1, left=0)))
+    forged[-1] ^= 1
+    trusting.sender.send(memoryview(bytes(forged)), len(forged))
+    trusting.take_all()
+    assert not trusting.intake._trust.given
+    trusting.intake._trust.handle_checked(LONGER * FIRST_PACKETS, of=LONGER * FIRST_PACKETS)
+    trusting.reception.figures.rejected += 1
+    trusting.send(altered(trusting.train(list(range(30))), 7))
+    trusting.take_all()
+    assert trusting.intake.counters.trusted == 0
+    assert not trusting.memory[0][7].any()
 
 
 def test_replayed_trains_are_surplus(bench: Bench) -> None:

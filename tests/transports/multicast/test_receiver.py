@@ -44,6 +44,10 @@ class Lossy(CarterWegman):
         kept: NDArray[np.bool_] = self._rng.random(len(packets)) >= self._share
         return super().check(packets, sequences) & kept
 
+    def check_headers(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = self._rng.random(len(packets)) >= self._share
+        return super().check_headers(packets, sequences) & kept
+
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
 async def test_members_with_different_losses_mend_them_by_parity(share: float) -> None:

@@ -14,7 +14,7 @@ def standing(**tracker: int) -> Standing:
     reception: Any = SimpleNamespace(tracker=SimpleNamespace(**tracker), figures=figures, free_slots=1)
     counters = SimpleNamespace(mended_symbols=5, rejoins=1, report_errors=0)
     receiver: Any = SimpleNamespace(
-        counters=counters, calls_refused=4, intake=SimpleNamespace(counters=SimpleNamespace(forged=5, odd=2))
+        counters=counters, calls_refused=4, intake=SimpleNamespace(counters=SimpleNamespace(forged=5, odd=2, trusted=9))
     )
     return Standing(reception, receiver, 10.0)
 
@@ -42,4 +42,4 @@ def test_rates_are_since_the_last_message_and_backlog_is_what_waits_for_the_disk
     assert health.forged == 7
     assert one.health(13.0, missing=7, arena=arena).rate_bytes_per_s == 0
     state = cast("dict[str, Any]", one.state())
-    assert (state["passed_for_want_of_memory"], state["limit_calls"]) == (3, 4)
+    assert (state["passed_for_want_of_memory"], state["limit_calls"], state["trusted"]) == (3, 4, 9)
