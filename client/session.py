@@ -188,9 +188,9 @@ class Session:
         reason = await asyncio.get_running_loop().run_in_executor(
             pool, _examine, delivery, content, self._manifest.digest(chunk)
         )
-        self._count(decoding=-1)
         self._in_hand.discard(chunk)
         if reason is not None:
+            self._count(decoding=-1)
             if raw is None:
                 self._lent -= 1
             else:
@@ -203,7 +203,7 @@ class Session:
         needed: Slot | Delivery = delivery if raw is None or self._target.keeps_frames else raw
         if raw is not None:
             (raw if needed is delivery else delivery).release()
-        self._count(writing=1)
+        self._count(decoding=-1, writing=1)
         await writer.put(item)
         self._count(writing=-1)
         self._lent -= raw is None

@@ -159,7 +159,8 @@ class MulticastIncoming:
         """See Incoming."""
         if self._lacking.accept(delivery.chunk):
             self._forget(delivery.chunk)
-        self._news.set()
+        if self._lacking.settled:  # else there is nothing to do: whoever waits would look in vain, for each chunk
+            self._news.set()
 
     def reject(self, delivery: Delivery, reason: str) -> None:
         """See Incoming."""

@@ -23,10 +23,12 @@ _Result = TypeVar("_Result")
 class Mailbox(Generic[_Machine]):
     """Any thread calls; the machine's thread runs the calls in order. After `close` every call is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_fault: Callable[[Exception], None] = lambda error: None) -> None:
+        """`on_fault` hears, on the machine's thread, what a call raised that nobody waits for."""
+        self._on_fault = on_fault
         self._lock = threading.Lock()
         # the result type differs from call to call
-        self._calls: deque[tuple[Callable[[_Machine, float], Any], Future[Any]]] = deque()
+        self._calls: deque[tuple[Callable[[_Machine, float], Any], Future[Any] | None]] = deque()
         self._closed = False
         self._rung = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -43,16 +45,14 @@ class Mailbox(Generic[_Machine]):
         Never waits. The future fails with BusyError when too many calls wait, or the thread has ended.
         """
         future: Future[_Result] = Future()
-        with self._lock:
-            if self._closed:
-                future.set_exception(BusyError("the cast has ended", hint="join again"))
-            elif len(self._calls) >= CALLS_MAX:
-                self.refused += 1
-                future.set_exception(BusyError(f"{CALLS_MAX} calls wait already", hint="try again in a moment"))
-            else:
-                self._calls.append((work, future))
-                self._ring()
+        if (refusal := self._put(work, future)) is not None:
+            future.set_exception(refusal)
         return future
+
+    def tell(self, work: Callable[[_Machine, float], object]) -> None:
+        """As `call`, where nobody waits for the answer: a future costs more than most work. What is refused is lost,
+        and counted if too many waited."""
+        self._put(work, None)
 
     def wake(self) -> None:
         """Make `fileno` readable without a call."""
@@ -69,7 +69,12 @@ class Mailbox(Generic[_Machine]):
             self._calls.clear()
             self._hush()
         for work, future in calls:
-            if future.set_running_or_notify_cancel():
+            if future is None:
+                try:
+                    work(machine, now)
+                except Exception as error:
+                    self._on_fault(error)
+            elif future.set_running_or_notify_cancel():
                 try:
                     future.set_result(work(machine, now))
                 except BaseException as error:
@@ -86,8 +91,20 @@ class Mailbox(Generic[_Machine]):
             calls = list(self._calls)
             self._calls.clear()
         for _, future in calls:
-            if future.set_running_or_notify_cancel():
+            if future is not None and future.set_running_or_notify_cancel():
                 future.set_exception(BusyError("the cast has ended", hint="join again"))
+
+    def _put(self, work: Callable[[_Machine, float], Any], future: Future[Any] | None) -> BusyError | None:
+        """Have it wait, and ring; or why not."""
+        with self._lock:
+            if self._closed:
+                return BusyError("the cast has ended", hint="join again")
+            if len(self._calls) >= CALLS_MAX:
+                self.refused += 1
+                return BusyError(f"{CALLS_MAX} calls wait already", hint="try again in a moment")
+            self._calls.append((work, future))
+            self._ring()
+            return None
 
     def _ring(self) -> None:
         if not self._rung:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arena import Slot
-from core.errors import LocalError, OgcastError
+from core.errors import LocalError
 from images.stores import Encoding
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.fec.code import ErasureCode
@@ -120,7 +120,7 @@ class CastReceiver:
         self._on_trouble = on_trouble
         self._code: ErasureCode = code or find_code()
         self._clock = clock
-        self._mailbox: Mailbox[Reception] = Mailbox()
+        self._mailbox: Mailbox[Reception] = Mailbox(on_fault=partial(self._note_fault, "a call failed"))
         self._stop = threading.Event()
         self._pausing = select.poll()
         # a file object: whoever closes it a second time closes nothing else
@@ -166,7 +166,7 @@ class CastReceiver:
 
     def tell(self, work: Callable[[Reception], object]) -> None:
         """As `call`, where nobody waits for an answer: a fault in it is counted, and told as trouble."""
-        self.call(lambda reception, now: work(reception)).add_done_callback(self._look_at_fault)
+        self._mailbox.tell(lambda reception, now: work(reception))
 
     def tell_of(self, chunks: Iterable[int], what: Callable[[Reception, int], None]) -> None:
         """The same of each of `chunks`. One call: a whole image may change hands, and calls that wait are bounded."""
@@ -279,12 +279,6 @@ class CastReceiver:
             self._pausing.poll(max(0.0, self._pause) * 1000)
             now += self._pause
         self._last_wake = now
-
-    def _look_at_fault(self, told: Future[object]) -> None:
-        """On whichever thread ended the call. One that came too late, or was refused, is no fault."""
-        error = told.exception()
-        if error is not None and not isinstance(error, OgcastError):
-            self._note_fault("a call failed", error)
 
     def _note_fault(self, what: str, error: BaseException) -> None:
         with self._lock:

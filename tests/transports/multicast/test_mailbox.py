@@ -40,6 +40,36 @@ def test_an_error_goes_to_the_caller_and_the_next_call_runs(mailbox: Mailbox[lis
     mailbox.close()
 
 
+def test_what_nobody_waits_for_runs_in_its_turn_and_its_faults_are_heard_on_the_machines_thread() -> None:
+    faults: list[Exception] = []
+    mailbox: Mailbox[list[int]] = Mailbox(on_fault=faults.append)
+    machine: list[int] = []
+    mailbox.call(lambda seen, now: seen.append(1))
+    mailbox.tell(lambda seen, now: seen.append(2))
+    mailbox.tell(lambda seen, now: seen[99])
+    mailbox.tell(lambda seen, now: seen.append(3))
+    assert ringing(mailbox)
+    assert mailbox.run(machine, 0.0) == 4
+    assert machine == [1, 2, 3]
+    assert [type(fault) for fault in faults] == [IndexError]
+    mailbox.close()
+
+
+def test_what_nobody_waits_for_is_refused_like_any_other() -> None:
+    faults: list[Exception] = []
+    mailbox: Mailbox[list[int]] = Mailbox(on_fault=faults.append)
+    machine: list[int] = []
+    for _ in range(CALLS_MAX + 3):
+        mailbox.tell(lambda seen, now: seen.append(1))
+    assert mailbox.refused == 3
+    mailbox.run(machine, 0.0)
+    assert len(machine) == CALLS_MAX
+    mailbox.tell(lambda seen, now: seen.append(1))
+    mailbox.close()
+    mailbox.tell(lambda seen, now: seen.append(1))
+    assert (len(machine), faults) == (CALLS_MAX, [])
+
+
 def test_a_cancelled_call_is_not_run(mailbox: Mailbox[list[int]]) -> None:
     machine: list[int] = []
     assert mailbox.call(lambda seen, now: seen.append(1)).cancel()
