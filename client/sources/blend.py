@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from client.contention import Contention
 from client.proto.steering import Close, Open, Steering
 from client.sources.lane import Lane
 from core.arena import Arena
+from core.contention import Contention
 from core.quota import Quota
 from core.wantmap import WantMap
 from transports.base import Delivery, Incoming

@@ -341,6 +341,7 @@ async def test_a_damaged_chunk_is_rejected_and_fetched_again(store: MemoryStore)
     await session.run()
     assert sorted(source.rejected) == [3, 3, 9]
     assert figures.bad_by_source == {"repository": 3}
+    assert (session._decoding, session._writing) == (0, 0)
     assert b"".join(target.chunks[chunk] for chunk in range(manifest.chunk_count)) == made.content
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from bench.lab import shell
 from bench.lab.topology import INTERFACE, room
-from tests.support.rooms import PORT, ROOT, Client, Room, came_by_group, room_of
+from tests.support.rooms import BUSY, IDLE, PORT, ROOT, Client, Room, came_by_group, room_of
 
 pytestmark = [
     pytest.mark.root,
@@ -89,7 +89,7 @@ def test_a_stranger_who_begins_when_symbols_are_taken_on_trust_spoils_no_chunk(t
     topology = room(2, rate_bits_per_s=RATE, loss=0.02, others=(STRANGER,))
     with room_of(topology, tmp_path, image_bytes=64 * MIB, rate_mbit_per_s=CAST_MBIT_PER_S) as lab:
         repod = lab.serve()
-        clients = [lab.client("c1"), lab.client("c2")]
+        clients = [lab.client("c1", before=BUSY), lab.client("c2", before=BUSY)]
         for client in clients:
             client.until_chunks(6)
         with harm(lab, "bench.lab.injector", INTERFACE, "600") as sent:
@@ -155,20 +155,36 @@ def test_without_authenticator_the_digest_keeps_forgeries_out(tmp_path: Path) ->
         repod.stop()
 
 
-def test_who_stands_in_the_way_of_a_client_spoils_one_chunk_and_is_found_out(tmp_path: Path) -> None:
-    """Symbols that are changed on their way, in their place, behind their own headers: by the time of the first of
-    these the client takes symbols on trust."""
-    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=112 * MIB, rate_mbit_per_s=100) as lab:
+def test_who_stands_in_the_way_of_a_client_spoils_some_chunks_and_is_found_out(tmp_path: Path) -> None:
+    """Symbols that are changed on their way, in their place, behind their own headers, from a moment on at which the
+    client takes symbols on trust, while lost packets keep several chunks waiting."""
+    with room_of(
+        room(2, rate_bits_per_s=RATE, loss=0.02), tmp_path, image_bytes=64 * MIB, chunk_bytes=MIB, rate_mbit_per_s=100
+    ) as lab:
         repod = lab.serve()
-        lab.rig.alter_packets("c1", every=20_000)
-        clients = [lab.client("c1"), lab.client("c2")]
+        clients = [lab.client("c1", before=BUSY), lab.client("c2", before=BUSY)]
+        clients[0].until_chunks(24)
+        lab.rig.alter_packets("c1", every=500)
         spoiled, other = [client.done() for client in clients]
         (ended,) = clients[0].named("multicast-ended")
-        assert ended["trusted"] > 0
-        assert ended["forged"] >= 2
-        assert (spoiled["bad_chunks"], other["bad_chunks"]) == (1, 0)
+        assert min(ended["trusted"], ended["forged"]) > 0
+        assert (spoiled["bad_chunks"] > 0, other["bad_chunks"]) == (True, 0)
         for done in spoiled, other:
             came_by_group(done)
             assert done["reconnects"] == 0
+        lab.check("c1", "c2")
+        repod.stop()
+
+
+def test_a_client_that_has_time_is_not_harmed_by_who_stands_in_its_way(tmp_path: Path) -> None:
+    with room_of(room(2, rate_bits_per_s=RATE), tmp_path, image_bytes=48 * MIB, rate_mbit_per_s=100) as lab:
+        repod = lab.serve()
+        clients = [lab.client("c1", before=IDLE), lab.client("c2", before=IDLE)]
+        clients[0].until_chunks(5)
+        lab.rig.alter_packets("c1", every=500)
+        for client in clients:
+            done = client.done()
+            came_by_group(done)
+            assert (done["bad_chunks"], done["reconnects"]) == (0, 0)
         lab.check("c1", "c2")
         repod.stop()

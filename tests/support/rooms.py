@@ -17,11 +17,14 @@ from typing import Any
 from bench.lab.rig import Rig
 from bench.lab.topology import Topology
 
-__all__ = ["IDLE", "PORT", "Client", "Repod", "Room", "came_by_group", "room_of"]
+__all__ = ["BUSY", "IDLE", "PORT", "Client", "Repod", "Room", "came_by_group", "room_of"]
 
 ROOT = Path(__file__).parents[2]
-IDLE: Sequence[str | Path] = (sys.executable, ROOT / "tests" / "support" / "idle.py")
+LOAD = ROOT / "tests" / "support" / "load.py"
+IDLE: Sequence[str | Path] = (sys.executable, LOAD, "idle")
 """In front of a client: whether its peers stand by does not depend on what else this machine does."""
+BUSY: Sequence[str | Path] = (sys.executable, LOAD, "busy")
+"""The same for whether it takes symbols on trust."""
 PORT = 8717
 START_S = 60.0
 END_S = 180.0

@@ -159,7 +159,7 @@ class MulticastIncoming:
         """See Incoming."""
         if self._lacking.accept(delivery.chunk):
             self._forget(delivery.chunk)
-        if self._lacking.settled:  # else there is nothing to do: whoever waits would look in vain, for each chunk
+        if self._lacking.settled:  # else whoever waits would look in vain
             self._news.set()
 
     def reject(self, delivery: Delivery, reason: str) -> None:
@@ -201,7 +201,7 @@ class MulticastIncoming:
     def handle_chunk(self, arrived: Arrived) -> None:
         """A chunk is all there."""
         chunk = arrived.chunk
-        if self._left or not self._lacking.hand_over(chunk):
+        if self._left or not self._lacking.hand_over(chunk, proven=arrived.proven):
             arrived.slot.release()
             if chunk not in self._lacking.open:
                 self._forget(chunk)
@@ -321,9 +321,8 @@ class MulticastIncoming:
             self._receiver.tell(lambda reception: reception.handle_patience(patient))
 
     async def _act(self, step: Step) -> None:
-        reason = step.reason
+        reason, hint = step.reason, ""
         if step.verdict is not None:
-            hint = ""
             if step.fatal:
                 reason, hint = await asyncio.to_thread(self._diagnose)
             verdict = Probed(

@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from core.contention import Contention
 from transports.multicast.authenticator import PacketAuthenticator
 from transports.multicast.proto.limits import HEADER_BYTES, TAG_BYTES
 from transports.multicast.proto.packets import control_bytes, extend_sequences, packet_bytes, parse_headers
 from transports.multicast.proto.received import Placement
 from transports.multicast.proto.reception import Reception
-from transports.multicast.proto.trust import Trust
+from transports.multicast.proto.trust import Trust, in_order
 from transports.multicast.udp.incoming import TRAIN_MAX_BYTES, GroupReceiver
 
 __all__ = ["Intake", "IntakeCounters"]
@@ -50,8 +51,10 @@ class Intake:
         authenticator: PacketAuthenticator,
         memory: Mapping[int, NDArray[np.uint8]],
         symbol_bytes: int,
+        contention: Contention | None = None,
     ) -> None:
-        """`memory`: for each slot number the rows a chunk is assembled in, one symbol each; read at every batch."""
+        """`memory`: for each slot number the rows a chunk is assembled in, one symbol each; read at every batch.
+        `contention` says whether this machine has anything to spare; without one it is looked at."""
         self._reception = reception
         self._socket = socket
         self._authenticator = authenticator
@@ -63,6 +66,7 @@ class Intake:
         # of the shortest trains, single packets; or a flood of empty ones, which fill nothing, would never let go
         self._trains_max = BATCH_BYTES // self._packet_bytes + CONTROLS_MAX
         self._trust = Trust()
+        self._contention = contention or Contention()
         self.counters = IntakeCounters()
 
     def take(self, now: float) -> bool:
@@ -113,10 +117,10 @@ class Intake:
     def _place(self, packets: NDArray[np.uint8], now: float) -> None:
         headers = parse_headers(packets)
         sequences = extend_sequences(headers.sequence, self._reception.highest)
-        good = self._check(packets, sequences)
+        good, proven = self._check(packets, sequences)
         symbols = packets[:, self._symbols]
         if good.all():
-            self._copy(symbols, self._reception.handle_packets(headers, now, sequences=sequences))
+            self._copy(symbols, self._reception.handle_packets(headers, now, sequences=sequences, proven=proven))
             return
         kept = np.flatnonzero(good)
         self.counters.forged += len(good) - len(kept)
@@ -124,18 +128,23 @@ class Intake:
             placements = self._reception.handle_packets(headers.select(kept), now, sequences=sequences[kept])
             self._copy(symbols, [some.among(kept) for some in placements])
 
-    def _check(self, packets: NDArray[np.uint8], sequences: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which packets are authentic: headers alone while there is trust, unless one of these is a forgery."""
+    def _check(self, packets: NDArray[np.uint8], sequences: NDArray[np.int64]) -> tuple[NDArray[np.bool_], bool]:
+        """Which packets are authentic, and whether all of them was looked at: headers alone are where this machine is
+        busy and there is trust, unless one of these is forged."""
         trust, numbers = self._trust, sequences.astype(np.uint64)
         trust.handle_rejected(self._reception.figures.rejected)
-        if trust.covers(sequences, self._reception.highest):
+        ordered = in_order(sequences, self._reception.highest)
+        if ordered and trust.given and self._contention.busy:
             good = self._authenticator.check_headers(packets, numbers)
             if good.all():
                 self.counters.trusted += len(good)
-                return good
+                return good, False
         good = self._authenticator.check(packets, numbers)
-        trust.handle_checked(int(np.count_nonzero(good)), of=len(good))
-        return good
+        if not good.all():
+            trust.handle_forged()
+        elif ordered:
+            trust.handle_good(len(good))
+        return good, True
 
     def _copy(self, symbols: NDArray[np.uint8], placements: Iterable[Placement]) -> None:
         """Few calls of NumPy, however many gaps losses left: packets that came side by side are copied once, others
@@ -149,6 +158,6 @@ class Intake:
         sequence = extend_sequences(low, self._reception.highest).astype(np.uint64)
         if not self._authenticator.check(row, sequence)[0]:
             self.counters.forged += 1
-            self._trust.handle_checked(0, of=1)
+            self._trust.handle_forged()
             return
         self._reception.handle_control(packet[:-TAG_BYTES], now)

@@ -15,7 +15,8 @@ REJECTIONS_OF_CHUNK_MAX = 2
 """Times one chunk may come wrong before this path is left: less often than a session bears from one source."""
 REJECTIONS_MAX = 4
 """Times any chunks may: whoever holds the group's key, or anybody where packets carry no authenticator, can make every
-chunk come wrong, and other paths cannot be reached so."""
+chunk come wrong, and other paths cannot be reached so. Chunks of which symbols were taken on trust do not count:
+several may arrive when it is abused, and it is taken away then (proto.trust)."""
 
 
 class Lacking:
@@ -28,6 +29,9 @@ class Lacking:
         self.open: set[int] = set()
         """Handed over, not judged."""
         self._rejections: Counter[int] = Counter()
+        self._rejected_proven = 0
+        self._unproven: set[int] = set()
+        """Those of `open` of which symbols were taken on trust."""
         self._lost: dict[int, str] = {}
         self._good: set[int] = set()
         """Accepted here: the session takes them out of the map in its own time."""
@@ -50,19 +54,23 @@ class Lacking:
         """What cannot be had here and is wanted still, with the reason."""
         return {chunk: reason for chunk, reason in self._lost.items() if chunk in self._want}
 
-    def hand_over(self, chunk: int) -> bool:
-        """It is all there. False if nobody needs it: it is forgotten, unless an earlier copy is being judged."""
+    def hand_over(self, chunk: int, *, proven: bool = True) -> bool:
+        """It is all there. False if nobody needs it: it is forgotten, unless an earlier copy is being judged. `proven`:
+        all its symbols were authenticated."""
         if chunk in self.open:
             return False
         if not self.flags[chunk] or chunk not in self._want:
             self.forget(chunk)
             return False
         self.open.add(chunk)
+        if not proven:
+            self._unproven.add(chunk)
         return True
 
     def accept(self, chunk: int) -> bool:
         """It was good. True if it was lacking until now."""
         self.open.discard(chunk)
+        self._unproven.discard(chunk)
         self._good.add(chunk)
         return self.forget(chunk)
 
@@ -71,7 +79,9 @@ class Lacking:
         self.open.discard(chunk)
         self._followed = -1  # it may have left the map while it was judged
         self._rejections[chunk] += 1
-        return self._rejections[chunk] >= REJECTIONS_OF_CHUNK_MAX or self._rejections.total() >= REJECTIONS_MAX
+        self._rejected_proven += chunk not in self._unproven
+        self._unproven.discard(chunk)
+        return self._rejections[chunk] >= REJECTIONS_OF_CHUNK_MAX or self._rejected_proven >= REJECTIONS_MAX
 
     def lose(self, chunk: int, reason: str) -> bool:
         """It cannot be had here. True if it was lacking."""

@@ -67,6 +67,8 @@ class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot
     stored_bytes: int
     encoding: Encoding
+    proven: bool
+    """See Ready."""
     mend: Callable[[], None] | None
     """Computes what is not an original yet, in the slot, and raises nothing: see Delivery.prepare."""
 
@@ -338,6 +340,7 @@ class CastReceiver:
                 slot=slot,
                 stored_bytes=ready.layout.stored_bytes,
                 encoding=Encoding(ready.encoding),
+                proven=ready.proven,
                 mend=partial(self._mend, ready, frame) if len(ready.repairs) else None,
             )
         )

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from client.contention import Contention
 from client.proto.paths import PathPolicy
 from client.proto.picker import Facts, Way
 from client.proto.steering import Steering
 from client.sources.blend import HELPER_SHARE, Blend
 from client.sources.failures import Failures
 from core.arena import Arena
+from core.contention import Contention
 from core.errors import ConnectionFailedError, PathError
 from core.wantmap import WantMap
 from tests.client.sources.lanes import Puppet

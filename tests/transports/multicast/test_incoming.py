@@ -94,6 +94,28 @@ async def test_more_can_be_left_to_a_member_that_has_everything() -> None:
         store.close()
 
 
+async def test_who_waits_for_more_hears_at_once_that_the_last_chunk_was_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, store, _ = sample_image(chunks=3)
+    server = _server({"port": 0, "rate_mbit_per_s": 40})
+    await server.start()
+    try:
+        offer = server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        want, arena = WantMap(3), Arena(slot_bytes=1 << 18, slots=4)
+        fetch = _client().fetch(offer, session_id=SessionId("s"), key=KEY, manifest=manifest, want=want, arena=arena)
+        async with fetch as incoming, asyncio.timeout(30):
+            deliveries = [await anext(incoming) for _ in range(3)]
+            monkeypatch.setattr("transports.multicast.incoming.TICK_S", 1000.0)
+            waiting = asyncio.create_task(anext(incoming, None))
+            await asyncio.sleep(0.2)  # the last look of the clock
+            for delivery in deliveries:
+                assert not waiting.done()
+                _take(delivery, incoming, want)
+            assert await waiting is None
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
 async def test_a_disk_that_stands_still_costs_the_path_nothing() -> None:
     manifest, store, _ = sample_image(chunks=60)
     server = _server({"port": 0, "rate_mbit_per_s": 100})

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.contention import Contention
 from tests.support.casts import CAST_ID, KEY, SYMBOL_BYTES, member_key
 from transports.multicast.authenticator import TAG_BYTES, CarterWegman, PacketAuthenticator
 from transports.multicast.fec.isal import find_code
@@ -165,10 +166,23 @@ def test_forgeries_among_good_packets_fall_alone(bench: Bench) -> None:
     assert np.array_equal(bench.memory[0][kept], bench.frame[kept])
 
 
+class Load(Contention):
+    """Of a machine that is as it is said to be."""
+
+    def __init__(self, *, busy: bool) -> None:
+        super().__init__()
+        self._said = busy
+
+    @property
+    def busy(self) -> bool:
+        return self._said
+
+
 @pytest.fixture
 def trusting(bench: Bench) -> Bench:
-    """One that has taken as many good packets as it needs to take what follows on trust."""
-    bench.intake._trust.handle_checked(FIRST_PACKETS, of=FIRST_PACKETS)
+    """One on a busy machine that has taken as many good packets as it needs to take what follows on trust."""
+    bench.intake._trust.handle_good(FIRST_PACKETS)
+    bench.intake._contention = Load(busy=True)
     return bench
 
 
@@ -184,6 +198,45 @@ def test_on_trust_symbols_are_left_to_the_digest_of_their_chunk(trusting: Bench)
     assert trusting.reception.figures.stored == trusting.intake.counters.trusted == 30
     assert trusting.intake.counters.forged == 0
     assert np.flatnonzero((trusting.memory[0] != trusting.frame).any(axis=1)).tolist() == [7, *range(30, 60)]
+
+
+def test_where_there_is_something_to_spare_every_symbol_is_authenticated(trusting: Bench) -> None:
+    trusting.intake._contention = Load(busy=False)
+    trusting.send(altered(trusting.train(list(range(30))), 7))
+    trusting.take_all()
+    assert (trusting.intake.counters.forged, trusting.intake.counters.trusted) == (1, 0)
+    assert not trusting.memory[0][7].any()
+
+
+def test_a_chunk_is_proven_if_none_of_its_symbols_was_taken_on_trust(trusting: Bench) -> None:
+    trusting.send(trusting.train(list(range(44))))
+    trusting.take_all()
+    trusting.intake._trust.handle_forged()
+    trusting.send(trusting.train(list(range(44, 60)), first=START + 44))
+    trusting.take_all()
+    ready = trusting.reception.poll_ready()
+    assert ready is not None
+    assert not ready.proven
+
+
+def test_a_chunk_that_was_authenticated_as_a_whole_is_proven(bench: Bench) -> None:
+    bench.send(bench.train(list(range(44))))
+    bench.send(bench.train(list(range(44, 60)), first=START + 44))
+    bench.take_all()
+    ready = bench.reception.poll_ready()
+    assert ready is not None
+    assert ready.proven
+
+
+def test_trains_that_were_overheard_and_sent_again_earn_no_trust(bench: Bench) -> None:
+    bench.intake._trust._needed = 40
+    for _ in range(4):
+        bench.send(bench.train(list(range(30))))
+        bench.take_all()
+    assert not bench.intake._trust.given
+    bench.send(bench.train(list(range(30, 40)), first=START + 30))
+    bench.take_all()
+    assert bench.intake._trust.given
 
 
 def test_one_forged_header_has_all_that_came_with_it_checked(trusting: Bench) -> None:
@@ -216,7 +269,7 @@ def test_forged_news_and_a_chunk_that_failed_end_the_trust(trusting: Bench) -> N
     trusting.sender.send(memoryview(bytes(forged)), len(forged))
     trusting.take_all()
     assert not trusting.intake._trust.given
-    trusting.intake._trust.handle_checked(LONGER * FIRST_PACKETS, of=LONGER * FIRST_PACKETS)
+    trusting.intake._trust.handle_good(LONGER * FIRST_PACKETS)
     trusting.reception.figures.rejected += 1
     trusting.send(altered(trusting.train(list(range(30))), 7))
     trusting.take_all()

@@ -53,6 +53,24 @@ def test_what_others_brought_while_it_was_judged_leaves_when_it_was_wrong() -> N
     assert lacking.follow() == ([], [])
 
 
+def test_chunks_that_came_on_trust_are_no_reason_to_leave_unless_one_comes_wrong_again() -> None:
+    lacking, _ = _lacking(2 * REJECTIONS_MAX)
+    for chunk in range(2 * REJECTIONS_MAX - 1):
+        assert lacking.hand_over(chunk, proven=False)
+        assert not lacking.reject(chunk)
+    assert lacking.hand_over(0)
+    assert lacking.reject(0)
+
+
+def test_what_is_proven_counts_though_it_came_on_trust_before() -> None:
+    lacking, _ = _lacking(2 * REJECTIONS_MAX)
+    for chunk in range(REJECTIONS_MAX):
+        assert lacking.hand_over(chunk, proven=False)
+        lacking.accept(chunk)
+    last = [lacking.hand_over(REJECTIONS_MAX + n) and lacking.reject(REJECTIONS_MAX + n) for n in range(REJECTIONS_MAX)]
+    assert last == [False] * (REJECTIONS_MAX - 1) + [True]
+
+
 @given(st.lists(st.tuples(st.sampled_from(["add", "discard", "hand", "accept", "reject", "lose", "follow"]), CHUNKS)))
 def test_what_lacks_is_what_is_wanted_and_not_dealt_with(steps: list[tuple[str, int]]) -> None:
     lacking, want = _lacking()

@@ -32,7 +32,7 @@ class Repairs(msgspec.Struct, frozen=True, kw_only=True):
 class Assembly:
     """One chunk on its way; made when its first packet comes."""
 
-    __slots__ = ("_guests", "_have", "_k", "_reach", "encoding", "layout", "missing", "slot", "touched")
+    __slots__ = ("_guests", "_have", "_k", "_reach", "encoding", "layout", "missing", "proven", "slot", "touched")
 
     def __init__(self, *, layout: Layout, encoding: int, slot: int, now: float) -> None:
         self.layout = layout
@@ -40,6 +40,8 @@ class Assembly:
         self.slot = slot
         self.touched = now
         """When a packet of it came last."""
+        self.proven = True
+        """Every symbol taken was authenticated."""
         self.missing = layout.symbols
         """Symbols still needed."""
         self._k = layout.block_symbols()

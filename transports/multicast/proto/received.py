@@ -36,6 +36,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     layout: Layout
     encoding: int
     repairs: Repairs
+    proven: bool = True
+    """Every symbol was authenticated; of some of the others only the header was."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -131,11 +131,12 @@ class Reception:
     # ------------------------------------------------------------------ packets
 
     def handle_packets(
-        self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None
+        self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None, proven: bool = True
     ) -> list[Placement]:
         """Data packets, authenticated. Copy what the answer names, then call `poll_ready`.
 
-        `sequences`: their whole numbers, extended by `highest`, if the caller has them already.
+        `sequences`: their whole numbers, extended by `highest`, if the caller has them already. `proven`: their symbols
+        are authentic as well as their headers (see proto.trust).
         """
         runs, count = headers.runs(), len(headers)
         good = well_formed(
@@ -154,16 +155,17 @@ class Reception:
             index = np.flatnonzero(good)[fresh]
             headers = headers.select(index)
             runs = headers.runs()
-        placements = [some for run in runs for some in self._place(run, headers, now)]
+        placements = [some for run in runs for some in self._place(run, headers, now, proven)]
         if index is not None:  # these are numbers of those that were selected
             placements = [some.among(index) for some in placements]
         return placements
 
-    def _place(self, run: Run, headers: Headers, now: float) -> list[Placement]:
+    def _place(self, run: Run, headers: Headers, now: float, proven: bool) -> list[Placement]:
         """What is taken of one run; its chunk is handed over if that was all it lacked."""
         assembly = self._assembly_of(run, headers, now)
         if assembly is None:
             return []
+        assembly.proven &= proven
         mine, placements, taken = slice(run.start, run.stop), [], 0
         for packets, rows in assembly.place(headers.block[mine], headers.symbol[mine], now):
             if isinstance(packets, slice):
@@ -375,9 +377,15 @@ class Reception:
         del self._assemblies[chunk]
         self._state[chunk] = _READY
         self.figures.chunks += 1
-        layout, repairs = assembly.layout, assembly.repairs()
         self._ready.append(
-            Ready(chunk=chunk, slot=assembly.slot, layout=layout, encoding=assembly.encoding, repairs=repairs)
+            Ready(
+                chunk=chunk,
+                slot=assembly.slot,
+                layout=assembly.layout,
+                encoding=assembly.encoding,
+                repairs=assembly.repairs(),
+                proven=assembly.proven,
+            )
         )
 
     def _lacks(self, now: float) -> Deficits:

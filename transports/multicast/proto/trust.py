@@ -1,13 +1,15 @@
-"""When a member need not authenticate symbols: the digest of their chunk proves them as well, unless somebody forges.
+"""When a member need not authenticate symbols: where its machine is busy, and nobody seems to forge.
 
 A packet has a tag of its header and one of its symbol. The first is always looked at: it says where a symbol goes, and
-what was lost. To look at the second is most of what tags cost, and needs doing only to throw a forged symbol away
-before it spoils its chunk. So symbols are taken on trust, once so many packets in a row were good, where packets come
-in the order in which they were sent, each for the first time, with nothing forged among them. Who only listens and
-sends can hardly bring anything between such packets: a copy of a header comes after the packet it was copied from, and
-passes for the first of its number only if that one was lost here and nothing else was sent since; the many others that
-are sent to hit such a moment take the trust away. Who can hold a packet back and put another in its place can make a
-chunk fail its digest. That takes the trust away as well.
+what was lost. To look at the second is most of what tags cost a member, and needs doing only to throw a forged symbol
+away before it spoils its chunk, whose digest has the last word. So where the processor is what everything waits for,
+symbols are taken on trust, once so many packets in a row were good, in packets that come in the order in which they
+were sent, each for the first time, with nothing forged among them.
+
+What that leaves to a forger: who can hold a packet back and put another in its place can spoil the chunks that arrive
+at that moment. Who only listens and sends comes too late, since a copy of a header follows the packet it is a copy of;
+it passes for the first of its number only where that one was lost and nothing was sent since, and spoils a chunk. The
+first chunk that fails its digest takes the trust away, and so does the first copy that was not in time.
 """
 
 from __future__ import annotations
@@ -15,12 +17,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FIRST_PACKETS", "LONGER", "Trust"]
+__all__ = ["FIRST_PACKETS", "LONGER", "Trust", "in_order"]
 
 FIRST_PACKETS = 8192
 """So many packets in a row must be good as a whole before any is taken on trust: a tenth of a second at 1 Gbit/s."""
 LONGER = 16
-"""And so many times as many after each time that trust was abused or something was forged."""
+"""And so many times as many after each time that it was abused: it can be three times in an image of 50 GB."""
+
+
+def in_order(sequences: NDArray[np.int64], highest: int) -> bool:
+    """Whether packets, numbered `sequences` as they came, are each later than all before, of which `highest` was the
+    latest."""
+    return len(sequences) > 0 and int(sequences[0]) > highest and bool((sequences[1:] > sequences[:-1]).all())
 
 
 class Trust:
@@ -36,30 +44,22 @@ class Trust:
 
     @property
     def given(self) -> bool:
-        """Whether packets in good order may be taken on trust."""
+        """Whether packets in order may be taken on trust."""
         return self._good >= self._needed
 
-    def covers(self, sequences: NDArray[np.int64], highest: int) -> bool:
-        """Whether these packets, numbered `sequences` as they came, may be: each is later than all before, of which
-        `highest` was the latest."""
-        if not self.given or not len(sequences) or int(sequences[0]) <= highest:
-            return False
-        return bool((sequences[1:] > sequences[:-1]).all())
+    def handle_good(self, packets: int) -> None:
+        """So many packets in order were authentic as a whole. Others earn nothing: whoever overheard a train could send
+        it again and again."""
+        self._good += packets
 
-    def handle_checked(self, good: int, *, of: int) -> None:
-        """So many packets of some were authentic as a whole."""
-        if good < of:
-            self._lose()
-        else:
-            self._good += good
+    def handle_forged(self) -> None:
+        """Something was not authentic."""
+        if self.given:
+            self._needed *= LONGER
+        self._good = 0
 
     def handle_rejected(self, chunks: int) -> None:
         """So many chunks were not what their digest says, since the cast began."""
         if chunks > self._rejected:
             self._rejected = chunks
-            self._lose()
-
-    def _lose(self) -> None:
-        if self.given:
-            self._needed *= LONGER
-        self._good = 0
+            self.handle_forged()

@@ -7,30 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.multicast.proto.trust import FIRST_PACKETS, LONGER, Trust
-
-IN_ORDER = np.arange(11, 16)
+from transports.multicast.proto.trust import FIRST_PACKETS, LONGER, Trust, in_order
 
 
 def given_trust() -> Trust:
     trust = Trust()
-    trust.handle_checked(FIRST_PACKETS, of=FIRST_PACKETS)
+    trust.handle_good(FIRST_PACKETS)
     return trust
 
 
 def test_it_is_given_after_so_many_good_packets_in_a_row() -> None:
     trust = Trust()
-    trust.handle_checked(FIRST_PACKETS - 1, of=FIRST_PACKETS - 1)
-    assert not trust.covers(IN_ORDER, 10)
-    trust.handle_checked(7, of=8)
-    trust.handle_checked(FIRST_PACKETS - 1, of=FIRST_PACKETS - 1)
-    assert not trust.covers(IN_ORDER, 10)
-    trust.handle_checked(1, of=1)
-    assert trust.covers(IN_ORDER, 10)
+    trust.handle_good(FIRST_PACKETS - 1)
+    assert not trust.given
+    trust.handle_forged()
+    trust.handle_good(FIRST_PACKETS - 1)
+    assert not trust.given
+    trust.handle_good(1)
+    assert trust.given
 
 
 @pytest.mark.parametrize(
-    ("sequences", "highest", "covered"),
+    ("sequences", "highest", "ordered"),
     [
         ([11, 12, 13], 10, True),
         ([11, 13, 90_000], 10, True),
@@ -42,27 +40,24 @@ def test_it_is_given_after_so_many_good_packets_in_a_row() -> None:
         ([11, 13, 12], 10, False),
     ],
 )
-def test_it_covers_packets_that_are_each_later_than_all_before(
-    sequences: list[int], highest: int, covered: bool
-) -> None:
-    assert given_trust().covers(np.array(sequences, dtype=np.int64), highest) is covered
-    assert not Trust().covers(np.array(sequences, dtype=np.int64), highest)
+def test_packets_in_order_are_each_later_than_all_before(sequences: list[int], highest: int, ordered: bool) -> None:
+    assert in_order(np.array(sequences, dtype=np.int64), highest) is ordered
 
 
 def test_a_forgery_takes_it_away_for_sixteen_times_as_long() -> None:
     trust = given_trust()
-    trust.handle_checked(43, of=44)
-    trust.handle_checked(LONGER * FIRST_PACKETS - 1, of=LONGER * FIRST_PACKETS - 1)
+    trust.handle_forged()
+    trust.handle_good(LONGER * FIRST_PACKETS - 1)
     assert not trust.given
-    trust.handle_checked(1, of=1)
+    trust.handle_good(1)
     assert trust.given
 
 
 def test_forgeries_that_come_before_it_is_given_only_delay_it() -> None:
     trust = Trust()
     for _ in range(100):
-        trust.handle_checked(0, of=1)
-    trust.handle_checked(FIRST_PACKETS, of=FIRST_PACKETS)
+        trust.handle_forged()
+    trust.handle_good(FIRST_PACKETS)
     assert trust.given
 
 
@@ -72,7 +67,7 @@ def test_each_chunk_that_fails_its_digest_takes_it_away_once() -> None:
     assert trust.given
     trust.handle_rejected(2)
     assert not trust.given
-    trust.handle_checked(LONGER * FIRST_PACKETS, of=LONGER * FIRST_PACKETS)
+    trust.handle_good(LONGER * FIRST_PACKETS)
     trust.handle_rejected(2)
     assert trust.given
     trust.handle_rejected(3)
@@ -83,6 +78,9 @@ def test_each_chunk_that_fails_its_digest_takes_it_away_once() -> None:
 def test_whatever_comes_it_is_given_only_when_the_last_so_many_were_good(steps: list[tuple[int, bool]]) -> None:
     trust, since = Trust(), 0
     for count, clean in steps:
-        trust.handle_checked(count, of=count if clean else count + 1)
+        if clean:
+            trust.handle_good(count)
+        else:
+            trust.handle_forged()
         since = since + count if clean else 0
         assert not (trust.given and since < FIRST_PACKETS)

@@ -20,7 +20,8 @@ _LEAST_S = 0.5
 
 
 class Contention:
-    """Of the thread that calls, and of the machine. Where the kernel does not tell, the machine counts as idle."""
+    """Of the thread that asks, always the same one, and of the machine. Where the kernel does not tell, the machine
+    counts as idle."""
 
     def __init__(
         self, *, thread: Path = _SCHEDSTAT, machine: Path = _STAT, clock: Callable[[], float] = time.monotonic
@@ -28,9 +29,10 @@ class Contention:
         self._thread = thread
         self._machine = machine
         self._clock = clock
-        self._at = clock()
-        self._waited_s = self._read_waited()
-        self._idle, self._all = self._read_machine()
+        self._at: float | None = None
+        """When it was looked last; None before the first time, which is on the thread that asks."""
+        self._waited_s = 0.0
+        self._idle = self._all = 0
         self._busy = True
         """Until something is known: a program that has just started is not alone in that."""
 
@@ -38,10 +40,11 @@ class Contention:
     def busy(self) -> bool:
         """Whether it was so over the last half second or more."""
         now = self._clock()
-        if now >= self._at + _LEAST_S:
+        if self._at is None or now >= self._at + _LEAST_S:
             waited_s, (idle, ticks) = self._read_waited(), self._read_machine()
-            waits = waited_s - self._waited_s > WAIT_SHARE * (now - self._at)
-            self._busy = waits or idle - self._idle < IDLE_SHARE * (ticks - self._all)
+            if self._at is not None:
+                waits = waited_s - self._waited_s > WAIT_SHARE * (now - self._at)
+                self._busy = waits or idle - self._idle < IDLE_SHARE * (ticks - self._all)
             self._at, self._waited_s, self._idle, self._all = now, waited_s, idle, ticks
         return self._busy
 

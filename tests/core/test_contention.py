@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.contention import IDLE_SHARE, WAIT_SHARE, Contention
+from core.contention import IDLE_SHARE, WAIT_SHARE, Contention
 
 
 class Machine:
@@ -16,6 +16,7 @@ class Machine:
         self.idle = self.ticks = 0
         self.run(0.0)
         self.contention = Contention(thread=self.thread, machine=self.stat, clock=lambda: self.now)
+        assert self.contention.busy  # nothing is known yet
 
     def run(self, seconds: float, *, waits: float = 0.0, idle: float = 1.0) -> None:
         """Shares of the time that the thread waits, and that two processors have nothing to do."""
@@ -30,7 +31,6 @@ class Machine:
 
 def test_a_thread_that_waits_for_a_processor_is_on_a_busy_machine(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    assert machine.contention.busy  # nothing is known yet
     for share, busy in ((0.0, False), (WAIT_SHARE + 0.05, True), (WAIT_SHARE - 0.05, False)):
         machine.run(1.0, waits=share)
         assert machine.contention.busy == busy
@@ -59,6 +59,7 @@ def test_where_the_kernel_does_not_tell_the_machine_counts_as_idle(tmp_path: Pat
         if text is not None:
             path.write_text(text)
     contention = Contention(thread=machine.thread, machine=machine.stat, clock=lambda: machine.now)
+    assert contention.busy
     machine.now += 1.0
     assert not contention.busy
 
