@@ -24,8 +24,15 @@ class Contention:
     counts as idle."""
 
     def __init__(
-        self, *, thread: Path = _SCHEDSTAT, machine: Path = _STAT, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        at_first: bool = True,
+        thread: Path = _SCHEDSTAT,
+        machine: Path = _STAT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`at_first`: what it is taken for until something is known. A program that has just started is not alone in
+        that."""
         self._thread = thread
         self._machine = machine
         self._clock = clock
@@ -33,8 +40,7 @@ class Contention:
         """When it was looked last; None before the first time, which is on the thread that asks."""
         self._waited_s = 0.0
         self._idle = self._all = 0
-        self._busy = True
-        """Until something is known: a program that has just started is not alone in that."""
+        self._busy = at_first
 
     @property
     def busy(self) -> bool:

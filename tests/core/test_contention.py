@@ -51,6 +51,16 @@ def test_it_is_judged_over_half_a_second_at_least(tmp_path: Path) -> None:
     assert not machine.contention.busy
 
 
+def test_until_something_is_known_it_is_what_it_is_taken_for(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    calm = Contention(at_first=False, thread=machine.thread, machine=machine.stat, clock=lambda: machine.now)
+    assert not calm.busy
+    machine.run(0.4, idle=0.0)
+    assert not calm.busy
+    machine.run(0.1, idle=0.0)
+    assert calm.busy
+
+
 @pytest.mark.parametrize("text", [None, "", "nonsense\n", "cpu x y\n"])
 def test_where_the_kernel_does_not_tell_the_machine_counts_as_idle(tmp_path: Path, text: str | None) -> None:
     machine = Machine(tmp_path)

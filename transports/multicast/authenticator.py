@@ -10,9 +10,9 @@ use in authentication, JCSS 1981) with keys of its own:
 The parts are the first 16 bytes and everything between them and the tags, as little-endian words m_1, m_2, ... of 32
 bits; `length` is that of both together. a and the k_i are 64 bits each, from one BLAKE3 key stream, the same for all
 packets. Words beyond the end count as zero, so they cost nothing. The hash is the multilinear family (Carter, Wegman,
-Universal classes of hash functions, JCSS 1979), whose upper halves are strongly universal (Lemire, Kaser, Strongly
-universal string hashing is fast, 2014, theorem 1): of two different parts the hashes are c apart with probability
-2^-32, for every c.
+Universal classes of hash functions, JCSS 1979), whose upper halves are strongly universal where words are half as wide
+as sums (Lemire, Kaser, Strongly universal string hashing is fast, 2014): of two different parts, or two of different
+length, the hashes are c apart with probability 2^-32, for every c.
 
 What it is worth: without the key another header is accepted with probability 2^-32, and so is another symbol behind a
 good header, whatever was seen before (plus what it takes to tell AES from random), provided that a sender never uses a

@@ -66,7 +66,7 @@ class Intake:
         # of the shortest trains, single packets; or a flood of empty ones, which fill nothing, would never let go
         self._trains_max = BATCH_BYTES // self._packet_bytes + CONTROLS_MAX
         self._trust = Trust()
-        self._contention = contention or Contention()
+        self._contention = contention or Contention(at_first=False)
         self.counters = IntakeCounters()
 
     def take(self, now: float) -> bool:
@@ -131,10 +131,10 @@ class Intake:
     def _check(self, packets: NDArray[np.uint8], sequences: NDArray[np.int64]) -> tuple[NDArray[np.bool_], bool]:
         """Which packets are authentic, and whether all of them was looked at: headers alone are where this machine is
         busy and there is trust, unless one of these is forged."""
-        trust, numbers = self._trust, sequences.astype(np.uint64)
+        trust, numbers, busy = self._trust, sequences.astype(np.uint64), self._contention.busy
         trust.handle_rejected(self._reception.figures.rejected)
         ordered = in_order(sequences, self._reception.highest)
-        if ordered and trust.given and self._contention.busy:
+        if ordered and trust.given and busy:
             good = self._authenticator.check_headers(packets, numbers)
             if good.all():
                 self.counters.trusted += len(good)
