@@ -5,14 +5,17 @@ use in authentication, JCSS 1981) with keys of its own:
 
     tag = hash(part) + pad(sequence)                                             mod 2^32
     hash(part) = (a + length * k_0 + sum over its words of m_i * k_i  mod 2^64) / 2^32, rounded down
-    pads(sequence) = first and second four bytes of AES-128(sequence, 0)
+    pads(sequence) = first four bytes of AES-128(sequence, 0) for the header, the next four for the rest
 
 The parts are the first 16 bytes and everything between them and the tags, as little-endian words m_1, m_2, ... of 32
 bits; `length` is that of both together. a and the k_i are 64 bits each, from one BLAKE3 key stream, the same for all
 packets. Words beyond the end count as zero, so they cost nothing. The hash is the multilinear family (Carter, Wegman,
-Universal classes of hash functions, JCSS 1979), whose upper halves are strongly universal where words are half as wide
-as sums (Lemire, Kaser, Strongly universal string hashing is fast, 2014): of two different parts, or two of different
-length, the hashes are c apart with probability 2^-32, for every c.
+Universal classes of hash functions, JCSS 1979) with the length as its first word; its upper halves are strongly
+universal (Lemire, Kaser, Strongly universal string hashing is fast, 2014): of two different messages the length or some
+m_i differ by a d, 0 < |d| < 2^32. Whatever the other keys are, the difference of their sums takes every value of one
+class modulo 2^t equally often, 2^t being the highest power of two in d, t <= 31, so that its upper half is uniform
+whatever its lower half is. `a` makes the first sum uniform and independent of that difference, so the carry changes
+nothing: the hashes are c apart with probability 2^-32, for every c.
 
 What it is worth: without the key another header is accepted with probability 2^-32, and so is another symbol behind a
 good header, whatever was seen before (plus what it takes to tell AES from random), provided that a sender never uses a
@@ -78,6 +81,10 @@ class PacketAuthenticator(Protocol):
     Not thread-safe: one object for each thread.
     """
 
+    @property
+    def authenticates(self) -> bool:
+        """Whether a tag says anything."""
+
     def seal(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> None:
         """Write the tags of every row. ValueError for a length or sequence number that cannot be sealed."""
 
@@ -90,6 +97,8 @@ class PacketAuthenticator(Protocol):
 
 class NoAuthenticator:
     """Protection off."""
+
+    authenticates = False
 
     def seal(self, packets: NDArray[np.uint8], sequences: NDArray[np.uint64]) -> None:
         """Zero the tags."""
@@ -105,23 +114,25 @@ class NoAuthenticator:
 
 
 class _Multilinear:
-    """The hash of one part, under the keys that `lanes` are: a, k_0, k_1 and so on, at least one for each word."""
+    """The hash of one part, under keys a, k_0, k_1 and so on, at least one for each word."""
 
-    def __init__(self, lanes: NDArray[np.uint64]) -> None:
-        self._start, self._length_key, self._keys = int(lanes[0]), int(lanes[1]), lanes[2:]
+    def __init__(self, keys: NDArray[np.uint64]) -> None:
+        self._start, self._length_key, self._keys = int(keys[0]), int(keys[1]), keys[2:]
 
     def tags(self, parts: NDArray[np.uint8], *, length: int, pads: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """The tag of each row of `parts`, of messages of `length` bytes, little-endian. Adds them to `pads`."""
+        """The tag of each row of `parts`, of packets whose message has `length` bytes."""
         words = parts.view("<u4")
         # einsum widens words as it goes, some thousand at a time: one pass over the packets
         sums: NDArray[np.uint64] = np.einsum("ij,j->i", words, self._keys[: words.shape[1]])
         sums += np.uint64((self._start + length * self._length_key) % 2**64)
-        pads += sums.astype("<u8", copy=False).view("<u4")[1::2]  # their upper halves
-        return pads
+        tags: NDArray[np.uint32] = pads + sums.astype("<u8", copy=False).view("<u4")[1::2]  # their upper halves
+        return tags
 
 
 class CarterWegman:
     """The construction above under one key of 32 bytes."""
+
+    authenticates = True
 
     def __init__(self, key: bytes) -> None:
         header_lanes = 2 + HEADER_BYTES // _WORD_BYTES

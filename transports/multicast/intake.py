@@ -134,7 +134,7 @@ class Intake:
         trust, numbers, busy = self._trust, sequences.astype(np.uint64), self._contention.busy
         trust.handle_rejected(self._reception.figures.rejected)
         ordered = in_order(sequences, self._reception.highest)
-        if ordered and trust.given and busy:
+        if ordered and trust.given and busy and self._authenticator.authenticates:
             good = self._authenticator.check_headers(packets, numbers)
             if good.all():
                 self.counters.trusted += len(good)

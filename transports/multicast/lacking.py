@@ -16,7 +16,7 @@ REJECTIONS_OF_CHUNK_MAX = 2
 REJECTIONS_MAX = 4
 """Times any chunks may: whoever holds the group's key, or anybody where packets carry no authenticator, can make every
 chunk come wrong, and other paths cannot be reached so. Chunks of which symbols were taken on trust do not count:
-several may arrive when it is abused, and it is taken away then (proto.trust)."""
+who replaces packets on their way may spoil several at once, and trust is taken away then (proto.trust)."""
 
 
 class Lacking:

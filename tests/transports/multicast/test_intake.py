@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.contention import Contention
 from tests.support.casts import CAST_ID, KEY, SYMBOL_BYTES, member_key
-from transports.multicast.authenticator import TAG_BYTES, CarterWegman, PacketAuthenticator
+from transports.multicast.authenticator import TAG_BYTES, CarterWegman, NoAuthenticator, PacketAuthenticator
 from transports.multicast.fec.isal import find_code
 from transports.multicast.intake import CONTROLS_MAX, Intake
 from transports.multicast.mending import mend
@@ -206,6 +206,13 @@ def test_where_there_is_something_to_spare_every_symbol_is_authenticated(trustin
     trusting.take_all()
     assert (trusting.intake.counters.forged, trusting.intake.counters.trusted) == (1, 0)
     assert not trusting.memory[0][7].any()
+
+
+def test_without_an_authenticator_nothing_is_taken_on_trust(trusting: Bench) -> None:
+    trusting.intake._authenticator = NoAuthenticator()
+    trusting.send(trusting.train(list(range(30))))
+    trusting.take_all()
+    assert (trusting.reception.figures.stored, trusting.intake.counters.trusted) == (30, 0)
 
 
 def test_a_chunk_is_proven_if_none_of_its_symbols_was_taken_on_trust(trusting: Bench) -> None:

@@ -8,8 +8,8 @@ were sent, each for the first time, with nothing forged among them.
 
 What that leaves to a forger: who can hold a packet back and put another in its place can spoil the chunks that arrive
 at that moment. Who only listens and sends comes too late, since a copy of a header follows the packet it is a copy of;
-it passes for the first of its number only where that one was lost and nothing was sent since, and spoils a chunk. The
-first chunk that fails its digest takes the trust away, and so does the first copy that was not in time.
+it passes for the first of its number only where that one was lost and nothing sent since has come, and spoils a chunk.
+The first chunk that fails its digest takes the trust away, and so does the first copy that was not in time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ __all__ = ["FIRST_PACKETS", "LONGER", "Trust", "in_order"]
 FIRST_PACKETS = 8192
 """So many packets in a row must be good as a whole before any is taken on trust: a tenth of a second at 1 Gbit/s."""
 LONGER = 16
-"""And so many times as many after each time that it was abused: it can be three times in an image of 50 GB."""
+"""That grows by this factor each time trust that was given is taken away, and does not shrink: in an image of 50 GB it
+can be three times. A forgery before trust is given only starts the count again."""
 
 
 def in_order(sequences: NDArray[np.int64], highest: int) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transports.multicast.authenticator import MESSAGE_ALIGN_BYTES, SEQUENCE_MAX, TAG_BYTES
+from transports.multicast.authenticator import HEADER_BYTES, MESSAGE_ALIGN_BYTES, SEQUENCE_MAX, TAG_BYTES
 from transports.multicast.proto import limits
 from transports.multicast.proto.packets import packet_bytes
 
@@ -20,5 +20,6 @@ def test_no_link_asks_for_more_than_the_largest_symbol() -> None:
 
 def test_both_halves_agree_on_tags_and_sequence_numbers() -> None:
     assert limits.TAG_BYTES == TAG_BYTES
+    assert limits.HEADER_BYTES == HEADER_BYTES
     assert limits.SEQUENCE_LIMIT == SEQUENCE_MAX + 1
     assert (limits.HEADER_BYTES + limits.symbol_bytes_for(1500)) % MESSAGE_ALIGN_BYTES == 0

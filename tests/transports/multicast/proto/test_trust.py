@@ -51,6 +51,12 @@ def test_a_forgery_takes_it_away_for_sixteen_times_as_long() -> None:
     assert not trust.given
     trust.handle_good(1)
     assert trust.given
+    trust.handle_forged()
+    trust.handle_forged()  # while there is none, it only starts again
+    trust.handle_good(LONGER**2 * FIRST_PACKETS - 1)
+    assert not trust.given
+    trust.handle_good(1)
+    assert trust.given
 
 
 def test_forgeries_that_come_before_it_is_given_only_delay_it() -> None:
