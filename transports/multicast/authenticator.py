@@ -18,12 +18,13 @@ whatever its lower half is. `a` makes the first sum uniform and independent of t
 nothing: the hashes are c apart with probability 2^-32, for every c.
 
 What it is worth: without the key another header is accepted with probability 2^-32, and so is another symbol behind a
-good header, whatever was seen before (plus what it takes to tell AES from random), provided that a sender never uses a
-sequence number twice under one key; `transports.multicast.keys` gives every epoch its own key. That is enough here,
-because a forged symbol that passes costs no more than fetching one chunk again: the chunk's digest, from the signed
-manifest, is the last word. For the same reason the second tag need not always be looked at: `proto.trust` says when.
-Members share the key, so tags keep strangers out and do not tell members apart; nothing is hidden from the eye. Cost
-against AES-GCM: docs/decisions/0005-packet-authenticator.md.
+good header, whatever was seen before as long as none passed (plus what it takes to tell AES from random), provided that
+a sender never uses a sequence number twice under one key; `transports.multicast.keys` gives every epoch its own key.
+That is enough here, because a forged symbol that passes spoils one chunk, which is fetched again: the chunk's digest,
+from the signed manifest, is the last word. (Who notices which one passed can make others like it until the epoch ends.)
+For the same reason the second tag need not always be looked at: `proto.trust` says when. Members share the key, so tags
+keep strangers out and do not tell members apart; nothing is hidden from the eye. Cost against AES-GCM:
+docs/decisions/0005-packet-authenticator.md.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class MulticastIncoming:
         """See Incoming."""
         if self._lacking.accept(delivery.chunk):
             self._forget(delivery.chunk)
-        if self._lacking.settled:  # else whoever waits would look in vain
+        if not self._lacking.open:  # else this is not the end, and whoever waits would look in vain
             self._news.set()
 
     def reject(self, delivery: Delivery, reason: str) -> None:

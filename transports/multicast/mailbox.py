@@ -23,9 +23,10 @@ _Result = TypeVar("_Result")
 class Mailbox(Generic[_Machine]):
     """Any thread calls; the machine's thread runs the calls in order. After `close` every call is refused."""
 
-    def __init__(self, *, on_fault: Callable[[Exception], None] = lambda error: None) -> None:
-        """`on_fault` hears, on the machine's thread, what a call raised that nobody waits for."""
-        self._on_fault = on_fault
+    def __init__(self, *, on_fault: Callable[[Exception], None] | None = None) -> None:
+        """`on_fault` hears, on the machine's thread, what a call raised that nobody waits for, and must not raise.
+        Without one such a fault is raised there."""
+        self._on_fault = on_fault or _raise
         self._lock = threading.Lock()
         # the result type differs from call to call
         self._calls: deque[tuple[Callable[[_Machine, float], Any], Future[Any] | None]] = deque()
@@ -115,3 +116,7 @@ class Mailbox(Generic[_Machine]):
         if self._rung:
             self._rung = False
             os.eventfd_read(self._bell)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -55,6 +55,13 @@ def test_what_nobody_waits_for_runs_in_its_turn_and_its_faults_are_heard_on_the_
     mailbox.close()
 
 
+def test_a_fault_that_nobody_hears_is_raised_on_the_machines_thread(mailbox: Mailbox[list[int]]) -> None:
+    mailbox.tell(lambda seen, now: seen[99])
+    with pytest.raises(IndexError):
+        mailbox.run([], 0.0)
+    mailbox.close()
+
+
 def test_what_nobody_waits_for_is_refused_like_any_other() -> None:
     faults: list[Exception] = []
     mailbox: Mailbox[list[int]] = Mailbox(on_fault=faults.append)

@@ -37,7 +37,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     encoding: int
     repairs: Repairs
     proven: bool = True
-    """Every symbol was authenticated; of some of the others only the header was."""
+    """Every symbol was authenticated. If not, of some packets only the header was."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,7 +165,6 @@ class Reception:
         assembly = self._assembly_of(run, headers, now)
         if assembly is None:
             return []
-        assembly.proven &= proven
         mine, placements, taken = slice(run.start, run.stop), [], 0
         for packets, rows in assembly.place(headers.block[mine], headers.symbol[mine], now):
             if isinstance(packets, slice):
@@ -173,6 +172,7 @@ class Reception:
             else:
                 packets += run.start
             if len(rows):
+                assembly.proven &= proven
                 taken += len(rows)
                 placements.append(Placement(slot=assembly.slot, packets=packets, rows=rows))
         self.figures.stored += taken
@@ -227,9 +227,9 @@ class Reception:
 
     def handle_rejected(self, chunk: int) -> None:
         """The chunk was not what its digest says: all of it is wanted again."""
-        if self._state[chunk] == _READY:
+        self.figures.rejected += 1
+        if self._state[chunk] == _READY:  # else it came another way meanwhile
             self._state[chunk] = _WANTED
-            self.figures.rejected += 1
 
     def handle_rate(self, write_bytes_per_s: int) -> None:
         """How fast this member writes, for its reports."""

@@ -4,12 +4,13 @@ A packet has a tag of its header and one of its symbol. The first is always look
 what was lost. To look at the second is most of what tags cost a member, and needs doing only to throw a forged symbol
 away before it spoils its chunk, whose digest has the last word. So where the processor is what everything waits for,
 symbols are taken on trust, once so many packets in a row were good, in packets that come in the order in which they
-were sent, each for the first time, with nothing forged among them.
+were sent, each for the first time, with no forged header among them.
 
 What that leaves to a forger: who can hold a packet back and put another in its place can spoil the chunks that arrive
-at that moment. Who only listens and sends comes too late, since a copy of a header follows the packet it is a copy of;
-it passes for the first of its number only where that one was lost and nothing sent since has come, and spoils a chunk.
-The first chunk that fails its digest takes the trust away, and so does the first copy that was not in time.
+at that moment. Who only listens and sends comes too late, unless the network lets a copy of a header overtake the
+packet it is a copy of; it passes for the first of its number only where that one was lost and nothing sent since has
+come, and spoils a chunk. The first chunk that fails its digest takes the trust away, and so does the first copy that
+was not in time.
 """
 
 from __future__ import annotations
