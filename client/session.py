@@ -1,6 +1,6 @@
 """The client session: stored chunks from sources, each verified in one place, then written.
 
-    source ──delivery──▶ frame slot ──decode + digest (pool)──▶ raw slot ──writer thread──▶ target
+    source ──delivery──▶ frame slot ──decode + digest (verifier's threads)──▶ raw slot ──writer's thread──▶ target
 
 Two arenas bound what is between the stages; a slot is released by whoever is done with it, and a released frame slot
 is what lets the lane ask for more, so that a slow disk slows the sender down and never fills memory. What is stored as
@@ -14,7 +14,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from client.budget import Budget, budget_for
@@ -23,13 +22,13 @@ from client.proto.brake import BrakeMeter
 from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from client.sources.base import Source
 from client.targets import Target
+from client.verifier import Verifier
 from client.writer import Verified, Writer
 from core.arena import Arena, Slot
 from core.ending import first_error
 from core.errors import ChunkError, ConnectionFailedError, RemoteError, SessionOverError, TransferError
-from core.ids import ChunkIndex, Digest
+from core.ids import ChunkIndex
 from core.wantmap import WantMap
-from images import codec
 from images.manifest import Manifest
 from images.stores import Encoding
 from transports.base import Delivery, Incoming
@@ -107,26 +106,27 @@ class Session:
             rng=self._random,
             least=FAILURES_LEAST,
         )
-        with ThreadPoolExecutor(self._budget.workers, thread_name_prefix="ogcast-verify") as pool:
-            writer = Writer(self._target.write)
-            try:
-                for number, source in enumerate(self._sources, start=1):
-                    if len(self._want):
-                        self.brake.handle_source(time.monotonic(), source.supply)
-                        await self._drain(source, pool, writer, last=number == len(self._sources))
-            finally:
-                await writer.close()
+        writer = Writer(self._target.write)
+        verifier = Verifier(self._budget.workers, writer)
+        try:
+            for number, source in enumerate(self._sources, start=1):
+                if len(self._want):
+                    self.brake.handle_source(time.monotonic(), source.supply)
+                    await self._drain(source, verifier, last=number == len(self._sources))
+        finally:
+            await writer.close()
+            await verifier.close()
         if len(self._want):
             raise TransferError(
                 f"{len(self._want)} of {self._manifest.chunk_count} chunks are missing and nobody has them",
                 hint="`repod verify` on the repository names what is damaged there",
             )
 
-    async def _drain(self, source: Source, pool: ThreadPoolExecutor, writer: Writer, *, last: bool) -> None:
+    async def _drain(self, source: Source, verifier: Verifier, *, last: bool) -> None:
         """Take what `source` gives, again after each break, until nothing is wanted or it has no more."""
         while len(self._want):
             before = len(self._want)
-            failure = await self._take_all(source, pool, writer)
+            failure = await self._take_all(source, verifier)
             if failure is None and not last and len(self._want) == before:
                 return  # it has no more; the next source may
             if len(self._want) and (failure is not None or len(self._want) == before):
@@ -147,23 +147,23 @@ class Session:
         self._on_event("retry", {"source": source.label, "message": str(failure), "delay_s": round(delay, 2)})
         await asyncio.sleep(delay)
 
-    async def _take_all(self, source: Source, pool: ThreadPoolExecutor, writer: Writer) -> ConnectionFailedError | None:
+    async def _take_all(self, source: Source, verifier: Verifier) -> ConnectionFailedError | None:
         """One lane from its opening to its end; None if it ended well."""
         try:
             async with source.fetch(manifest=self._manifest, want=self._want, arena=self._frames) as incoming:
-                await self._receive(incoming, pool, writer)
+                await self._receive(incoming, verifier)
         except ConnectionFailedError as error:
             return error
         return None
 
-    async def _receive(self, incoming: Incoming, pool: ThreadPoolExecutor, writer: Writer) -> None:
+    async def _receive(self, incoming: Incoming, verifier: Verifier) -> None:
         """Take deliveries until there are no more; tasks are bounded by the slots of the frame arena."""
         broken: RemoteError | None = None
         try:
             async with asyncio.TaskGroup() as hands:
                 try:
                     async for delivery in incoming:
-                        hands.create_task(self._take(delivery, incoming, pool, writer))
+                        hands.create_task(self._take(delivery, incoming, verifier))
                 except RemoteError as error:
                     broken = error  # what was delivered before stays good: leaving the group lets it be written
         except BaseExceptionGroup as group:
@@ -171,7 +171,7 @@ class Session:
         if broken is not None:
             raise broken
 
-    async def _take(self, delivery: Delivery, incoming: Incoming, pool: ThreadPoolExecutor, writer: Writer) -> None:
+    async def _take(self, delivery: Delivery, incoming: Incoming, verifier: Verifier) -> None:
         """One chunk: decode, check, write. On cancellation its slots stay taken: threads may still work on them."""
         chunk = delivery.chunk
         if chunk not in self._want or chunk in self._in_hand:
@@ -185,11 +185,20 @@ class Session:
         raw = None if self._lends(delivery) else await self._raw.acquire()
         content = delivery.frame if raw is None else raw.view[: self._manifest.raw_length(chunk)]
         self._lent += raw is None
-        reason = await asyncio.get_running_loop().run_in_executor(
-            pool, _examine, delivery, content, self._manifest.digest(chunk)
-        )
-        self._in_hand.discard(chunk)
+        needed: Slot | Delivery = delivery if raw is None or self._target.keeps_frames else raw
+
+        def pass_on() -> None:
+            self._in_hand.discard(chunk)
+            self._note_verified(delivery)
+            incoming.accept(delivery)
+            if raw is not None:
+                (raw if needed is delivery else delivery).release()
+            self._count(decoding=-1, writing=1)
+
+        item = Verified(chunk=chunk, raw=content, frame=delivery.frame, encoding=delivery.encoding)
+        reason = await verifier.verify(delivery, item, self._manifest.digest(chunk), on_good=pass_on)
         if reason is not None:
+            self._in_hand.discard(chunk)
             self._count(decoding=-1)
             if raw is None:
                 self._lent -= 1
@@ -197,14 +206,6 @@ class Session:
                 raw.release()
             self._reject(delivery, incoming, reason)
             return
-        self._note_verified(delivery)
-        incoming.accept(delivery)
-        item = Verified(chunk=chunk, raw=content, frame=delivery.frame, encoding=delivery.encoding)
-        needed: Slot | Delivery = delivery if raw is None or self._target.keeps_frames else raw
-        if raw is not None:
-            (raw if needed is delivery else delivery).release()
-        self._count(decoding=-1, writing=1)
-        await writer.put(item)
         self._count(writing=-1)
         self._lent -= raw is None
         needed.release()
@@ -246,17 +247,3 @@ class Session:
         self.brake.handle_load(
             time.monotonic(), decoding=self._decoding, writing=self._writing, complete=not self._want
         )
-
-
-def _examine(delivery: Delivery, content: memoryview, digest: Digest) -> str | None:
-    """The one place where a chunk is verified: decode into `content`, which may be the frame itself, and compare.
-    The reason if it is wrong."""
-    if delivery.prepare is not None:
-        delivery.prepare()
-    try:
-        if content is not delivery.frame:
-            codec.decode_into(delivery.frame, delivery.encoding, content)
-        codec.verify(content, digest)
-    except ChunkError as error:
-        return str(error)
-    return None

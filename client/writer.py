@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -12,10 +13,12 @@ from client.proto.write_order import WriteOrder
 from core.ids import ChunkIndex
 from images.stores import Encoding
 
-__all__ = ["BATCH_CHUNKS", "Verified", "Writer"]
+__all__ = ["BATCH_CHUNKS", "Verified", "Writer", "settle"]
 
 BATCH_CHUNKS = 8
 """Neighbouring chunks that go out in one call; more only delays giving their slots back."""
+
+_Result = TypeVar("_Result")
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +33,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """One thread that calls `write(batch)`; a batch is neighbouring chunks in order.
+    """One thread that calls `write(batch)`; a batch is neighbouring chunks in order. Made and closed on a loop.
 
     What is pending is bounded by the arena slots of those who call `put`. After an error every later `put` fails
     with it: a target that failed once is not written again.
@@ -39,24 +42,23 @@ class Writer:
     def __init__(self, write: Callable[[Sequence[Verified]], None]) -> None:
         self._write = write
         self._loop = asyncio.get_running_loop()
-        self._order: WriteOrder[tuple[Verified, asyncio.Future[None]]] = WriteOrder()
+        self._order: WriteOrder[tuple[Verified, asyncio.Future[str | None]]] = WriteOrder()
         self._changed = threading.Condition()
         self._closing = False
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ogcast-writer", daemon=True)
         self._thread.start()
 
-    async def put(self, item: Verified) -> None:
-        """Return when `item` is written; raises what writing it raised."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    def put(self, item: Verified, done: asyncio.Future[str | None]) -> None:
+        """Have `item` written, from any thread. `done`, a future of the loop, holds None then, or what kept it from
+        being written; who cancels it does not keep it from that."""
         with self._changed:
-            if self._failed is not None:
-                raise self._failed
-            if self._closing:
-                raise RuntimeError("the writer is closed")
-            self._order.handle_ready(item.chunk, (item, done))
-            self._changed.notify()
-        await done
+            error = self._failed or (RuntimeError("the writer is closed") if self._closing else None)
+            if error is None:
+                self._order.handle_ready(item.chunk, (item, done))
+                self._changed.notify()
+        if error is not None:
+            self._loop.call_soon_threadsafe(settle, done, None, error)
 
     async def close(self) -> None:
         """Write what is pending and end the thread; harmless when repeated."""
@@ -80,14 +82,19 @@ class Writer:
                     failed = error
                     with self._changed:
                         self._failed = error
-            self._loop.call_soon_threadsafe(_settle, [done for _, (_, done) in batch], failed)
+            self._loop.call_soon_threadsafe(_settle_all, [done for _, (_, done) in batch], failed)
 
 
-def _settle(waiting: list[asyncio.Future[None]], error: BaseException | None) -> None:
+def settle(done: asyncio.Future[_Result], result: _Result, error: BaseException | None = None) -> None:
+    """Give `done` its result, or `error`, unless it was cancelled or has one. On its loop."""
+    if done.done():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
+
+
+def _settle_all(waiting: list[asyncio.Future[str | None]], error: BaseException | None) -> None:
     for done in waiting:
-        if done.done():
-            continue  # cancelled meanwhile
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+        settle(done, None, error)

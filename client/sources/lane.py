@@ -43,6 +43,8 @@ class Lane:
         self._on_change = on_change
         self._stands_by = stands_by
         self._incoming: Incoming | None = None
+        self._steerable: Steerable | None = None
+        """The same, if it is one: to find that out takes longer than to ask it."""
         self._judging = 0
         self._left = False
         self._news = asyncio.Event()
@@ -69,7 +71,7 @@ class Lane:
 
     def outlook(self) -> Outlook | None:
         """How the chunks of its share stand; None if it does not say."""
-        return self._incoming.outlook() if isinstance(self._incoming, Steerable) else None
+        return None if self._steerable is None else self._steerable.outlook()
 
     def wake(self) -> None:
         """Its share has grown."""
@@ -106,6 +108,7 @@ class Lane:
             if self._left:  # what races connections may swallow a cancellation while it tidies up
                 return
             self._incoming, self.opened = incoming, True
+            self._steerable = incoming if isinstance(incoming, Steerable) else None
             self._on_change()
             try:
                 while True:
@@ -121,7 +124,7 @@ class Lane:
                     self._judging += 1
                     self._on_delivery(self, delivery)
             finally:
-                self._incoming = None
+                self._incoming = self._steerable = None
 
     def _handle_end(self, task: asyncio.Task[None]) -> None:
         self.ended = True
