@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,9 +35,6 @@ __all__ = [
     "Transfer",
     "difference",
     "random_image",
-    "scratch",
-    "targets_fit",
-    "where_kept",
 ]
 
 NAME = "bench"
@@ -46,31 +42,8 @@ NAME = "bench"
 METHOD = "MULTICAST-DIRECT"
 NOTHING = "null:"
 """Target that verifies everything and keeps nothing."""
-MEMORY = Path("/dev/shm")
-MEMORY_SHARE = 0.7
-"""Targets are kept, and compared, where they fit into so much of the free memory."""
 PIECE_BYTES = 8 << 20
 STDERR_TAIL_BYTES = 600
-
-
-@contextlib.contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """A folder in memory (no disk of this machine may decide a figure about a network), or below `folder`."""
-    place = Path(tempfile.mkdtemp(prefix="ogcast-bench-", dir=MEMORY if MEMORY.is_dir() else folder))
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def targets_fit(folder: Path, count: int, size: int) -> bool:
-    """So many targets of `size` bytes can be kept in `folder`, and compared afterwards."""
-    return count * size < shutil.disk_usage(folder).free * MEMORY_SHARE
-
-
-def where_kept(keep: bool) -> str:
-    """What a result says of its targets."""
-    return "into memory" if keep else "verified, not kept"
 
 
 def random_image(path: Path, size: int) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench.goals import at_most
 from bench.lab.aria2 import aria2_installed, run_aria2, with_torrents
-from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch, targets_fit, where_kept
+from bench.lab.classroom import Classroom, Lesson, Transfer, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch, targets_fit, where_kept
 from bench.lab.topology import Topology, room
 from bench.lab.verdict import complaints, outcome, peer_row, transfer_row
 from bench.limits import patience_s, seconds_on_wire

@@ -10,8 +10,9 @@ from pathlib import Path
 from bench.goals import at_most
 from bench.lab import shell
 from bench.lab.classroom import METHOD as MULTICAST
-from bench.lab.classroom import Classroom, ClientRun, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, ClientRun, Transfer, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import Link, Topology, room
 from bench.lab.verdict import complaints, outcome
 from bench.limits import patience_s, seconds_on_wire

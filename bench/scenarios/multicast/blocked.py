@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.flow import FlowMeter
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome
 from bench.limits import patience_s, seconds_on_wire

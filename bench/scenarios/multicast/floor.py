@@ -15,11 +15,12 @@ import msgspec
 from bench.compare import stain
 from bench.lab import shell
 from bench.lab.bare import GO, PACKET_BYTES, READY, SYMBOL_BYTES, Arrival, Sent
-from bench.lab.classroom import random_image, scratch, targets_fit
+from bench.lab.classroom import random_image
 from bench.lab.memory import find_memory
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.race import end
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch, targets_fit
 from bench.lab.topology import room
 from bench.lab.verdict import NOT_INSTALLED, peer_row
 from bench.limits import patience_s, seconds_on_wire

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from bench.goals import at_least, at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.race import end
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import INTERFACE, room
 from bench.lab.verdict import NOT_INSTALLED, complaints, outcome
 from bench.limits import patience_s, seconds_on_wire

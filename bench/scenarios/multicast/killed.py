@@ -8,10 +8,11 @@ from functools import partial
 
 from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Lesson, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Lesson, Transfer, random_image
 from bench.lab.flow import FlowMeter
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import room
 from bench.lab.verdict import NOT_INSTALLED, complaints, outcome
 from bench.limits import patience_s, seconds_on_wire

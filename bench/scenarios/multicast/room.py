@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.peers import run_udpcast, run_uftp, udpcast_installed, uftp_installed
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import room
 from bench.lab.verdict import NOT_INSTALLED, outcome, peer_row, transfer_row
 from bench.limits import patience_s, seconds_on_wire

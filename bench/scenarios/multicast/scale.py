@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch, targets_fit, where_kept
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch, targets_fit, where_kept
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire

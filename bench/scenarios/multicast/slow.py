@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.slow_disk import slow_disk, why_not
 from bench.lab.topology import Link, Topology, room
 from bench.lab.verdict import NOT_INSTALLED, complaints, outcome

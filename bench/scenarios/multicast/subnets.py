@@ -12,9 +12,10 @@ import msgspec
 
 from bench.filesystems import find_program
 from bench.lab import shell
-from bench.lab.classroom import NAME, Classroom, Lesson, Transfer, random_image, scratch
+from bench.lab.classroom import NAME, Classroom, Lesson, Transfer, random_image
 from bench.lab.race import end
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import INTERFACE, Host, Link, Topology
 from bench.lab.verdict import outcome, transfer_row
 from bench.limits import patience_s, seconds_on_wire

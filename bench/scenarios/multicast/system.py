@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.filesystems import find_program
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, scratch
+from bench.lab.classroom import Classroom, Transfer
 from bench.lab.peers import run_udpcast, udpcast_installed
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.topology import room
 from bench.lab.verdict import NOT_INSTALLED, outcome, peer_row, transfer_row
 from bench.limits import patience_s, seconds_on_wire

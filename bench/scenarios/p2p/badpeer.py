@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.goals import at_most
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.swarming import METHOD, survivors, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome, transfer_row

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.lab import shell
-from bench.lab.classroom import Classroom, Lesson, random_image, scratch
+from bench.lab.classroom import Classroom, Lesson, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.swarming import METHOD, survivors, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import outcome, transfer_row

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bench.goals import at_most
 from bench.lab import shell
 from bench.lab.aria2 import with_torrents
-from bench.lab.classroom import Classroom, Transfer, random_image, scratch, targets_fit, where_kept
+from bench.lab.classroom import Classroom, Transfer, random_image
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch, targets_fit, where_kept
 from bench.lab.swarming import METHOD, aria2_row, with_offload
 from bench.lab.topology import room
 from bench.lab.verdict import complaints, outcome, transfer_row

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bench.goals import at_most
 from bench.lab import plan, shell
-from bench.lab.classroom import Classroom, random_image, scratch
+from bench.lab.classroom import Classroom, random_image
 from bench.lab.plan import Step
 from bench.lab.rig import Rig
+from bench.lab.scratch import scratch
 from bench.lab.swarming import METHOD, with_offload
 from bench.lab.topology import ROUTER, Host, Link, Topology
 from bench.lab.verdict import complaints, outcome, transfer_row

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from bench.lab import shell
-from bench.lab.classroom import (
-    MEMORY_SHARE,
-    Classroom,
-    difference,
-    random_image,
-    scratch,
-    targets_fit,
-    where_kept,
-)
+from bench.lab.classroom import Classroom, difference, random_image
 from bench.lab.rig import Rig
 from bench.lab.topology import room
 from bench.loops import loop_device, loops_usable
@@ -25,11 +16,8 @@ from images.extents import Extents
 MIB = 1 << 20
 
 
-def test_scratch_goes_away_and_a_random_image_has_its_size(tmp_path: Path) -> None:
-    with scratch(tmp_path) as folder:
-        image = random_image(folder / "image", 3 * MIB + 5)
-        assert image.stat().st_size == 3 * MIB + 5
-    assert not folder.exists()
+def test_a_random_image_has_its_size(tmp_path: Path) -> None:
+    assert random_image(tmp_path / "image", 3 * MIB + 5).stat().st_size == 3 * MIB + 5
 
 
 def test_an_image_has_the_chunks_asked_for(tmp_path: Path) -> None:
@@ -50,13 +38,6 @@ def test_a_device_is_compared_as_a_file_is(tmp_path: Path) -> None:
         assert difference(source, device, Extents.all_data(MIB)) == "the target differs at byte 0"
     copy.write_bytes(b"short")
     assert difference(source, copy, Extents.all_data(MIB)) == "the target has 5 bytes"
-
-
-def test_targets_are_kept_where_all_of_them_fit(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    assert targets_fit(tmp_path, 2, int(free * MEMORY_SHARE / 4))
-    assert not targets_fit(tmp_path, 8, int(free * MEMORY_SHARE / 4))
-    assert where_kept(True) != where_kept(False)
 
 
 @pytest.mark.root

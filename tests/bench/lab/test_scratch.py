@@ -1,0 +1,106 @@
+"""What a run keeps lies in memory, in large pages where they may be had, and goes with it, or with the next run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.lab import scratch as module
+from bench.lab import shell
+from bench.lab.scratch import MEMORY_SHARE, remove_leftovers, scratch, targets_fit, where_kept
+from bench.site import ROOT
+
+MIB = 1 << 20
+
+
+def test_it_goes_away(tmp_path: Path) -> None:
+    with scratch(tmp_path) as folder:
+        (folder / "image").write_bytes(bytes(MIB))
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
+def test_it_goes_away_after_a_fault(tmp_path: Path) -> None:
+    seen: list[Path] = []
+
+    def fail() -> None:
+        with scratch(tmp_path) as folder:
+            seen.append(folder)
+            (folder / "image").write_bytes(bytes(MIB))
+            raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        fail()
+    assert not seen[0].exists()
+
+
+def test_where_there_is_no_memory_it_lies_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEMORY", tmp_path / "nowhere")
+    with scratch(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert not os.path.ismount(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(shell.missing()), reason=shell.missing())
+def test_root_has_large_pages_and_as_much_room_as_before(tmp_path: Path) -> None:
+    with scratch(tmp_path) as folder:
+        (line,) = (line for line in Path("/proc/mounts").read_text().splitlines() if f" {folder} " in line)
+        assert "huge=always" in line
+        assert shutil.disk_usage(folder).total >= 0.9 * shutil.disk_usage(module.MEMORY).total
+        with (folder / "open").open("wb"):  # who still has one open does not keep the folder
+            pass
+    assert str(folder) not in Path("/proc/mounts").read_text()
+
+
+def test_who_may_not_mount_has_a_folder_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OPTIONS", "huge=of-no-size")
+    with scratch(tmp_path) as folder:
+        assert not os.path.ismount(folder)
+        (folder / "image").write_bytes(b"x")
+    assert not folder.exists()
+
+
+def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], cwd=ROOT) as gone:
+        pass
+    left, used, other = (
+        tmp_path / name for name in (f"ogcast-bench-{gone.pid}-x", "ogcast-bench-1-x", "ogcast-bench-y")
+    )
+    for place in (left, used, other):
+        place.mkdir()
+        (place / "image").write_bytes(b"x")
+    remove_leftovers(tmp_path)
+    assert not left.exists()
+    assert used.exists()
+    assert other.exists()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(shell.missing()), reason=shell.missing())
+def test_what_a_killed_run_mounted_goes_too() -> None:
+    program = (
+        "import os, signal, pathlib, sys\n"
+        "from bench.lab.scratch import scratch\n"
+        "with scratch(pathlib.Path('/tmp')) as folder:\n"
+        "    print(folder, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    folder = Path(killed.stdout.strip())
+    assert os.path.ismount(folder)
+    remove_leftovers(folder.parent)
+    assert not folder.exists()
+
+
+def test_targets_are_kept_where_all_of_them_fit(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    assert targets_fit(tmp_path, 2, int(free * MEMORY_SHARE / 4))
+    assert not targets_fit(tmp_path, 8, int(free * MEMORY_SHARE / 4))
+    assert where_kept(True) != where_kept(False)
