@@ -18,11 +18,12 @@ def mend(frame: NDArray[np.uint8], layout: Layout, repairs: Repairs, code: Erasu
     A row may hold parity, or an original whose own row was taken; both are moved out of the way first.
     """
     rows, symbols = repairs.rows, repairs.symbols
-    home = symbols < layout.block_symbols()[rows % layout.blocks]
-    if home.any():
-        rows, symbols = _send_home(frame, layout.blocks, rows, symbols, home)
+    blocks = layout.blocks
+    home = symbols < layout.block_symbols().take(rows % blocks)
+    if np.logical_or.reduce(home):
+        rows, symbols = _send_home(frame, blocks, rows, symbols, home)
     if len(rows):
-        code.decode_frame(frame, layout.blocks, rows, symbols)
+        code.decode_frame(frame, blocks, rows, symbols)
     return len(rows)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transports.multicast.fec.code import SYMBOL_ALIGN_BYTES, SYMBOLS_MAX
-from transports.multicast.fec.erasures import erasures_of
+from transports.multicast.fec.erasures import Pairs, erasures_of, pairs_of
 from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 
 __all__ = [
@@ -46,9 +46,6 @@ __all__ = [
 
 _BITS = 8
 _ROWS_REMEMBERED_MAX = 512  # a few kilobytes each; a whole image of equal blocks uses at most 68
-_LOG_SUM = LOG[np.arange(SYMBOLS_MAX)[:, None] ^ np.arange(SYMBOLS_MAX)].astype(np.int64)
-np.fill_diagonal(_LOG_SUM, 0)
-"""Logarithm of x + y, of all pairs; 0 where x is y, so that a product over all others is a sum over all."""
 _EXP_WIDE = EXP[np.arange(3 * ORDER) % ORDER]
 """EXP of sums of logarithms, three at most."""
 _times = cache(times_table)
@@ -158,25 +155,31 @@ def factors(k: int, index: int) -> NDArray[np.uint8]:
 
 def inverse(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[np.uint8]:
     """Rows of the inverse of the matrix c(i, j), i in `parity`, j in `missing`: one for each missing original."""
-    zeros = np.zeros(len(missing), dtype=np.int64)
-    return inverses(zeros + k, zeros, np.asarray(parity, dtype=np.int64), np.asarray(missing, dtype=np.int64))
+    count = len(missing)
+    pairs = pairs_of(np.zeros(count, dtype=np.int64))
+    rows = inverses(pairs, np.full(count, k), np.asarray(parity, dtype=np.int64), np.asarray(missing, dtype=np.int64))
+    return rows.reshape(count, count)
 
 
 def inverses(
-    k: NDArray[np.int64], blocks: NDArray[np.int64], parity: NDArray[np.int64], missing: NDArray[np.int64]
+    pairs: Pairs, k: NDArray[np.int64], parity: NDArray[np.int64], missing: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """The inverses of many blocks along the diagonal of one matrix, which is zero elsewhere.
+    """The inverses of many blocks, one behind the other, each row by row: element (j, i) for each of `pairs`.
 
-    Every argument has an entry for each missing original; `k` is how many its block has. With x, y the points of a
-    Cauchy matrix, element (j, i) of its inverse is the product over all m of (x_i + y_m)(x_m + y_j), divided by
-    (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over m != j of (y_j + y_m). Scaling
-    column j of the matrix divides row j of the inverse. Products are sums of logarithms.
+    `k`, `parity` and `missing` have an entry for each missing original; `k` is how many its block has. With x, y the
+    points of a Cauchy matrix, element (j, i) of its inverse is the product over all m of (x_i + y_m)(x_m + y_j),
+    divided by (x_i + y_j), by the product over m != i of (x_i + x_m) and by the product over m != j of (y_j + y_m).
+    Scaling column j of the matrix divides row j of the inverse. Products are sums of logarithms; LOG[0] is 0, so that a
+    product over all others is a sum over all.
     """
-    same = (blocks[:, None] == blocks).astype(np.int64)
-    cross = _LOG_SUM[parity[:, None], missing] * same
-    of_x = cross.sum(axis=1) - (_LOG_SUM[parity[:, None], parity] * same).sum(axis=1)
-    of_y = cross.sum(axis=0) - (_LOG_SUM[missing[:, None], missing] * same).sum(axis=1) - _LOG_SUM[missing, k]
-    rows: NDArray[np.uint8] = EXP.take((of_x + of_y[:, None] - cross.T) % ORDER) * same.astype(np.uint8)
+    if not len(pairs.first):
+        return np.zeros(0, dtype=np.uint8)
+    x, y = parity.take(pairs.first), missing.take(pairs.first)
+    other_x, other_y = parity.take(pairs.second), missing.take(pairs.second)
+    cross = LOG.take(other_x ^ y)
+    of_x = np.add.reduceat(LOG.take(x ^ other_y) - LOG.take(x ^ other_x), pairs.begins)
+    of_y = np.add.reduceat(cross - LOG.take(y ^ other_y), pairs.begins) - LOG.take(missing ^ k)
+    rows: NDArray[np.uint8] = EXP.take((of_x.take(pairs.second) + of_y.take(pairs.first) - cross) % ORDER)
     return rows
 
 
@@ -188,7 +191,8 @@ def decoding(k: int, parity: Sequence[int], missing: Sequence[int]) -> NDArray[n
     of all that is there.
     """
     matrix = inverse(k, parity, missing)
-    rows = _LOG_SUM[k, :k] - _LOG_SUM[np.asarray(parity), :k] + ORDER
+    originals = np.arange(k)
+    rows = LOG[k ^ originals] - LOG[np.asarray(parity)[:, None] ^ originals] + ORDER
     products = _EXP_WIDE.take(LOG[matrix][:, :, None] + rows)
     result: NDArray[np.uint8] = np.bitwise_xor.reduce(products, axis=1)
     result[:, missing] = matrix

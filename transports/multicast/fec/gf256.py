@@ -26,7 +26,7 @@ def _powers() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 EXP, LOG = _powers()
-"""EXP[n] is x to the n, n below ORDER; LOG is its inverse (LOG[0] means nothing)."""
+"""EXP[n] is x to the n, n below ORDER; LOG is its inverse (LOG[0] means nothing, and is 0)."""
 
 
 def times_table(factor: int) -> bytes:

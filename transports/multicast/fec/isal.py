@@ -3,7 +3,7 @@
 The library multiplies and adds whole vectors of GF(2^8) with the instructions of the processor, over the polynomial
 that this code uses too (erasure_code.h of https://github.com/intel/isa-l). It comes in the wheels of pyeclib, of which
 nothing else is used, or as package libisal2 of Debian. It is never needed: `find_code` takes NumPy's code without it.
-Calls release the interpreter's lock.
+Calls release the interpreter's lock, but for those that take no longer than to take it again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +32,7 @@ from transports.multicast.fec.cauchy import (
     inverses,
 )
 from transports.multicast.fec.code import SYMBOLS_MAX, ErasureCode
-from transports.multicast.fec.erasures import Erasures, erasures_of
+from transports.multicast.fec.erasures import Erasures, erasures_of, pairs_of
 
 __all__ = ["LIBRARY", "IsalCode", "candidates", "find_code"]
 
@@ -45,16 +46,25 @@ multiplies by matrices of bits (GFNI), its matrix alone; 2.32 leaves room for th
 _UNTOUCHED = 0xA5
 _PLACE_BYTES = 8
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
-_STEPS_REMEMBERED_MAX = 64  # 60 KB each, of eight parities
+_STEPS_REMEMBERED_MAX = 64  # 90 KB each, of eight parities; 130 at most
 _ROWS_AT_A_TIME = 16
 """So many rows side by side are read as fast as one: a processor foresees no more (Intel's take 32, AMD's 12 to 16)."""
 _AT_ONCE_MAX = 16
 """So many missing rows are one product of a matrix made for them; for more, making it costs more than it saves."""
+_PARITIES_AT_ONCE_MAX = 12
+"""So many parities of a frame are made by one pass over it: nine so take two thirds of what eight and one take. For
+more, what each step adds up is too much for a cache."""
+_NARROW_BYTES = 6 * 1024
+"""Rows up to so long, of a block or of few side by side, are read all at once: what they cost is mostly by the call.
+Eight parities of one block so take half of the time, of four blocks two thirds."""
 _TOGETHER = 4
 """A parity of all blocks costs as much as so many missing symbols cost block by block."""
-_SOLVED_AT_ONCE = 32
-"""So many missing symbols, of several blocks, are one product of a matrix: most of it is zero, but calls are few."""
-_GATHER_BYTES_MAX = 1 << 20
+_SOLVED_AT_ONCE = 128
+"""So many missing symbols, or a few more, are solved for together: all of a chunk's, unless its losses are many; its
+factors then take more memory than they save calls."""
+_SCRATCH_BYTES_MAX = 1 << 20
+"""Up to so much memory is kept by each thread that used a code, for what it does next: its pages are there."""
+_GATHER_BYTES_MAX = _SCRATCH_BYTES_MAX
 """A block of up to so many bytes is copied together before it is read. The library walks through all rows at once, 64
 bytes of each: more rows than a processor foresees, and they are no longer in its cache. With the copy it takes half."""
 
@@ -78,6 +88,9 @@ class IsalCode:
         self._encode = library.ec_encode_data
         self._encode.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3]
         self._encode.restype = None
+        # the same function, which keeps the interpreter's lock
+        address = ctypes.cast(self._encode, ctypes.c_void_p).value or 0
+        self._encode_few = ctypes.PYFUNCTYPE(None, *self._encode.argtypes)(address)
         self._scratch = threading.local()
         self._steps = lru_cache(maxsize=_STEPS_REMEMBERED_MAX)(self._steps_of)
         self._row = lru_cache(maxsize=_ROWS_REMEMBERED_MAX)(self._row_of)
@@ -99,52 +112,65 @@ class IsalCode:
         check_symbols(frame[::blocks])
         most = -(-len(frame) // blocks)
         check_indices(most, range(most + first, most + first + count))
-        return self._encode_all(frame, blocks, range(first, first + count))
-
-    def _encode_all(self, frame: _Symbols, blocks: int, numbers: Sequence[int]) -> _Symbols:
-        """Parity k + n of every block, for each n of `numbers`."""
-        made = np.empty((len(numbers), blocks, frame.shape[1]), dtype=np.uint8)
-        least, longer = divmod(len(frame), blocks)
-        for begin, end, k in ((0, longer, least + 1), (longer, blocks, least)):
-            for at in range(0, len(numbers) if end > begin else 0, _AT_ONCE_MAX // 2):
-                some = slice(at, at + _AT_ONCE_MAX // 2)
-                self._encode_long(frame[begin::blocks][:k], k, tuple(numbers[some]), made[some, begin:end])
+        made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
+        self._encode_all(
+            frame, blocks, range(first, first + count), made, self._memory(_parities_at_once(count) * made[:1].size)
+        )
         return made
 
-    def _encode_long(self, block: _Symbols, k: int, numbers: tuple[int, ...], made: _Symbols) -> None:
-        """Parity of the block and of those beside it, as many as `made` has, whose rows lie behind those of `block`."""
-        count, width, symbol = made.shape
-        length, steps = width * symbol, self._steps(k, numbers)
-        # what was added up so far is one of the rows that are added up next, so it cannot lie where these go
-        scratch = np.empty_like(made, order="C")
-        results = np.stack([_places(scratch), _places(made)])
-        first = len(steps) % 2  # so that the last sums are in `made`
-        # Sources of each step in a row of their own: sums so far, then originals. The first step has no sums.
-        sources = np.empty((len(steps), count + _ROWS_AT_A_TIME), dtype=np.uint64)
-        sources[1 - first :: 2, :count], sources[first::2, :count] = results[0], results[1]
-        rows, whole = _places(block), k // _ROWS_AT_A_TIME
-        sources[:whole, count:] = rows[: whole * _ROWS_AT_A_TIME].reshape(whole, _ROWS_AT_A_TIME)
-        sources[whole:, count : count + k % _ROWS_AT_A_TIME] = rows[whole * _ROWS_AT_A_TIME :]
+    def _encode_all(
+        self, frame: _Symbols, blocks: int, numbers: Sequence[int], made: _Symbols, scratch: _Symbols
+    ) -> None:
+        """Parity k + n of every block, for each n of `numbers`, into `made`: by number, block and byte. `scratch` has
+        room for as many as are made at once."""
+        count, symbol = len(numbers), frame.shape[1]
+        least, longer = divmod(len(frame), blocks)
         # addresses are reckoned, not asked for: that took as long as half of the work
-        at, to, step_bytes = _place(sources), _place(results), sources.strides[0]
-        places = (to, to + results.strides[0])
-        passed = count
-        for number, (added, _, tables) in enumerate(steps):
-            here = at + number * step_bytes + passed * _PLACE_BYTES
-            self._encode(length, added + count - passed, count, tables, here, places[(first + number) % 2])
-            passed = 0
+        frame_at, made_at, scratch_at = _place(frame), _place(made), _place(scratch)
+        at_once = _parities_at_once(count)
+        for begin, end, k in ((0, longer, least + 1), (longer, blocks, least)):
+            for start in range(0, count if end > begin else 0, at_once):
+                self._encode_long(
+                    _Rows(frame_at + begin * frame.strides[0], k, blocks * frame.strides[0]),
+                    _Rows(made_at + (start * blocks + begin) * symbol, min(at_once, count - start), blocks * symbol),
+                    tuple(numbers[start : start + at_once]),
+                    length=(end - begin) * symbol,
+                    scratch_at=scratch_at,
+                )
 
-    def _steps_of(self, k: int, numbers: tuple[int, ...]) -> list[tuple[int, NDArray[np.uint8], int]]:
-        """For each few originals of a block, how many they are, and ISA-L's form of the factors of each parity's sum so
-        far, but for the first few, and of theirs in the parity k + n of each n; and where that lies."""
+    def _encode_long(
+        self, block: _Rows, made: _Rows, numbers: tuple[int, ...], *, length: int, scratch_at: int
+    ) -> None:
+        """Parity of a block and of those beside it: rows of `length` bytes."""
+        at_a_time = block.count if length <= _NARROW_BYTES else _ROWS_AT_A_TIME
+        count, (steps, _) = made.count, self._steps(block.count, numbers, at_a_time)
+        # Sources of each step in a row of their own: sums so far, then originals. Where its sums go, the next row says;
+        # what was added up so far is added up next, so it cannot lie there: it goes to and fro, at last to `made`. The
+        # first step has no sums. What the last row of originals names beyond the block is not read.
+        places = np.empty((len(steps) + 1, count + at_a_time), dtype=np.uint64)
+        places[len(steps) % 2 :: 2, :count] = made.places()
+        places[1 - len(steps) % 2 :: 2, :count] = _Rows(scratch_at, count, made.step).places()
+        originals = _Rows(block.at, len(steps) * at_a_time, block.step).places()
+        places[:-1, count:] = originals.reshape(len(steps), at_a_time)
+        encode, row_bytes, to = self._encode, places.strides[0], _place(places)
+        here = to + count * _PLACE_BYTES
+        for sources, tables in steps:
+            to += row_bytes
+            encode(length, sources, count, tables, here, to)
+            here = to
+
+    def _steps_of(
+        self, k: int, numbers: tuple[int, ...], at_a_time: int
+    ) -> tuple[list[tuple[int, int]], list[NDArray[np.uint8]]]:
+        """For each few originals of a block, how many sources they are with the sums so far, which there are behind the
+        first few; and where ISA-L's form of the factors lies, of these sums and of them in the parity k + n of each n.
+        Then what lies there."""
         matrix = np.stack([factors(k, k + number) for number in numbers])
         so_far = np.eye(len(numbers), dtype=np.uint8)
-        steps = []
-        for start in range(0, k, _ROWS_AT_A_TIME):
-            some = matrix[:, start : start + _ROWS_AT_A_TIME]
-            tables = self._tables(np.hstack([so_far, some]) if start else some)
-            steps.append((some.shape[1], tables, _place(tables)))
-        return steps
+        parts = [matrix[:, start : start + at_a_time] for start in range(0, k, at_a_time)]
+        parts[1:] = [np.hstack([so_far, part]) for part in parts[1:]]
+        tables = [self._tables(part) for part in parts]
+        return [(part.shape[1], _place(made)) for part, made in zip(parts, tables, strict=True)], tables
 
     def decode(self, block: _Symbols, missing: Sequence[int], parity: Sequence[int], rows: _Symbols) -> None:
         """As ErasureCode.decode."""
@@ -178,28 +204,57 @@ class IsalCode:
         a frame that is read from front to back takes a third of the time that its blocks take one by one."""
         check_symbols(frame[::blocks])
         lost = erasures_of(frame, blocks, rows, parity)
-        numbers = sorted(set((lost.parity - lost.k).tolist()))
+        if not len(lost):
+            return
+        ahead = lost.parity - lost.k
+        numbers = np.bincount(ahead).nonzero()[0]
         # the last parity of a shorter block is one that a longer one does not have
-        all_have = not numbers or numbers[-1] + -(-len(frame) // blocks) < SYMBOLS_MAX
+        all_have = int(numbers[-1]) + -(-len(frame) // blocks) < SYMBOLS_MAX
         if all_have and len(numbers) * blocks <= _TOGETHER * len(lost):
-            self._decode_together(frame, blocks, lost, numbers)
+            self._decode_together(frame, blocks, lost, numbers.tolist(), numbers.searchsorted(ahead))
             return
         for some in lost.groups(1):
             block = frame[int(lost.blocks[some.start]) :: blocks]
             self.decode(block, lost.missing[some].tolist(), lost.parity[some].tolist(), frame[lost.rows[some]])
 
-    def _decode_together(self, frame: _Symbols, blocks: int, lost: Erasures, numbers: Sequence[int]) -> None:
-        """By the parity `numbers` of every block, made with zeros where originals are missing: its difference to what
-        came is parity of the missing ones alone."""
-        came = frame[lost.rows]
-        frame[lost.rows] = 0
-        made = self._encode_all(frame, blocks, numbers)
-        came ^= made[np.searchsorted(numbers, lost.parity - lost.k), lost.blocks]
-        found = np.empty_like(came)
+    def _decode_together(
+        self, frame: _Symbols, blocks: int, lost: Erasures, numbers: Sequence[int], which: NDArray[np.int64]
+    ) -> None:
+        """By the parity `numbers` of every block, made of what lies in the frame; `which` of them each entry has.
+
+        Were there zeros where originals are missing, the difference of what is made to what came would be parity of the
+        missing ones alone, and the inverse's sums of it be these. There lies what came, so what is made has parity of
+        that in it, of which the inverse makes what came again: added once more, it is gone.
+        """
+        symbol, many = frame.shape[1], len(numbers) * blocks
+        sums_bytes = _parities_at_once(len(numbers)) * blocks * symbol
+        memory = self._memory((many + len(lost)) * symbol + sums_bytes)
+        made = memory[: many * symbol].reshape(len(numbers), blocks, symbol)
+        found = memory[many * symbol : (many + len(lost)) * symbol].reshape(len(lost), symbol)
+        self._encode_all(frame, blocks, numbers, made, memory[(many + len(lost)) * symbol :])
+        places = np.empty((len(lost), 2), dtype=np.int64)
+        places[:, 0] = lost.rows * frame.strides[0] + _place(frame)
+        places[:, 1] = (which * blocks + lost.blocks) * symbol + _place(made)
         for some in lost.groups(_SOLVED_AT_ONCE):
-            matrix = inverses(lost.k[some], lost.blocks[some], lost.parity[some], lost.missing[some])
-            self._multiply(self._tables(matrix), _places(came[some]), found[some])
+            self._solve(lost, some, places[some], found[some])
         frame[lost.rows] = found
+
+    def _solve(self, lost: Erasures, some: slice, places: NDArray[np.int64], found: _Symbols) -> None:
+        """The originals of `some` entries into `found`; `places` are those of what came and what was made, of each."""
+        blocks = lost.blocks[some]
+        pairs = pairs_of(blocks)
+        # factors of what came and of what was made, in turn, as their places are
+        matrix = inverses(pairs, lost.k[some], lost.parity[some], lost.missing[some]).repeat(2)
+        matrix[::2] ^= pairs.first == pairs.second
+        tables, results, symbol = self._tables(matrix), _places(found), found.shape[1]
+        factor_bytes, table, source, result = tables.strides[0], _place(tables), _place(places), _place(results)
+        for count in np.bincount(blocks).tolist():
+            if not count:
+                continue
+            self._encode_few(symbol, 2 * count, count, table, source, result)
+            table += 2 * count * count * factor_bytes
+            source += 2 * count * _PLACE_BYTES
+            result += count * _PLACE_BYTES
 
     def _row_of(self, k: int, index: int) -> NDArray[np.uint8]:
         return self._tables(factors(k, index)[None, :])
@@ -217,12 +272,18 @@ class IsalCode:
         """The block with its rows side by side, valid until the thread's next call."""
         if block.strides[0] == block.shape[1] or block.size > _GATHER_BYTES_MAX:
             return block
-        scratch: _Symbols | None = getattr(self._scratch, "memory", None)
-        if scratch is None or scratch.size < block.size:
-            scratch = self._scratch.memory = np.empty(block.size, dtype=np.uint8)
-        rows = scratch[: block.size].reshape(block.shape)
+        rows = self._memory(block.size).reshape(block.shape)
         rows[:] = block
         return rows
+
+    def _memory(self, size: int) -> _Symbols:
+        """So many bytes, valid until the thread's next call."""
+        scratch: _Symbols | None = getattr(self._scratch, "memory", None)
+        if scratch is None or scratch.size < size:
+            scratch = np.empty(size, dtype=np.uint8)
+            if size <= _SCRATCH_BYTES_MAX:
+                self._scratch.memory = scratch
+        return scratch[:size]
 
     def _multiply(self, tables: NDArray[np.uint8], sources: NDArray[np.uint64], rows: _Symbols) -> None:
         """As _combine, of rows that lie at `sources`."""
@@ -263,4 +324,23 @@ def _place(memory: NDArray[Any]) -> int:
 
 def _places(rows: _Symbols) -> NDArray[np.uint64]:
     """The address of each row."""
-    return np.arange(len(rows), dtype=np.uint64) * np.uint64(rows.strides[0]) + np.uint64(_place(rows))
+    return _Rows(_place(rows), len(rows), rows.strides[0]).places()
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """Rows that lie as far from each other."""
+
+    at: int
+    """Address of the first."""
+    count: int
+    step: int
+    """Bytes from one to the next."""
+
+    def places(self) -> NDArray[np.uint64]:
+        """The address of each."""
+        return np.arange(self.at, self.at + self.count * self.step, self.step, dtype=np.uint64)
+
+
+def _parities_at_once(count: int) -> int:
+    """Into how large parts `count` parities are divided, each made by a pass over the frame."""
+    return -(-count // -(-count // _PARITIES_AT_ONCE_MAX)) if count else 1

@@ -53,12 +53,8 @@ class Layout(msgspec.Struct, frozen=True):
         return self.symbols * self.symbol_bytes
 
     def block_symbols(self) -> NDArray[np.int32]:
-        """k of every block; they differ by at most one."""
-        blocks = self.blocks
-        least, more = divmod(self.symbols, blocks)
-        result = np.full(blocks, least, dtype=np.int32)
-        result[:more] += 1
-        return result
+        """k of every block; they differ by at most one. Read only."""
+        return _block_symbols(self.symbols, self.blocks)
 
     def places(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """(block, symbol number) of each row, in order; read only."""
@@ -67,6 +63,15 @@ class Layout(msgspec.Struct, frozen=True):
     def rows(self, block: int) -> NDArray[np.int64]:
         """Rows of the originals of `block`, in the order of their symbol numbers."""
         return np.arange(block, self.symbols, self.blocks, dtype=np.int64)
+
+
+@lru_cache(maxsize=_PLACES_REMEMBERED)
+def _block_symbols(symbols: int, blocks: int) -> NDArray[np.int32]:
+    least, more = divmod(symbols, blocks)
+    result = np.full(blocks, least, dtype=np.int32)
+    result[:more] += 1
+    result.flags.writeable = False
+    return result
 
 
 @lru_cache(maxsize=_PLACES_REMEMBERED)
