@@ -181,8 +181,8 @@ class CarterWegman:
         counters = np.zeros((len(sequences), 2), dtype="<u8")
         counters[:, 0] = sequences
         blocks = self._aes.update(counters.data.cast("B")) if len(sequences) else b""
-        pads: NDArray[np.uint32] = np.frombuffer(blocks, dtype="<u4").reshape(-1, 4)[:, :2].T.astype(np.uint32)
-        return pads
+        pads: NDArray[np.uint32] = np.frombuffer(blocks, dtype="<u4").reshape(-1, 4).T
+        return pads[:2]
 
 
 def make_authenticator(protection: Protection, key: bytes) -> PacketAuthenticator:

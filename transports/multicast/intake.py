@@ -117,10 +117,14 @@ class Intake:
     def _place(self, packets: NDArray[np.uint8], now: float) -> None:
         headers = parse_headers(packets)
         sequences = extend_sequences(headers.sequence, self._reception.highest)
-        good, proven = self._check(packets, sequences)
+        ordered = in_order(sequences, self._reception.highest)
+        good, proven = self._check(packets, sequences, ordered)
         symbols = packets[:, self._symbols]
-        if good.all():
-            self._copy(symbols, self._reception.handle_packets(headers, now, sequences=sequences, proven=proven))
+        if good is None:
+            placements = self._reception.handle_packets(
+                headers, now, sequences=sequences, proven=proven, ordered=ordered
+            )
+            self._copy(symbols, placements)
             return
         kept = np.flatnonzero(good)
         self.counters.forged += len(good) - len(kept)
@@ -128,23 +132,25 @@ class Intake:
             placements = self._reception.handle_packets(headers.select(kept), now, sequences=sequences[kept])
             self._copy(symbols, [some.among(kept) for some in placements])
 
-    def _check(self, packets: NDArray[np.uint8], sequences: NDArray[np.int64]) -> tuple[NDArray[np.bool_], bool]:
-        """Which packets are authentic, and whether all of them was looked at: headers alone are where this machine is
-        busy and there is trust, unless one of these is forged."""
-        trust, numbers, busy = self._trust, sequences.astype(np.uint64), self._contention.busy
+    def _check(
+        self, packets: NDArray[np.uint8], sequences: NDArray[np.int64], ordered: bool
+    ) -> tuple[NDArray[np.bool_] | None, bool]:
+        """Which packets are authentic, None if all are, and whether all of them was looked at: headers alone are where
+        this machine is busy and there is trust, unless one of these is forged. `ordered` is as `in_order` says."""
+        trust, numbers, busy = self._trust, sequences.view(np.uint64), self._contention.busy
         trust.handle_rejected(self._reception.figures.rejected)
-        ordered = in_order(sequences, self._reception.highest)
         if ordered and trust.given and busy and self._authenticator.authenticates:
             good = self._authenticator.check_headers(packets, numbers)
-            if good.all():
+            if np.logical_and.reduce(good):
                 self.counters.trusted += len(good)
-                return good, False
+                return None, False
         good = self._authenticator.check(packets, numbers)
-        if not good.all():
+        if not np.logical_and.reduce(good):
             trust.handle_forged()
-        elif ordered:
+            return good, True
+        if ordered:
             trust.handle_good(len(good))
-        return good, True
+        return None, True
 
     def _copy(self, symbols: NDArray[np.uint8], placements: Iterable[Placement]) -> None:
         """Few calls of NumPy, however many gaps losses left: packets that came side by side are copied once, others

@@ -59,7 +59,7 @@ class Assembly:
 
     def deficits(self) -> NDArray[np.int64]:
         """Symbols each block still needs."""
-        here: NDArray[np.int64] = self._have.reshape(256, -1).sum(axis=0)
+        here: NDArray[np.int64] = np.add.reduce(self._have.reshape(256, -1), axis=0, dtype=np.int64)
         return self._k - here
 
     def place(
@@ -68,15 +68,14 @@ class Assembly:
         """Take what is needed of a train. In one or two parts: which of its packets, and the row of each; the caller
         copies them there."""
         self.touched = now
-        flat = symbols.astype(np.int64)
-        flat *= len(self._k)
+        flat = np.multiply(symbols, len(self._k), dtype=np.int64)
         flat += blocks
         # The usual train: originals in order, none of them here, no row of theirs taken by parity. What follows them,
         # as parity does at the end of a chunk, is looked at by itself.
         count, beyond = len(flat), int(flat[-1]) >= self.layout.symbols
         stop = int((flat >= self.layout.symbols).argmax()) if beyond else count
         body = flat[:stop]
-        if not stop or not (body[1:] > body[:-1]).all() or not self._free(body):
+        if not stop or not np.logical_and.reduce(body[1:] > body[:-1]) or not self._free(body):
             return [self._place_some(blocks.astype(np.int64), symbols.astype(np.int64), flat)]
         self._have[body] = True
         self._reach = max(self._reach, int(body[-1]) + 1)
@@ -96,51 +95,54 @@ class Assembly:
 
     def _free(self, rows: NDArray[np.int64]) -> bool:
         """Whether nothing lies in `rows`, which rise."""
-        if self._guests is not None and not (self._guests[rows] == EMPTY).all():
+        if self._guests is not None and not np.logical_and.reduce(self._guests.take(rows) == EMPTY):
             return False
-        return int(rows[0]) >= self._reach or not self._have[rows].any()
+        return int(rows[0]) >= self._reach or not np.logical_or.reduce(self._have.take(rows))
 
     def _place_some(
         self, block: NDArray[np.int64], symbol: NDArray[np.int64], flat: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Repairs and repetitions: what is new, and of each block no more than it needs."""
-        fresh = np.flatnonzero(~self._have[flat])
-        if not (np.diff(flat[fresh]) > 0).all():  # else none of them stands there twice
-            fresh = fresh[_ranks(flat[fresh]) == 0]
-        of = block[fresh]
+        fresh = np.logical_not(self._have.take(flat)).nonzero()[0]
+        rows = flat.take(fresh)
+        if not np.logical_and.reduce(rows[1:] > rows[:-1]):  # else none of them stands there twice
+            fresh = fresh[_ranks(rows) == 0]
+        of = block.take(fresh)
         ranks = _ranks(of)
-        needed = ranks < self.deficits()[of]
+        needed = ranks < self.deficits().take(of)
         fresh, of, ranks = fresh[needed], of[needed], ranks[needed]
-        rows, own = flat[fresh], self.layout.symbols
+        rows, own = flat.take(fresh), self.layout.symbols
         self._have[rows] = True
         self._reach = own
         self.missing -= len(rows)
         home = rows < own
         if self._guests is not None:
             home[home] = self._guests[rows[home]] == EMPTY
-        if not home.all():
+        away = ~home
+        if np.logical_or.reduce(away):
             if self._guests is None:
                 self._guests = np.full(own, EMPTY, dtype=np.int16)
-            if home.any():
-                ranks = _ranks(of[~home])  # as those at home take no other's row; else they were counted already
-            rows[~home] = guests = self._rooms(of[~home], ranks)
-            self._guests[guests] = symbol[fresh[~home]]
+            if np.logical_or.reduce(home):
+                of = of[away]
+                ranks = _ranks(of)  # as those at home take no other's row; else they were counted already
+            rows[away] = guests = self._rooms(of, ranks)
+            self._guests[guests] = symbol[fresh[away]]
         return fresh, rows
 
     def _rooms(self, blocks: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
         """A row of its block for each of these guests: of those where nothing lies, the one of its rank."""
         width = len(self._k)
-        free = np.flatnonzero(~self._have[: self.layout.symbols] & (self._guests == EMPTY))
+        free = (~self._have[: self.layout.symbols] & (self._guests == EMPTY)).nonzero()[0]
         of = free % width
-        order = np.argsort(of, kind="stable")
-        rows: NDArray[np.int64] = free[order][np.searchsorted(of[order], blocks) + ranks]
+        order = of.argsort(kind="stable")
+        rows: NDArray[np.int64] = free.take(order.take(of.take(order).searchsorted(blocks) + ranks))
         return rows
 
 
 def _ranks(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many equal values stand before each."""
-    order = np.argsort(values, kind="stable")
-    grouped = values[order]
+    order = values.argsort(kind="stable")
+    grouped = values.take(order)
     ranks = np.empty(len(values), dtype=np.int64)
-    ranks[order] = np.arange(len(values)) - np.searchsorted(grouped, grouped)
+    ranks[order] = np.arange(len(values)) - grouped.searchsorted(grouped)
     return ranks

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from transports.multicast.proto.trust import in_order
+
 __all__ = ["WINDOW_PACKETS", "SequenceTracker"]
 
 WINDOW_PACKETS = 1 << 16
@@ -52,11 +54,8 @@ class SequenceTracker:
                 self.late += len(sequences)
                 return np.zeros(len(sequences), dtype=np.bool_)
             self._before_first = self.highest = int(later.min()) - 1
-        if sequences[0] > self.highest and (sequences[1:] > sequences[:-1]).all():
-            # The usual train: later than all before, in order.
-            self._advance(int(sequences[-1]))
-            self._seen[sequences & _WINDOW_MASK] = True
-            self.received += len(sequences)
+        if in_order(sequences, self.highest):
+            self.handle_ordered(sequences)
             return np.ones(len(sequences), dtype=np.bool_)
         self._advance(int(sequences.max()))
         oldest = max(self.highest - WINDOW_PACKETS, self._before_first)
@@ -76,6 +75,15 @@ class SequenceTracker:
         self.late += late
         self.repeated += len(sequences) - count - late
         return fresh
+
+    def handle_ordered(self, sequences: NDArray[np.int64]) -> None:
+        """The usual train: each later than all before, as trust.in_order says, so that all are here for the first
+        time."""
+        if self._before_first is None:
+            self._before_first = self.highest = int(sequences[0]) - 1
+        self._advance(int(sequences[-1]))
+        self._seen[sequences & _WINDOW_MASK] = True
+        self.received += len(sequences)
 
     def handle_sequence(self, sequence: int) -> bool:
         """The same for one packet."""

@@ -46,7 +46,7 @@ _LENGTH = (1 << _LENGTH_BITS) - 1
 _BLOCK_AT = 1
 _SYMBOL_AT = 11
 """Where their bytes lie in a header."""
-_SHARED = np.array([0xFFFF_00FF, 0, _CHUNK, 0xFFFF_FFFF], dtype="<u4")
+_SHARED = np.array([0xFFFF_00FF, 0, _CHUNK, 0xFFFF_FFFF], dtype="<u4").view(np.uint64)
 """What all packets of one frame have in common: all but block, sequence and symbol."""
 assert _SHARED.nbytes == HEADER_BYTES
 
@@ -153,9 +153,10 @@ class Headers(msgspec.Struct, frozen=True):
         count = len(self.words)
         if not count:
             return []
-        shared = (self.words & _SHARED).view(np.uint64)
-        differs = shared[1:] ^ shared[:-1]
-        edges = [0, *(np.flatnonzero(differs[:, 0] | differs[:, 1]) + 1).tolist(), count]
+        pairs = self.words.view(np.uint64)
+        differs = pairs[1:] ^ pairs[:-1]
+        differs &= _SHARED
+        edges = [0, *((differs[:, 0] | differs[:, 1]).nonzero()[0] + 1).tolist(), count]
         return [self._run(start, stop) for start, stop in pairwise(edges)]
 
     def _run(self, start: int, stop: int) -> Run:
@@ -215,8 +216,9 @@ def well_formed(
 
 def extend_sequences(low: NDArray[np.uint32], highest: int) -> NDArray[np.int64]:
     """Whole sequence numbers: those with the given low 32 bits that are nearest to `highest`."""
-    distance = (low - np.uint32(highest % _WRAP)).view(np.int32)
-    return distance.astype(np.int64) + highest
+    whole = (low - np.uint32(highest % _WRAP)).view(np.int32).astype(np.int64)
+    whole += highest
+    return whole
 
 
 def sequence_of(packet: bytes | memoryview, highest: int) -> int:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import ProtocolError
 from transports.multicast.proto.assembly import Assembly
+from transports.multicast.proto.beginning import Beginning
 from transports.multicast.proto.deficits import Deficits, deficits_of
 from transports.multicast.proto.layout import Layout
 from transports.multicast.proto.limits import WHOLE_CHUNK
@@ -50,7 +51,8 @@ MAX_AGE_S = 0.1
 """Nor is it held back for longer. What was measured as a longer trip is mostly a wait in the socket of a program that
 was only starting; and who asks again for what is under way gets nothing twice."""
 
-
+_Column = NDArray[np.uint8]
+"""Of a run's headers, as `blocks` or `symbols`."""
 _UNWANTED, _WANTED, _ARRIVING, _READY = range(4)
 """States of one chunk. No enumeration: each of its names takes a microsecond to look up, many times a batch."""
 
@@ -90,7 +92,7 @@ class Reception:
         self._tracker = SequenceTracker(sequence)
         self._clock = ReportClock(interval_s=interval_s, rng=rng, now=now)
         self._number = 0
-        self._first_chunk: int | None = None
+        self._beginning = Beginning()
         self._position = 0
         self._silence = Silence(now)
         self._status: Status | None = None
@@ -131,12 +133,18 @@ class Reception:
     # ------------------------------------------------------------------ packets
 
     def handle_packets(
-        self, headers: Headers, now: float, *, sequences: NDArray[np.int64] | None = None, proven: bool = True
+        self,
+        headers: Headers,
+        now: float,
+        *,
+        sequences: NDArray[np.int64] | None = None,
+        proven: bool = True,
+        ordered: bool = False,
     ) -> list[Placement]:
         """Data packets, authenticated. Copy what the answer names, then call `poll_ready`.
 
         `sequences`: their whole numbers, extended by `highest`, if the caller has them already. `proven`: their symbols
-        are authentic as well as their headers (see proto.trust).
+        are authentic as well as their headers (see proto.trust). `ordered`: trust.in_order said so of `sequences`.
         """
         runs, count = headers.runs(), len(headers)
         good = well_formed(
@@ -149,24 +157,30 @@ class Reception:
             self._silence.handle_heard(now)
         if sequences is None:
             sequences = extend_sequences(headers.sequence, self._tracker.highest)
-        fresh = self._tracker.handle_sequences(sequences if known == count else sequences[good])
         index = None
-        if known < count or not fresh.all():
-            index = np.flatnonzero(good)[fresh]
-            headers = headers.select(index)
-            runs = headers.runs()
-        placements = [some for run in runs for some in self._place(run, headers, now, proven)]
+        if ordered and known == count:
+            self._tracker.handle_ordered(sequences)
+        else:
+            fresh = self._tracker.handle_sequences(sequences if known == count else sequences[good])
+            if known < count or not fresh.all():
+                index = np.flatnonzero(good)[fresh]
+                headers = headers.select(index)
+                runs = headers.runs()
+        blocks, symbols, placements = headers.block, headers.symbol, []
+        for run in runs:
+            mine = slice(run.start, run.stop)
+            placements += self._place(run, blocks[mine], symbols[mine], now, proven)
         if index is not None:  # these are numbers of those that were selected
             placements = [some.among(index) for some in placements]
         return placements
 
-    def _place(self, run: Run, headers: Headers, now: float, proven: bool) -> list[Placement]:
+    def _place(self, run: Run, blocks: _Column, symbols: _Column, now: float, proven: bool) -> list[Placement]:
         """What is taken of one run; its chunk is handed over if that was all it lacked."""
-        assembly = self._assembly_of(run, headers, now)
+        assembly = self._assembly_of(run, blocks, symbols, now)
         if assembly is None:
             return []
-        mine, placements, taken = slice(run.start, run.stop), [], 0
-        for packets, rows in assembly.place(headers.block[mine], headers.symbol[mine], now):
+        placements, taken = [], 0
+        for packets, rows in assembly.place(blocks, symbols, now):
             if isinstance(packets, slice):
                 packets = slice(packets.start + run.start, packets.stop + run.start)
             else:
@@ -335,7 +349,7 @@ class Reception:
             pause = max(2 * status.round_trip_ms / 1000, MIN_AGE_S)
             self._clock.handle_end(members=status.members, pause_s=pause, now=now)
 
-    def _assembly_of(self, run: Run, headers: Headers, now: float) -> Assembly | None:
+    def _assembly_of(self, run: Run, blocks: _Column, symbols: _Column, now: float) -> Assembly | None:
         """The assembly a run of packets belongs to, made if this is its first; None if the run is of no use."""
         chunk, state = run.chunk, int(self._state[run.chunk])
         if state in (_UNWANTED, _READY):
@@ -352,26 +366,13 @@ class Reception:
             self.figures.malformed += len(run)
             return None
         self._position = max(self._position, chunk)
-        if not self._slots or not self._begins(layout, headers, run):
+        if not self._slots or not self._beginning.allows(run.chunk, layout, blocks, symbols):
             self.figures.passed += len(run)
             return None
         assembly = Assembly(layout=layout, encoding=run.encoding, slot=self._slots.pop(), now=now)
         self._assemblies[chunk] = assembly
         self._state[chunk] = _ARRIVING
         return assembly
-
-    def _begins(self, layout: Layout, headers: Headers, run: Run) -> bool:
-        """Whether to start a chunk with this run. Started in the middle, it would have to be repaired at the expense
-        of all; left alone, it is asked for as a whole when there is room. Only a joiner's first chunk is different:
-        the sender knows what that one misses."""
-        mine = slice(run.start, run.stop)
-        rows = headers.symbol[mine].astype(np.int64) * layout.blocks + headers.block[mine]
-        first = int(rows.min())
-        if first >= layout.symbols:  # nothing but parity
-            return False
-        if self._first_chunk is None:
-            self._first_chunk = run.chunk
-        return run.chunk == self._first_chunk or first < max(1, layout.symbols // 4)
 
     def _finish(self, chunk: int, assembly: Assembly) -> None:
         del self._assemblies[chunk]

@@ -30,7 +30,9 @@ can be three times. A forgery before trust is given only starts the count again.
 def in_order(sequences: NDArray[np.int64], highest: int) -> bool:
     """Whether packets, numbered `sequences` as they came, are each later than all before, of which `highest` was the
     latest."""
-    return len(sequences) > 0 and int(sequences[0]) > highest and bool((sequences[1:] > sequences[:-1]).all())
+    if not len(sequences) or int(sequences[0]) <= highest:
+        return False
+    return bool(np.logical_and.reduce(sequences[1:] > sequences[:-1]))
 
 
 class Trust:

@@ -92,3 +92,12 @@ def test_what_the_window_saw_a_round_ago_is_forgotten_where_it_wraps() -> None:
     assert feed(tracker, wrap - 500) == [True]
     assert feed(tracker, wrap + 500) == [True]
     assert feed(tracker, wrap - 500, wrap + 500) == [False, False]
+
+
+def test_what_is_known_to_be_in_order_counts_as_if_it_were_looked_at() -> None:
+    known, looked_at = SequenceTracker(100), SequenceTracker(100)
+    for train in ([103, 104, 108], [109, 112], [112 + WINDOW_PACKETS, 114 + WINDOW_PACKETS]):
+        known.handle_ordered(np.array(train, dtype=np.int64))
+        assert feed(looked_at, *train) == [True] * len(train)
+        assert (known.highest, known.span, known.received) == (looked_at.highest, looked_at.span, looked_at.received)
+    assert feed(known, 112 + WINDOW_PACKETS, 113 + WINDOW_PACKETS, 102) == [False, True, False]
