@@ -99,23 +99,25 @@ class GroupSender:
         the interface or the route is gone; the next call may succeed again.
         """
         step = packet_bytes * max(1, min(SEGMENTS_MAX, TRAIN_MAX_BYTES // packet_bytes))
-        sent = 0
+        counters, cut, sent = self.counters, _cut_at(packet_bytes), 0
         for at in range(0, len(packets), step):
-            sent += self._send_train(packets[at : at + step], packet_bytes)
-        return sent
-
-    def _send_train(self, train: memoryview, packet_bytes: int) -> int:
-        """One segmented send, or as many sends as there are packets."""
-        length = len(train)
-        count = -(-length // packet_bytes)
-        sent = self._send_segmented(train, packet_bytes, count) if self.segmenting and count > 1 else None
-        if sent is None:
-            sent = sum(
-                self._send_one(train[start : start + packet_bytes], ()) for start in range(0, length, packet_bytes)
-            )
-        self.counters.packets += sent
-        self.counters.packets_lost += count - sent
-        self.counters.bytes += min(sent * packet_bytes, length)
+            train = packets[at : at + step]
+            length = len(train)
+            count = -(-length // packet_bytes)
+            if self.segmenting and count > 1:
+                try:
+                    took = count * self._send_one(train, cut)
+                except OSError as error:
+                    took = self._send_unsegmented(train, packet_bytes, error)
+            else:
+                took = self._send_singly(train, packet_bytes)
+            counters.packets += took
+            if took == count:
+                counters.bytes += length
+            else:
+                counters.packets_lost += count - took
+                counters.bytes += took * packet_bytes
+            sent += took
         return sent
 
     def receive(self, buffer: memoryview) -> tuple[int, tuple[str, int]] | None:
@@ -141,21 +143,19 @@ class GroupSender:
     ) -> None:
         self.close()
 
-    def _send_segmented(self, train: memoryview, packet_bytes: int, count: int) -> int | None:
-        """As `send`, in one call; None where segmentation does not work."""
-        try:
-            return count * self._send_one(train, _cut_at(packet_bytes))
-        except OSError as error:
-            if error.errno not in _NO_SEGMENTATION:
-                raise
+    def _send_unsegmented(self, train: memoryview, packet_bytes: int, error: OSError) -> int:
+        """As `send`, of a train that was refused with `error` as a whole."""
+        if error.errno not in _NO_SEGMENTATION:
+            raise error
         # the same answers may mean that the interface is gone: then one packet alone fails too, and that is raised
         first = self._send_one(train[:packet_bytes], ())
         self.segmenting = False
         self.counters.fallbacks += 1
-        return first + sum(
-            self._send_one(train[start : start + packet_bytes], ())
-            for start in range(packet_bytes, len(train), packet_bytes)
-        )
+        return first + self._send_singly(train[packet_bytes:], packet_bytes)
+
+    def _send_singly(self, train: memoryview, packet_bytes: int) -> int:
+        """As many system calls as there are packets."""
+        return sum(self._send_one(train[at : at + packet_bytes], ()) for at in range(0, len(train), packet_bytes))
 
     def _send_one(self, data: memoryview, ancillary: tuple[tuple[int, int, bytes], ...]) -> int:
         """One system call: 1, or 0 if there was no room."""
