@@ -30,7 +30,7 @@ class TrainBuilder:
         """Read only."""
         self.packet_bytes = packet_bytes(symbol_bytes)
         self._packets = np.zeros((BURST_PACKETS, self.packet_bytes), dtype=np.uint8)
-        self._steps = np.arange(BURST_PACKETS, dtype=np.uint64)
+        self._memory = self._packets.data.cast("B")
 
     def build(self, burst: Burst, frame: Callable[[], NDArray[np.uint8]]) -> memoryview:
         """The packets of `burst`, side by side, valid until the next call.
@@ -54,8 +54,9 @@ class TrainBuilder:
             payload[:] = frame()[burst.first_row : burst.first_row + count]
         else:
             self._fill_repair(burst, frame, payload)
-        self._authenticator.seal(packets, self._steps[:count] + np.uint64(burst.first_sequence))
-        return packets.data.cast("B")
+        first = burst.first_sequence
+        self._authenticator.seal(packets, np.arange(first, first + count, dtype=np.uint64))
+        return self._memory[: count * self.packet_bytes]
 
     def control(self, control: Control) -> bytes:
         """The packet of a STATUS or PROBE."""

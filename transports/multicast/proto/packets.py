@@ -185,14 +185,11 @@ def write_headers(
 ) -> None:
     """Fill the first 16 bytes of each row of `packets`; row r gets sequence `first_sequence` + r."""
     words = packets[:, :HEADER_BYTES].view("<u4")
-    words[:, 0] = blocks
-    words[:, 0] <<= _BLOCK_AT * 8
-    words[:, 0] |= cast_id << _CAST_AT | _DATA
-    words[:, 1] = np.arange(len(packets), dtype=np.uint32) + np.uint32(first_sequence % _WRAP)
-    words[:, 2] = symbols
-    words[:, 2] <<= _CHUNK_BITS
-    words[:, 2] |= chunk
-    words[:, 3] = encoding << _LENGTH_BITS | stored_bytes
+    # what all have in common, then what differs, in as few calls as possible: what these cost is by the call
+    words[:] = (cast_id << _CAST_AT | _DATA, 0, chunk, encoding << _LENGTH_BITS | stored_bytes)
+    words[:, 1] = np.arange(first_sequence, first_sequence + len(packets))  # their low 32 bits
+    packets[:, _BLOCK_AT] = blocks
+    packets[:, _SYMBOL_AT] = symbols
 
 
 def parse_headers(packets: NDArray[np.uint8]) -> Headers:
