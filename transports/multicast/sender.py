@@ -90,6 +90,8 @@ class CastSender:
         self._poll = select.poll()
         self._precedence = Precedence(0.0)
         self._goes_first = False
+        self._due = float("-inf")
+        """Until then the machine has nothing, unless it hears of something."""
         self._thread = threading.Thread(target=self._run, name="multicast-send", daemon=True)
         self.counters = SenderCounters()
 
@@ -149,8 +151,10 @@ class CastSender:
 
     def _turn(self) -> None:
         now = self._clock()
-        self._mailbox.run(self._cast, now)
-        self._take_reports(now)
+        heard = self._mailbox.run(self._cast, now) + self._take_reports(now)
+        if not heard and now < self._due:
+            self._wait(min(WAIT_MAX_S, self._due - self._clock()))
+            return
         self._send_control(now)
         burst = self._next_burst(now)
         # in every turn: a thread that is behind has none without a train
@@ -159,7 +163,9 @@ class CastSender:
         self._look_at_cost(now)
         if burst is not None:
             self._send_burst(burst)
+            self._due = self._cast.poll_timer()
             return
+        self._due = float("-inf")
         self._wait(min(WAIT_MAX_S, self._cast.poll_timer() - self._clock()))
 
     def _wait(self, seconds: float) -> None:
@@ -189,12 +195,14 @@ class CastSender:
             precedence.yield_back()
             self._goes_first = False
 
-    def _take_reports(self, now: float) -> None:
-        for _ in range(REPORTS_PER_TURN):
+    def _take_reports(self, now: float) -> int:
+        """How many there were."""
+        for count in range(REPORTS_PER_TURN):
             received = self._socket.receive(self._report)
             if received is None:
-                return
+                return count
             self._cast.handle_report(bytes(self._report[: received[0]]), now)
+        return REPORTS_PER_TURN
 
     def _send_control(self, now: float) -> None:
         while control := self._cast.poll_control(now):

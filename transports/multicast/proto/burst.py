@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +13,7 @@ from transports.multicast.proto.layout import Layout
 __all__ = ["Burst", "Control", "Totals"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Burst:
+class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Data packets of one chunk, of equal size, to be sent now: a train, or a few that leave together."""
 
     chunk: int
@@ -32,11 +32,29 @@ class Burst:
         return len(self.blocks)
 
     @classmethod
-    def none_yet(cls, chunk: int, layout: Layout, encoding: int) -> Burst:
-        """A chunk of which nothing was sent."""
-        none = np.zeros(0, dtype=np.uint8)
+    def whole(cls, chunk: int, layout: Layout, encoding: int) -> Burst:
+        """All originals of a chunk, without sequence numbers: what bursts of it are cut from."""
+        blocks, symbols = layout.places()
         return cls(
-            chunk=chunk, layout=layout, encoding=encoding, first_sequence=0, blocks=none, symbols=none, first_row=0
+            chunk=chunk,
+            layout=layout,
+            encoding=encoding,
+            first_sequence=0,
+            blocks=blocks,
+            symbols=symbols,
+            first_row=0,
+        )
+
+    def cut(self, start: int, stop: int, first_sequence: int) -> Burst:
+        """Rows `start` … `stop` - 1 of a whole chunk, to be sent under numbers from `first_sequence` on."""
+        return Burst(
+            chunk=self.chunk,
+            layout=self.layout,
+            encoding=self.encoding,
+            first_sequence=first_sequence,
+            blocks=self.blocks[start:stop],
+            symbols=self.symbols[start:stop],
+            first_row=start,
         )
 
 

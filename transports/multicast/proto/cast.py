@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,8 +213,9 @@ class Cast:
 
     def poll_timer(self) -> float:
         """When `poll_burst` or `poll_control` has something."""
-        speak = self._announcer.next_at(status=self._wants_status())
-        return min(speak, self._pace.ready_at()) if self._has_work() else speak
+        work = self._has_work()
+        speak = self._announcer.next_at(status=self._wants_status(work))
+        return min(speak, self._pace.ready_at()) if work else speak
 
     def poll_burst(self, now: float) -> Burst | None:
         """The next burst, to leave in `pieces`, or None: nothing to send, or not yet (`poll_timer`)."""
@@ -246,11 +246,12 @@ class Cast:
         """The next STATUS or PROBE; call until None."""
         if self.exhausted:
             return None
-        self._announcer.handle_state(idle=not self._has_work(), now=now)  # whoever waited last may have left
+        work = self._has_work()
+        self._announcer.handle_state(idle=not work, now=now)  # whoever waited last may have left
         if (probe := self._announcer.poll_probe(now)) is not None:
             packet = Probe(cast_id=self._id, sequence=self._sequence, number=probe[0], left=probe[1])
             return self._control(packet.encode(), now)
-        if not self._wants_status() or not self._announcer.poll_status(now):
+        if not self._wants_status(work) or not self._announcer.poll_status(now):
             return None
         return self._control(self._status(now).encode(), now)
 
@@ -275,11 +276,11 @@ class Cast:
             self._pace.rest(now)
 
     def _has_work(self) -> bool:
-        due = self._current is not None or self._demand.chunks_wanted or self._repairs.any_due
-        return bool(len(self._members) and (due or self._repairs.any_late))
+        wanted = self._current is not None or self._demand.chunks_wanted > 0
+        return (wanted or self._repairs.any_due or self._repairs.any_late) and len(self._members) > 0
 
-    def _wants_status(self) -> bool:
-        return len(self._members) > 0 and (self._closing or self._has_work() or self._members.lacking > 0)
+    def _wants_status(self, work: bool) -> bool:
+        return work or (len(self._members) > 0 and (self._closing or self._members.lacking > 0))
 
     def _next_burst(self, limit: int, now: float) -> Burst | None:
         waiting = self._repairs.oldest(late=False)
@@ -306,7 +307,7 @@ class Cast:
         layout = Layout(length, self._symbol_bytes)
         self._repairs.start(chunk, layout, encoding, part=part.first > 0 or part.stop is not None)
         self.totals.repairs_forgotten = self._repairs.forgotten
-        self._current = Burst.none_yet(chunk, layout, encoding)
+        self._current = Burst.whole(chunk, layout, encoding)
         self._row = min(part.first, layout.symbols - 1)
         self._stop_row = min(layout.symbols, part.stop or layout.symbols)
         self.totals.chunks += 1
@@ -316,9 +317,7 @@ class Cast:
 
     def _original_burst(self, limit: int) -> Burst:
         assert self._current is not None
-        row = self._row
-        blocks, symbols = (column[row : min(row + limit, self._stop_row)] for column in self._current.layout.places())
-        return replace(self._current, first_sequence=self._sequence, blocks=blocks, symbols=symbols, first_row=row)
+        return self._current.cut(self._row, min(self._row + limit, self._stop_row), self._sequence)
 
     def _advance(self, burst: Burst, now: float) -> None:
         """Originals went out."""
@@ -343,8 +342,10 @@ class Cast:
         self._schedule.handle_late(len(taken.blocks) if late else 0)
         repair.note_sent(self._sequence + len(taken.blocks) - 1, taken.counts)
         self._members.charge(taken.sole)
-        return replace(
-            Burst.none_yet(chunk, repair.layout, repair.encoding),
+        return Burst(
+            chunk=chunk,
+            layout=repair.layout,
+            encoding=repair.encoding,
             first_sequence=self._sequence,
             blocks=taken.blocks,
             symbols=taken.symbols,
