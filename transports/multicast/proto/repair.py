@@ -111,19 +111,24 @@ class ChunkRepair:
             if sequence <= as_of:
                 break
             coming += counts[blocks]
-        k = self.k[blocks]
-        parity = SYMBOLS - k
-        # of the symbols sent from now on it may have all but that many
-        useful = np.where(self._next[blocks] - coming >= parity, (parity + deficits) / SYMBOLS, 1.0)
-        need = np.ceil(deficits / useful).astype(np.int32) - coming
+        # whether of some block all parity was sent; the first is one of the longest
+        if self._next.max() >= SYMBOLS - self.k[0]:
+            parity = SYMBOLS - self.k[blocks]
+            # of the symbols sent from now on it may have all but that many
+            useful = np.where(self._next[blocks] - coming >= parity, (parity + deficits) / SYMBOLS, 1.0)
+            deficits = np.ceil(deficits / useful)
+        need = deficits.astype(np.int32) - coming
         if late:
             self.late[blocks] = np.maximum(self.late[blocks], need)
             self._late_for |= 1 << place
             return True
         due, owner, second = self.due[blocks], self._owner[blocks], self._second[blocks]
-        higher = need > due
-        others = np.where(owner == place, second, due)
-        self._second[blocks] = np.where(higher, others, np.where(owner == place, second, np.maximum(second, need)))
+        higher, mine = need > due, owner == place
+        second_or_need = np.where(mine, second, np.maximum(second, need))
+        if not higher.any():  # others lack as much: so it is for all but the first who asks
+            self._second[blocks] = second_or_need
+            return True
+        self._second[blocks] = np.where(higher, np.where(mine, second, due), second_or_need)
         self._owner[blocks] = np.where(higher, place, owner)
         self.due[blocks] = np.maximum(due, need)
         return True
@@ -158,23 +163,23 @@ class ChunkRepair:
     def take(self, limit: int, *, late: bool, spare: int = 0) -> RepairBurst:
         """Up to `limit` fresh symbols of what is due, dealt over the blocks; with the last of them, as far as there is
         room, `spare` more of each block, which nobody asked for."""
-        wanted = np.maximum(self.late if late else self.due, 0)
-        spares = np.where(wanted > 0, spare, 0)
-        if (wanted + spares).sum() > limit:
-            spares[:] = 0
-        wanted += spares
-        blocks = np.repeat(np.arange(len(wanted)), wanted)
-        turn = np.arange(len(blocks)) - np.repeat(np.cumsum(wanted) - wanted, wanted)
-        order = np.lexsort((blocks, turn))[:limit]
-        blocks, turn = blocks[order], turn[order]
+        asked = wanted = np.maximum(self.late if late else self.due, 0)
+        if spare:
+            more = np.where(asked > 0, asked + spare, 0)
+            wanted = more if more.sum() <= limit else asked
+        # one of each block that lacks any, then one of each that lacks a second …
+        turn, blocks = (np.arange(wanted.max())[:, None] < wanted).nonzero()
+        turn, blocks = turn[:limit], blocks[:limit]
         number, k = self._next[blocks] + turn, self.k[blocks]
         parity = SYMBOLS - k
-        symbols = np.where(number < parity, k + (self._first[blocks] + number) % parity, number * STEP % SYMBOLS)
+        symbols = k + (self._first[blocks] + number) % parity
+        if (again := number >= parity).any():
+            symbols = np.where(again, number * STEP % SYMBOLS, symbols)
         counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
         sole: dict[int, int] = {}
         if not late:
-            alone = np.maximum(counts - spares - self._second, 0)
-            for block in np.flatnonzero((alone > 0) & (self._owner != NOBODY)).tolist():
+            alone = np.maximum(counts - (wanted - asked) - self._second, 0)
+            for block in ((alone > 0) & (self._owner != NOBODY)).nonzero()[0].tolist():
                 owner = int(self._owner[block])
                 sole[owner] = sole.get(owner, 0) + int(alone[block])
         self._next += counts
@@ -285,14 +290,14 @@ class Repairs:
         repair = self._chunks[chunk]
         if not repair.merge(blocks, deficits, as_of=as_of, place=place, late=late):
             return False
-        self._note(chunk, repair, now)
+        self._note(chunk, repair, now, late=late)
         return True
 
     def add_all(self, chunk: int, symbols: int, now: float) -> None:
         """Send at least `symbols` more of each block of `chunk`."""
         repair = self._chunks[chunk]
         repair.add_all(symbols)
-        self._note(chunk, repair, now)
+        self._note(chunk, repair, now, late=False)
 
     def oldest(self, *, late: bool) -> tuple[int, float] | None:
         """The chunk that waits longest, and since when."""
@@ -328,9 +333,10 @@ class Repairs:
         if not repair.late.any():
             self._late.pop(chunk, None)
 
-    def _note(self, chunk: int, repair: ChunkRepair, now: float) -> None:
+    def _note(self, chunk: int, repair: ChunkRepair, now: float, *, late: bool) -> None:
+        """More is due of a chunk, or more of what is `late`."""
         if chunk not in self._due and repair.due.any():
             repair.asked_at = now
             self._due[chunk] = repair
-        if repair.late.any():
+        if late and repair.late.any():
             self._late.setdefault(chunk, repair)

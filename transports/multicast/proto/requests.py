@@ -6,6 +6,8 @@ is counted and forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,20 +90,20 @@ class Requests:
         if not member.asking.take(max(1, len(asked)), now):
             self._totals.reports_passed_over += 1
             return
-        for chunk in asked:
-            mine = chunks == chunk
+        for chunk, block, deficit in _by_chunk(asked, chunks, blocks, deficits):
             if chunk >= len(self._demand.counts):
-                self._totals.entries_refused += int(mine.sum())
+                self._totals.entries_refused += len(block)
                 continue
-            if (blocks[mine] == WHOLE_CHUNK).any() or chunk not in self._repairs:
+            highest = int(block.max())
+            if highest == WHOLE_CHUNK or chunk not in self._repairs:
                 self._ask_whole(member, chunk, report.as_of, current)
                 continue
             k = self._repairs[chunk].k
-            block, deficit = blocks[mine], deficits[mine]
-            fits = block < len(k)
-            fits[fits] &= (deficit[fits] > 0) & (deficit[fits] <= k[block[fits]])
-            self._totals.entries_refused += len(fits) - int(fits.sum())
-            block, deficit = block[fits], deficit[fits]
+            if highest >= len(k):
+                block, deficit = self._keep_good(block < len(k), block, deficit)
+            good = (deficit > 0) & (deficit <= k[block])
+            if not good.all():
+                block, deficit = self._keep_good(good, block, deficit)
             if self._demand.wants(member.place, chunk):
                 # It joined while the chunk was sent: what it missed comes when the carousel is there again.
                 self._note_head(member, chunk, block, deficit, report.as_of)
@@ -113,6 +115,13 @@ class Requests:
                 chunk, block, deficit, as_of=report.as_of, place=member.place, late=late, now=now
             ):
                 self._totals.entries_stale += len(block)
+
+    def _keep_good(
+        self, good: NDArray[np.bool_], block: NDArray[np.int64], deficit: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Both without the others, which are counted."""
+        self._totals.entries_refused += len(good) - int(np.count_nonzero(good))
+        return block[good], deficit[good]
 
     def _note_head(
         self, member: Member, chunk: int, block: NDArray[np.int64], deficit: NDArray[np.int64], as_of: int
@@ -134,3 +143,20 @@ class Requests:
         self._heads.handle_whole(member.place, chunk)
         if chunk != current and self._demand.ask(member.place, chunk):
             self.asked_by[chunk] = member.place
+
+
+def _by_chunk(
+    asked: Collection[int], chunks: NDArray[np.int64], blocks: NDArray[np.int64], deficits: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Each chunk of `asked` with its blocks and deficits; `asked` are all of `chunks`, in the order of their first.
+
+    Members say all of a chunk together; who does not is understood as well.
+    """
+    edges = ((chunks[1:] != chunks[:-1]).nonzero()[0] + 1).tolist()
+    if len(edges) < len(asked):
+        for chunk, start, stop in zip(asked, [0, *edges], [*edges, len(chunks)], strict=True):
+            yield chunk, blocks[start:stop], deficits[start:stop]
+    else:
+        for chunk in asked:
+            mine = chunks == chunk
+            yield chunk, blocks[mine], deficits[mine]
