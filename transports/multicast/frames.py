@@ -47,6 +47,8 @@ class Frames:
         self._frames: OrderedDict[int, Future[NDArray[np.uint8]]] = OrderedDict()
         self._lengths: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._spare: list[NDArray[np.uint8]] = []
+        self._last: tuple[int, NDArray[np.uint8]] | None = None
+        """What `get` gave last, while it is the frame used last: trains ask for one frame many times in a row."""
         self.reads = 0
         self.stalls = 0
         """Frames that were needed before they were read."""
@@ -77,6 +79,8 @@ class Frames:
         Waits for the disk if it must. Raises ChunkError if the store does not hold the chunk, OSError if it cannot
         be read.
         """
+        if self._last is not None and self._last[0] == chunk:
+            return self._last[1]
         future = self._frames.get(chunk)
         if future is None:
             if len(self._frames) >= self._places:
@@ -86,18 +90,22 @@ class Frames:
             self.stalls += 1
         self._frames.move_to_end(chunk)
         try:
-            return future.result()
+            frame = future.result()
         except BaseException:
             del self._frames[chunk]
             raise
+        self._last = chunk, frame
+        return frame
 
     def close(self) -> None:
         """Forget everything and end the reader; waits for the read under way. Harmless when repeated."""
         self._reader.shutdown(cancel_futures=True)
+        self._last = None
         self._frames.clear()
         self._spare.clear()
 
     def _start(self, chunk: int) -> Future[NDArray[np.uint8]]:
+        self._last = None
         memory = self._spare.pop() if self._spare else None
         future = self._frames[chunk] = self._reader.submit(self._read, chunk, memory)
         self.reads += 1
@@ -106,6 +114,7 @@ class Frames:
     def _drop_one(self, wanted: Iterable[int], *, wait: bool = False) -> bool:
         """Forget the frame unused for longest that is not `wanted`; False if there is none."""
         keep = set(wanted)
+        self._last = None
         for chunk, future in self._frames.items():
             if chunk in keep or not (wait or future.done()):
                 continue
