@@ -68,10 +68,12 @@ class TrainBuilder:
     def _fill_repair(self, burst: Burst, frame: Callable[[], NDArray[np.uint8]], payload: NDArray[np.uint8]) -> None:
         """Originals from their rows, and parity."""
         layout, blocks, symbols = burst.layout, burst.blocks, burst.symbols
+        ahead = 0 if burst.ahead is None else int(burst.ahead.max())
         original = symbols < layout.block_symbols()[blocks]
-        if original.any():
-            payload[original] = frame()[symbols[original].astype(np.int64) * layout.blocks + blocks[original]]
+        if not original.any():  # but for who lacks most of a block
+            payload[:] = self.parity.rows(burst.chunk, layout, blocks, symbols, frame=frame, ahead=ahead)
+            return
+        payload[original] = frame()[symbols[original].astype(np.int64) * layout.blocks + blocks[original]]
         if not original.all():
-            ahead = 0 if burst.ahead is None else int(burst.ahead.max())
             rest = ~original
             payload[rest] = self.parity.rows(burst.chunk, layout, blocks[rest], symbols[rest], frame=frame, ahead=ahead)

@@ -86,9 +86,9 @@ class Schedule:
         found: list[int] = []
         for fresh in (True, False):
             mask = (self._counts > 0) & (self._sent != fresh)
-            ahead = np.flatnonzero(mask)
-            start = int(np.searchsorted(ahead, self._pointer))
-            found += np.roll(ahead, -start)[: limit - len(found)].tolist()
+            (ahead,) = mask.nonzero()
+            start, room = int(ahead.searchsorted(self._pointer)), limit - len(found)
+            found += [*ahead[start : start + room].tolist(), *ahead[: min(start, room)].tolist()][:room]
             if len(found) >= limit:
                 break
         return found
