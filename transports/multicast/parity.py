@@ -89,10 +89,12 @@ class Parity:
     ) -> NDArray[np.uint8]:
         """Of few blocks, or far apart."""
         rows = np.empty((len(blocks), frame.shape[1]), dtype=np.uint8)
-        for block in np.flatnonzero(np.bincount(blocks)).tolist():
-            mine = np.flatnonzero(blocks == block)
+        for block in sorted(set(blocks.tolist())):
+            mine = blocks == block
+            wanted = symbols[mine].tolist()
+            parity = sorted(set(wanted))
+            made = self._code.encode(frame[block :: layout.blocks], parity)
             # round and round: where the parity ends, the same one may come twice in a train
-            parity, back = np.unique(symbols[mine], return_inverse=True)
-            rows[mine] = self._code.encode(frame[block :: layout.blocks], parity.tolist())[back]
+            rows[mine] = made if parity == wanted else made[np.searchsorted(parity, wanted)]
             self.readings += 1
         return rows

@@ -56,6 +56,7 @@ class ChunkRepair:
         "_floor",
         "_history",
         "_late_for",
+        "_most_sent",
         "_next",
         "_owner",
         "_part",
@@ -88,6 +89,8 @@ class ChunkRepair:
         self._owner = np.full(blocks, NOBODY, dtype=np.int32)
         self._next = np.zeros(blocks, dtype=np.int64)
         """Repairs sent since the originals were sent last."""
+        self._most_sent = 0
+        """No block had more of them."""
         self._first = np.zeros(blocks, dtype=np.int64)
         """Which parity was the first of them."""
         self._part = False
@@ -98,7 +101,7 @@ class ChunkRepair:
     @property
     def repaired(self) -> bool:
         """Repairs of it were sent since its originals were, or for some of them."""
-        return self._part or bool(self._next.any())
+        return self._part or self._most_sent > 0
 
     def merge(
         self, blocks: NDArray[np.int64], deficits: NDArray[np.int64], *, as_of: int, place: int, late: bool
@@ -111,8 +114,7 @@ class ChunkRepair:
             if sequence <= as_of:
                 break
             coming += counts[blocks]
-        # whether of some block all parity was sent; the first is one of the longest
-        if self._next.max() >= SYMBOLS - self.k[0]:
+        if self._most_sent >= SYMBOLS - self.k[0]:  # all parity may have been sent; the first block is the longest
             parity = SYMBOLS - self.k[blocks]
             # of the symbols sent from now on it may have all but that many
             useful = np.where(self._next[blocks] - coming >= parity, (parity + deficits) / SYMBOLS, 1.0)
@@ -173,8 +175,10 @@ class ChunkRepair:
         number, k = self._next[blocks] + turn, self.k[blocks]
         parity = SYMBOLS - k
         symbols = k + (self._first[blocks] + number) % parity
-        if (again := number >= parity).any():
-            symbols = np.where(again, number * STEP % SYMBOLS, symbols)
+        if len(turn):
+            self._most_sent += int(turn[-1]) + 1
+        if self._most_sent > SYMBOLS - self.k[0]:
+            symbols = np.where(number < parity, symbols, number * STEP % SYMBOLS)
         counts = np.bincount(blocks, minlength=len(wanted)).astype(np.int32)
         sole: dict[int, int] = {}
         if not late:
@@ -207,6 +211,7 @@ class ChunkRepair:
         self._first = np.where(goes_on, (self._first + self._next) % (SYMBOLS - self.k), 0)
         self._part = part
         self._next[:] = 0
+        self._most_sent = 0
         self.due[:] = 0
         self.late[:] = 0
         self._late_for = 0
