@@ -17,8 +17,8 @@ from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTE
 
 __all__ = ["Layout", "check_symbol_bytes"]
 
-_PLACES_REMEMBERED = 16
-"""A train is a slice of its chunk's; chunks that are not compressed all have one length."""
+_REMEMBERED = 16
+"""Lengths of chunks of which what follows from them is: those that are not compressed all have one."""
 
 
 def check_symbol_bytes(symbol_bytes: int) -> None:
@@ -53,7 +53,7 @@ class Layout(msgspec.Struct, frozen=True):
         return self.symbols * self.symbol_bytes
 
     def block_symbols(self) -> NDArray[np.int32]:
-        """k of every block; they differ by at most one. Read only."""
+        """k of every block, the longer ones first; they differ by at most one. Read only."""
         return _block_symbols(self.symbols, self.blocks)
 
     def places(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -65,7 +65,7 @@ class Layout(msgspec.Struct, frozen=True):
         return np.arange(block, self.symbols, self.blocks, dtype=np.int64)
 
 
-@lru_cache(maxsize=_PLACES_REMEMBERED)
+@lru_cache(maxsize=_REMEMBERED)
 def _block_symbols(symbols: int, blocks: int) -> NDArray[np.int32]:
     least, more = divmod(symbols, blocks)
     result = np.full(blocks, least, dtype=np.int32)
@@ -74,7 +74,7 @@ def _block_symbols(symbols: int, blocks: int) -> NDArray[np.int32]:
     return result
 
 
-@lru_cache(maxsize=_PLACES_REMEMBERED)
+@lru_cache(maxsize=_REMEMBERED)
 def _places(symbols: int, blocks: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rows = np.arange(symbols)
     places = (rows % blocks).astype(np.uint8), (rows // blocks).astype(np.uint8)
