@@ -114,8 +114,10 @@ class Session:
                     self.brake.handle_source(time.monotonic(), source.supply)
                     await self._drain(source, verifier, last=number == len(self._sources))
         finally:
-            await writer.close()
-            await verifier.close()
+            try:
+                await verifier.close()
+            finally:  # last: what counts as good is written, and who waits for that may be cancelled
+                await writer.close()
         if len(self._want):
             raise TransferError(
                 f"{len(self._want)} of {self._manifest.chunk_count} chunks are missing and nobody has them",

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import msgspec
 
-from client.writer import Verified, Writer, settle
+from client.writer import Verified, Writer, resolve
 from core.errors import ChunkError
 from core.ids import Digest
 from images import codec
@@ -29,7 +29,7 @@ class _Work(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    """Up to `workers` threads for one session, on whose loop it is made and used; `close` it after the writer.
+    """Up to `workers` threads for one session, on whose loop it is made and used; `close` it before the writer.
 
     What waits is bounded by the slots of those who call `verify`.
     """
@@ -51,10 +51,12 @@ class Verifier:
         Raises what decoding, `on_good` and writing raise. Who is cancelled must leave the memory alone: threads may
         still be at it, and what is good already may be written.
         """
+        if self._closing:
+            raise RuntimeError("the verifier is closed")
         if len(self._threads) < self._workers:
             thread = threading.Thread(target=self._run, name=f"ogcast-verify-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
         done: asyncio.Future[str | None] = self._loop.create_future()
         self._waiting.put(_Work(delivery, item, digest, on_good, done))
         return await done
@@ -75,12 +77,13 @@ class Verifier:
             try:
                 reason = _examine(work.delivery, work.item.raw, work.digest)
             except BaseException as error:
-                self._loop.call_soon_threadsafe(settle, work.done, None, error)
+                self._loop.call_soon_threadsafe(resolve, work.done, None, error)
             else:
                 if reason is not None:
-                    self._loop.call_soon_threadsafe(settle, work.done, reason)
+                    self._loop.call_soon_threadsafe(resolve, work.done, reason)
                 else:
-                    # what the loop is told first it does first: nothing is written before it counts as good
+                    # What the loop is told first it does first: nothing counts as written before it counts as good,
+                    # though it may be on the target by then.
                     self._loop.call_soon_threadsafe(_tell, work)
                     self._writer.put(work.item, work.done)
             del work  # its memory is the session's again
@@ -106,4 +109,4 @@ def _tell(work: _Work) -> None:
     try:
         work.on_good()
     except BaseException as error:
-        settle(work.done, None, error)
+        resolve(work.done, None, error)

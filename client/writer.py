@@ -13,7 +13,7 @@ from client.proto.write_order import WriteOrder
 from core.ids import ChunkIndex
 from images.stores import Encoding
 
-__all__ = ["BATCH_CHUNKS", "Verified", "Writer", "settle"]
+__all__ = ["BATCH_CHUNKS", "Verified", "Writer", "resolve"]
 
 BATCH_CHUNKS = 8
 """Neighbouring chunks that go out in one call; more only delays giving their slots back."""
@@ -58,7 +58,7 @@ class Writer:
                 self._order.handle_ready(item.chunk, (item, done))
                 self._changed.notify()
         if error is not None:
-            self._loop.call_soon_threadsafe(settle, done, None, error)
+            self._loop.call_soon_threadsafe(resolve, done, None, error)
 
     async def close(self) -> None:
         """Write what is pending and end the thread; harmless when repeated."""
@@ -82,10 +82,10 @@ class Writer:
                     failed = error
                     with self._changed:
                         self._failed = error
-            self._loop.call_soon_threadsafe(_settle_all, [done for _, (_, done) in batch], failed)
+            self._loop.call_soon_threadsafe(_resolve_all, [done for _, (_, done) in batch], failed)
 
 
-def settle(done: asyncio.Future[_Result], result: _Result, error: BaseException | None = None) -> None:
+def resolve(done: asyncio.Future[_Result], result: _Result, error: BaseException | None = None) -> None:
     """Give `done` its result, or `error`, unless it was cancelled or has one. On its loop."""
     if done.done():
         return
@@ -95,6 +95,6 @@ def settle(done: asyncio.Future[_Result], result: _Result, error: BaseException 
         done.set_exception(error)
 
 
-def _settle_all(waiting: list[asyncio.Future[str | None]], error: BaseException | None) -> None:
+def _resolve_all(waiting: list[asyncio.Future[str | None]], error: BaseException | None) -> None:
     for done in waiting:
-        settle(done, None, error)
+        resolve(done, None, error)

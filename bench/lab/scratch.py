@@ -8,9 +8,10 @@ by themselves (DMA); here a processor copies it, in pages of 4 KiB at 0.2 s of a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.filesystems import has_programs
 from bench.lab import shell
 from bench.lab.plan import Step
 from core.errors import OgcastError
+from core.memory import free_memory_bytes
 
 __all__ = ["MEMORY_SHARE", "remove_leftovers", "scratch", "targets_fit", "where_kept"]
 
@@ -26,9 +28,10 @@ MEMORY = Path("/dev/shm")
 MEMORY_SHARE = 0.7
 """Targets are kept, and compared, where they fit into so much of the free memory."""
 OPTIONS = "huge=always,mode=700,size=100%"
-"""tmpfs(5): as much as there is memory, as /dev/shm has it."""
-PREFIX = "ogcast-bench-"
-_OF_RUN = re.compile(rf"{PREFIX}(?P<pid>[0-9]+)-.+")
+"""tmpfs(5): as much as there is memory; what is free of it is asked for before it is filled."""
+PREFIX = "ogcast-lab-"
+INSIDE = "run"
+"""The folder that is given out. The one it lies in is locked as long as that is in use, and not mounted over."""
 
 
 @contextlib.contextmanager
@@ -38,25 +41,36 @@ def scratch(folder: Path) -> Iterator[Path]:
     memory = MEMORY.is_dir()
     if memory:
         remove_leftovers(MEMORY)
-    place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY if memory else folder))
+    outer = Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY if memory else folder))
+    lock = os.open(outer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        inside = outer / INSIDE
+        inside.mkdir()
         if memory:
-            _enlarge_pages(place)
-        yield place
+            _enlarge_pages(inside)
+        yield inside
     finally:
-        _remove(place)
+        _remove(outer)
+        os.close(lock)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the folders in `folder` whose process is gone."""
-    for place in folder.iterdir():
-        if (match := _OF_RUN.fullmatch(place.name)) and not Path(f"/proc/{match['pid']}").exists():
-            _remove(place)
+    """Remove what runs that are over left in `folder`: what nobody holds the lock of, wherever he is."""
+    for outer in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, in use, or gone meanwhile
+            lock = os.open(outer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(outer)
+            finally:
+                os.close(lock)
 
 
 def targets_fit(folder: Path, count: int, size: int) -> bool:
     """So many targets of `size` bytes can be kept in `folder`, and compared afterwards."""
-    return count * size < shutil.disk_usage(folder).free * MEMORY_SHARE
+    free = min(shutil.disk_usage(folder).free, free_memory_bytes())
+    return count * size < free * MEMORY_SHARE
 
 
 def where_kept(keep: bool) -> str:
@@ -69,12 +83,14 @@ def _enlarge_pages(place: Path) -> None:
     if os.geteuid() != 0 or not has_programs("mount", "umount"):
         return
     mount = ("mount", "-t", "tmpfs", "-o", OPTIONS, "tmpfs", str(place))
-    with contextlib.suppress(OgcastError):
+    with contextlib.suppress(OgcastError, subprocess.TimeoutExpired):
         shell.perform([Step(words=mount)])
 
 
-def _remove(place: Path) -> None:
-    if os.path.ismount(place):
-        with contextlib.suppress(OgcastError):  # lazily: who still has a file open there keeps it until it is closed
-            shell.perform([Step(words=("umount", "--lazy", str(place)))])
-    shutil.rmtree(place, ignore_errors=True)
+def _remove(outer: Path) -> None:
+    inside = outer / INSIDE
+    if os.path.ismount(inside):
+        with contextlib.suppress(OgcastError, subprocess.TimeoutExpired):
+            # lazily: who still has a file open there keeps it until it is closed
+            shell.perform([Step(words=("umount", "--lazy", str(inside)))])
+    shutil.rmtree(outer, ignore_errors=True)

@@ -23,7 +23,7 @@ from client.readback import matching_chunks
 from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, RETRY_FIRST_S, Session
 from client.sources.local import LocalSource
 from client.targets import CacheTarget, PartitionTarget
-from client.writer import Verified
+from client.writer import Verified, Writer
 from core.arena import Arena
 from core.errors import ChunkError, ConnectionFailedError, PartitionError, SessionOverError, TransferError
 from core.ids import ChunkIndex
@@ -31,6 +31,7 @@ from core.wantmap import WantMap
 from images.extents import Extents
 from images.manifest import Manifest, parse_manifest
 from images.memstore import MemoryStore
+from images.stores import Encoding
 from tests.support.images import MadeImage, make_image, random_extents
 from transports.base import Delivery, Incoming
 
@@ -453,6 +454,63 @@ async def test_frames_go_into_a_store_as_they_came(store: MemoryStore) -> None:
         assert all(cache.contains(manifest.digests()))
         for digest in manifest.digests():
             assert cache.locate(digest).length == store.locate(digest).length
+    assert (session._frames.free, session._raw.free) == (session._budget.frame_slots, session._budget.raw_slots)
+
+
+async def test_frames_of_a_store_are_held_until_they_are_written(store: MemoryStore) -> None:
+    _, manifest = _image(store, chunks=4)
+    disk = threading.Event()
+
+    class Slow(Collected):
+        keeps_frames = True
+
+        def write(self, batch: Sequence[Verified]) -> None:
+            assert disk.wait(30)
+            super().write(batch)
+
+    session, _ = _session(manifest, FlakySource(store), Slow())
+    running = asyncio.create_task(session.run())
+    async with asyncio.timeout(30):
+        while session._writing < manifest.chunk_count:  # noqa: ASYNC110 (nobody is told how far a session is)
+            await asyncio.sleep(0.01)
+    assert session._frames.free == session._budget.frame_slots - manifest.chunk_count
+    assert session._raw.free == session._budget.raw_slots
+    disk.set()
+    await running
+
+
+async def test_what_counts_as_good_is_written_though_the_session_is_cancelled(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, manifest = _image(store)
+    good: list[int] = []
+    told, gate = asyncio.Event(), threading.Event()
+    put = Writer.put
+
+    def late(self: Writer, item: Verified, done: asyncio.Future[str | None]) -> None:
+        gate.wait()
+        put(self, item, done)
+
+    def note(chunk: ChunkIndex, frame: memoryview, encoding: Encoding) -> None:
+        good.append(chunk)
+        told.set()
+
+    monkeypatch.setattr(Writer, "put", late)
+    target = Collected()
+    session, _ = _session(manifest, FlakySource(store), target)
+    session._on_verified = note
+    running = asyncio.create_task(session.run())
+    await told.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert good
+    assert set(good) <= set(target.chunks)
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith(("ogcast-verify", "ogcast-writer"))
+    ]
 
 
 async def test_what_is_stored_as_it_is_waits_for_the_disk_in_a_part_of_the_frame_slots_only(store: MemoryStore) -> None:

@@ -8,8 +8,8 @@ import pytest
 import zstandard
 
 from client.verifier import Verifier
-from client.writer import Verified, Writer
-from core.errors import PartitionError
+from client.writer import Verified, Writer, resolve
+from core.errors import ChunkError, PartitionError
 from core.ids import ChunkIndex
 from images.digest import digest_of
 from images.stores import Encoding
@@ -42,7 +42,7 @@ def _item(delivery: Delivery, raw: memoryview | None = None) -> Verified:
     return Verified(chunk=delivery.chunk, raw=raw or delivery.frame, frame=delivery.frame, encoding=delivery.encoding)
 
 
-class Room:
+class Scene:
     """A verifier, its writer, and what happened."""
 
     def __init__(self, *, workers: int = 2, error: Exception | None = None) -> None:
@@ -63,41 +63,41 @@ class Room:
         return await self.verifier.verify(delivery, _item(delivery, raw), GOOD, on_good=on_good)
 
     async def close(self) -> None:
-        await self.writer.close()
         await self.verifier.close()
+        await self.writer.close()
 
 
 async def test_what_is_good_is_told_once_and_written() -> None:
-    room = Room()
-    assert await asyncio.gather(*(room.verify(_delivery(chunk=chunk)) for chunk in range(20))) == [None] * 20
-    await room.close()
-    assert sorted(room.happened) == sorted([*(("good", n) for n in range(20)), *(("written", n) for n in range(20))])
+    scene = Scene()
+    assert await asyncio.gather(*(scene.verify(_delivery(chunk=chunk)) for chunk in range(20))) == [None] * 20
+    await scene.close()
+    assert sorted(scene.happened) == sorted([*(("good", n) for n in range(20)), *(("written", n) for n in range(20))])
 
 
-async def test_it_is_told_before_it_counts_as_written() -> None:
-    room, delivery = Room(), _delivery()
-    told: list[bool] = []
-    task = asyncio.ensure_future(
-        room.verifier.verify(delivery, _item(delivery), GOOD, on_good=lambda: told.append(task.done()))
-    )
-    assert await task is None
-    await room.close()
-    assert told == [False]
+async def test_what_is_good_is_told_before_it_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def put(self: Writer, item: Verified, done: asyncio.Future[str | None]) -> None:
+        done.get_loop().call_soon_threadsafe(resolve, done, None)  # written in no time
+
+    monkeypatch.setattr(Writer, "put", put)
+    scene = Scene()
+    assert await scene.verify(_delivery()) is None
+    assert scene.happened == [("good", 0)]
+    await scene.close()
 
 
 async def test_what_is_compressed_is_decoded_into_the_memory_it_is_given() -> None:
-    room, memory = Room(), bytearray(len(CONTENT))
+    scene, memory = Scene(), bytearray(len(CONTENT))
     frame = zstandard.ZstdCompressor().compress(CONTENT)
-    assert await room.verify(_delivery(frame, encoding=Encoding.ZSTD), memoryview(memory)) is None
-    await room.close()
+    assert await scene.verify(_delivery(frame, encoding=Encoding.ZSTD), memoryview(memory)) is None
+    await scene.close()
     assert memory == CONTENT
 
 
 async def test_what_is_wrong_is_neither_told_nor_written() -> None:
-    room = Room()
-    assert "digest" in (await room.verify(_delivery(CONTENT[:-1] + b"!")) or "")
-    await room.close()
-    assert room.happened == []
+    scene = Scene()
+    assert "digest" in (await scene.verify(_delivery(CONTENT[:-1] + b"!")) or "")
+    await scene.close()
+    assert scene.happened == []
 
 
 async def test_it_is_prepared_on_a_thread_first() -> None:
@@ -108,9 +108,9 @@ async def test_it_is_prepared_on_a_thread_first() -> None:
         threads.append(threading.current_thread())
         memory[:] = CONTENT
 
-    room = Room()
-    assert await room.verify(_delivery(memory, prepare=mend)) is None
-    await room.close()
+    scene = Scene()
+    assert await scene.verify(_delivery(memory, prepare=mend)) is None
+    await scene.close()
     assert len(threads) == 1
     assert threads[0] is not threading.main_thread()
 
@@ -119,23 +119,49 @@ async def test_faults_are_raised_where_it_is_awaited() -> None:
     def fail() -> None:
         raise ValueError("planted")
 
-    room = Room(error=PartitionError("gone"))
+    scene = Scene(error=PartitionError("gone"))
     with pytest.raises(ValueError, match="planted"):
-        await room.verify(_delivery(prepare=fail))
+        await scene.verify(_delivery(prepare=fail))
     with pytest.raises(PartitionError, match="gone"):
-        await room.verify(_delivery(chunk=2))
-    assert room.happened == [("good", 2)]  # and not written
-    await room.close()
+        await scene.verify(_delivery(chunk=2))
+    assert scene.happened == [("good", 2)]  # and not written
+    await scene.close()
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt("planted"), ChunkError("planted")])
+async def test_what_preparing_raises_is_no_reason_but_a_fault(fault: BaseException) -> None:
+    def fail() -> None:
+        raise fault
+
+    scene = Scene()
+    with pytest.raises(type(fault), match="planted"):
+        await scene.verify(_delivery(prepare=fail))
+    assert await scene.verify(_delivery(chunk=1)) is None
+    await scene.close()
+
+
+async def test_a_thread_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as few:
+        few.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await scene.verify(_delivery())
+    assert await scene.verify(_delivery(chunk=1)) is None
+    await scene.close()
 
 
 async def test_a_fault_of_who_is_told_is_raised_too() -> None:
     def fail() -> None:
         raise ValueError("planted")
 
-    room, delivery = Room(), _delivery()
+    scene, delivery = Scene(), _delivery()
     with pytest.raises(ValueError, match="planted"):
-        await room.verifier.verify(delivery, _item(delivery), GOOD, on_good=fail)
-    await room.close()
+        await scene.verifier.verify(delivery, _item(delivery), GOOD, on_good=fail)
+    await scene.close()
 
 
 async def test_who_is_cancelled_hears_nothing_more() -> None:
@@ -145,17 +171,17 @@ async def test_who_is_cancelled_hears_nothing_more() -> None:
         begun.set()
         gate.wait()
 
-    room = Room(workers=1)
-    task = asyncio.ensure_future(room.verify(_delivery(prepare=hold)))
+    scene = Scene(workers=1)
+    task = asyncio.ensure_future(scene.verify(_delivery(prepare=hold)))
     await asyncio.to_thread(begun.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     gate.set()
-    assert await room.verify(_delivery(chunk=1)) is None
-    await room.close()
-    assert ("good", 0) not in room.happened
-    assert ("good", 1) in room.happened
+    assert await scene.verify(_delivery(chunk=1)) is None
+    await scene.close()
+    assert ("good", 0) not in scene.happened
+    assert ("good", 1) in scene.happened
 
 
 async def test_no_more_threads_than_were_asked_for() -> None:
@@ -166,14 +192,14 @@ async def test_no_more_threads_than_were_asked_for() -> None:
         threads.add(threading.current_thread())
         both.wait(10)
 
-    room = Room(workers=2)
-    await asyncio.gather(*(room.verify(_delivery(chunk=chunk, prepare=note)) for chunk in range(8)))
-    await room.close()
+    scene = Scene(workers=2)
+    await asyncio.gather(*(scene.verify(_delivery(chunk=chunk, prepare=note)) for chunk in range(8)))
+    await scene.close()
     assert len(threads) == 2
     assert not any(thread.is_alive() for thread in threads)
 
 
-async def test_what_waits_when_it_is_closed_is_dropped() -> None:
+async def test_what_waits_when_it_is_closed_is_dropped_and_what_is_in_hand_is_written() -> None:
     gate, begun = threading.Event(), threading.Event()
     prepared: list[int] = []
 
@@ -181,24 +207,26 @@ async def test_what_waits_when_it_is_closed_is_dropped() -> None:
         begun.set()
         gate.wait()
 
-    room = Room(workers=1)
-    held = asyncio.ensure_future(room.verify(_delivery(prepare=hold)))
-    waits = asyncio.ensure_future(room.verify(_delivery(chunk=1, prepare=lambda: prepared.append(1))))
+    scene = Scene(workers=1)
+    held = asyncio.ensure_future(scene.verify(_delivery(prepare=hold)))
+    waits = asyncio.ensure_future(scene.verify(_delivery(chunk=1, prepare=lambda: prepared.append(1))))
     await asyncio.to_thread(begun.wait)
-    await room.writer.close()
-    closing = asyncio.ensure_future(room.verifier.close())
+    closing = asyncio.ensure_future(scene.verifier.close())
     await asyncio.sleep(0)
     gate.set()
     await closing
-    with pytest.raises(RuntimeError, match="closed"):
-        await held
+    await scene.writer.close()
+    assert await held is None
+    assert scene.happened == [("good", 0), ("written", 0)] or scene.happened == [("written", 0), ("good", 0)]
     assert not waits.done()
     assert prepared == []
     waits.cancel()
+    with pytest.raises(RuntimeError, match="closed"):
+        await scene.verify(_delivery(chunk=2))
 
 
 async def test_one_that_was_never_used_closes() -> None:
-    room = Room()
-    await room.close()
-    await room.verifier.close()
-    assert room.happened == []
+    scene = Scene()
+    await scene.close()
+    await scene.close()
+    assert scene.happened == []

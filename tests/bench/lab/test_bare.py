@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,11 @@ from bench.lab.bare import CHUNK_BYTES, GO, PACKET_BYTES, READY
 from bench.site import ROOT
 
 ADDRESS = "127.0.0.1"
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a socket's buffer that holds all of it needs root"),
+]
 PACKETS = 6000  # two chunks of 4 MiB, and a little
 
 

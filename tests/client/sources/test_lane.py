@@ -56,8 +56,10 @@ async def test_it_delivers_and_passes_judgements_back() -> None:
     scene.lane.accept(scene.came[0])
     scene.lane.reject(scene.came[1], "rubbish")
     assert (scene.puppet.accepted, scene.puppet.rejected) == ([3], [4])
+    assert scene.lane.outlook() is scene.puppet.look
     await scene.lane.close()
     assert scene.puppet.closed
+    assert scene.lane.outlook() is None
 
 
 async def test_it_has_ended_only_when_everything_was_judged() -> None:

@@ -36,6 +36,7 @@ from transports.multicast.fec.gf256 import EXP, LOG, ORDER, times_table
 __all__ = [
     "CauchyCode",
     "check_decoding",
+    "check_frame",
     "check_indices",
     "check_symbols",
     "decoding",
@@ -70,6 +71,7 @@ class CauchyCode:
 
     def encode_frame(self, frame: _Symbols, blocks: int, first: int, count: int) -> _Symbols:
         """As ErasureCode.encode_frame."""
+        check_frame(frame, blocks)
         made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
         for number in range(blocks):
             block = frame[number::blocks]
@@ -94,7 +96,7 @@ class CauchyCode:
         self, frame: _Symbols, blocks: int, rows: NDArray[np.integer], parity: NDArray[np.integer]
     ) -> None:
         """As ErasureCode.decode_frame."""
-        check_symbols(frame[::blocks])
+        check_frame(frame, blocks)
         lost = erasures_of(frame, blocks, rows, parity)
         for some in lost.groups(1):
             block = frame[int(lost.blocks[some.start]) :: blocks]
@@ -107,6 +109,13 @@ def check_symbols(block: _Symbols) -> None:
         raise ValueError(f"a block of {block.shape} bytes")
     if block.shape[1] % SYMBOL_ALIGN_BYTES:
         raise ValueError(f"symbols of {block.shape[1]} bytes: not a multiple of {SYMBOL_ALIGN_BYTES}")
+
+
+def check_frame(frame: _Symbols, blocks: int) -> None:
+    """ValueError for what is no frame of whole symbols, one behind the other."""
+    check_symbols(frame[::blocks])
+    if frame.strides != (frame.shape[1], 1):
+        raise ValueError(f"a frame whose rows lie {frame.strides[0]} bytes apart")
 
 
 def check_indices(k: int, parity: Sequence[int]) -> None:

@@ -29,8 +29,8 @@ class ErasureCode(Protocol):
     def encode_frame(self, frame: NDArray[np.uint8], blocks: int, first: int, count: int) -> NDArray[np.uint8]:
         """Parity k + `first` … k + `first` + `count` - 1 of every block of a frame, by parity and block.
 
-        The rows of `frame` are dealt round robin to `blocks` blocks, so that k differs by one at most. ValueError for
-        parity that the longest of them does not have.
+        The rows of `frame`, which follow each other without a gap, are dealt round robin to `blocks` blocks, so that k
+        differs by one at most. ValueError for parity that the longest of them does not have, and for rows with gaps.
         """
 
     def decode(

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from transports.multicast.fec.cauchy import (
     CauchyCode,
     check_decoding,
+    check_frame,
     check_indices,
     check_symbols,
     decoding,
@@ -46,7 +47,7 @@ multiplies by matrices of bits (GFNI), its matrix alone; 2.32 leaves room for th
 _UNTOUCHED = 0xA5
 _PLACE_BYTES = 8
 _ROWS_REMEMBERED_MAX = 512  # 6 KB each
-_STEPS_REMEMBERED_MAX = 64  # 90 KB each, of eight parities; 130 at most
+_STEPS_REMEMBERED_MAX = 64  # 70 KB each, of eight parities; 120 of twelve
 _ROWS_AT_A_TIME = 16
 """So many rows side by side are read as fast as one: a processor foresees no more (Intel's take 32, AMD's 12 to 16)."""
 _AT_ONCE_MAX = 16
@@ -62,6 +63,8 @@ _TOGETHER = 4
 _SOLVED_AT_ONCE = 128
 """So many missing symbols, or a few more, are solved for together: all of a chunk's, unless its losses are many; its
 factors then take more memory than they save calls."""
+_FEW_PRODUCTS = 1 << 17
+"""Rows times rows times bytes of a product that keeps the interpreter's lock: some 10 us at most."""
 _SCRATCH_BYTES_MAX = 1 << 20
 """Up to so much memory is kept by each thread that used a code, for what it does next: its pages are there."""
 _GATHER_BYTES_MAX = _SCRATCH_BYTES_MAX
@@ -108,8 +111,8 @@ class IsalCode:
 
     def encode_frame(self, frame: _Symbols, blocks: int, first: int, count: int) -> _Symbols:
         """As ErasureCode.encode_frame. Originals with one number lie side by side in all blocks of one k: they are one
-        long row. Few rows are read at a time, which a processor foresees, and nothing is copied together."""
-        check_symbols(frame[::blocks])
+        long row. Of long ones few are read at a time, which a processor foresees; nothing is copied."""
+        check_frame(frame, blocks)
         most = -(-len(frame) // blocks)
         check_indices(most, range(most + first, most + first + count))
         made = np.empty((count, blocks, frame.shape[1]), dtype=np.uint8)
@@ -185,7 +188,8 @@ class IsalCode:
             return
         if len(lost) <= _AT_ONCE_MAX:
             found = np.empty((len(lost), block.shape[1]), dtype=np.uint8)
-            sources = _places(self._gather(block))
+            gathered = self._gather(block)  # held until it was read
+            sources = _places(gathered)
             sources[lost] = _places(rows)[: len(lost)]
             self._multiply(self._tables(decoding(len(block), indices, lost)), sources, found)
             block[lost] = found
@@ -202,7 +206,7 @@ class IsalCode:
     ) -> None:
         """As ErasureCode.decode_frame. Where most blocks lack something, what they lack is computed of all together:
         a frame that is read from front to back takes a third of the time that its blocks take one by one."""
-        check_symbols(frame[::blocks])
+        check_frame(frame, blocks)
         lost = erasures_of(frame, blocks, rows, parity)
         if not len(lost):
             return
@@ -251,7 +255,8 @@ class IsalCode:
         for count in np.bincount(blocks).tolist():
             if not count:
                 continue
-            self._encode_few(symbol, 2 * count, count, table, source, result)
+            encode = self._encode_few if count * count * symbol <= _FEW_PRODUCTS else self._encode
+            encode(symbol, 2 * count, count, table, source, result)
             table += 2 * count * count * factor_bytes
             source += 2 * count * _PLACE_BYTES
             result += count * _PLACE_BYTES
@@ -266,7 +271,8 @@ class IsalCode:
 
     def _combine(self, tables: NDArray[np.uint8], block: _Symbols, rows: _Symbols) -> None:
         """Put the products of a matrix, as `tables`, with the rows of `block` into `rows`."""
-        self._multiply(tables, _places(self._gather(block)), rows)
+        gathered = self._gather(block)  # held until it was read
+        self._multiply(tables, _places(gathered), rows)
 
     def _gather(self, block: _Symbols) -> _Symbols:
         """The block with its rows side by side, valid until the thread's next call."""

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bench.filesystems import find_program
 from transports.multicast.fec import isal
 from transports.multicast.fec.cauchy import CauchyCode
+from transports.multicast.fec.code import ErasureCode
 from transports.multicast.fec.isal import IsalCode, find_code
 
 BY_MATRICES = Path(__file__).parents[3] / "support" / "isal_by_matrices.c"
 CODE = find_code()
 OURS = CauchyCode()
+GUARD = 4096
 
 installed = pytest.mark.skipif(
     not isinstance(CODE, IsalCode),
@@ -102,6 +105,48 @@ def test_what_the_blocks_of_a_frame_lack_is_rebuilt_as_numpy_rebuilds_it(
     for code, copy in ((CODE, broken), (OURS, again)):
         code.decode_frame(copy, blocks, np.array(rows, dtype=np.int64), np.array(parity, dtype=np.int64))
         assert copy.tobytes() == frame.tobytes()
+
+
+@installed
+@pytest.mark.parametrize("code", [CODE, OURS])
+def test_a_frame_whose_rows_lie_apart_is_refused(code: ErasureCode) -> None:
+    apart = np.zeros((40, 80), dtype=np.uint8)[:, :72]
+    with pytest.raises(ValueError, match="80 bytes apart"):
+        code.encode_frame(apart, 2, 0, 3)
+    with pytest.raises(ValueError, match="80 bytes apart"):
+        code.decode_frame(apart, 2, np.array([3]), np.array([21]))
+
+
+@installed
+@pytest.mark.parametrize("missing", [1, 7, 40])
+def test_nothing_is_written_beside_the_memory_it_has(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded: list[NDArray[np.uint8]] = []
+
+    def memory(self: IsalCode, size: int) -> NDArray[np.uint8]:
+        whole = np.full(size + 2 * GUARD, 0xA5, dtype=np.uint8)
+        guarded.append(whole)
+        return whole[GUARD:-GUARD]
+
+    monkeypatch.setattr(IsalCode, "_memory", memory)
+    blocks = 3
+    frame = np.random.default_rng(missing).integers(0, 256, (3 * 100 + 1, 72), dtype=np.uint8)
+    around = np.full((len(frame) + 2, 72), 0xA5, dtype=np.uint8)
+    around[1:-1] = frame
+    inside = around[1:-1]
+    parity = CODE.encode_frame(inside, blocks, 0, missing)
+    rows = np.arange(missing * blocks)
+    numbers = rows // blocks
+    for row, number in zip(rows, numbers, strict=True):
+        inside[row] = parity[number, row % blocks]
+    k = np.array([101, 100, 100])
+    CODE.decode_frame(inside, blocks, rows, k[rows % blocks] + numbers)
+    assert np.array_equal(inside, frame)
+    assert (around[0] == 0xA5).all()
+    assert (around[-1] == 0xA5).all()
+    assert guarded
+    for whole in guarded:
+        assert (whole[:GUARD] == 0xA5).all()
+        assert (whole[-GUARD:] == 0xA5).all()
 
 
 @installed

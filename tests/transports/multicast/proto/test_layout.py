@@ -28,6 +28,7 @@ def test_blocks_are_equal_but_for_one_and_never_above_the_limit(stored: int, sym
     assert k.sum() == Layout(stored, symbol).symbols
     assert k.max() - k.min() <= 1
     assert 1 <= k.min() <= k.max() <= MAX_BLOCK_SYMBOLS
+    assert not k.flags.writeable, "it is shared"
 
 
 def test_the_memory_of_a_chunk_holds_its_last_symbol_whole() -> None:
