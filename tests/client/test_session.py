@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from client.readback import matching_chunks
 from client.session import BAD_DELIVERIES_MAX, LENT_SHARE, RETRY_FIRST_S, Session
 from client.sources.local import LocalSource
 from client.targets import CacheTarget, PartitionTarget
+from client.verifier import Verifier
 from client.writer import Verified, Writer
 from core.arena import Arena
 from core.errors import ChunkError, ConnectionFailedError, PartitionError, SessionOverError, TransferError
@@ -495,15 +496,26 @@ async def test_what_counts_as_good_is_written_though_the_session_is_cancelled(
         good.append(chunk)
         told.set()
 
+    def letting_go(close: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+        """Whoever is closed first: the thread goes on only once that has begun."""
+
+        async def closing(self: Any) -> None:
+            task = asyncio.ensure_future(close(self))
+            await asyncio.sleep(0)
+            gate.set()
+            await task
+
+        return closing
+
     monkeypatch.setattr(Writer, "put", late)
+    for kind in (Writer, Verifier):
+        monkeypatch.setattr(kind, "close", letting_go(kind.close))
     target = Collected()
     session, _ = _session(manifest, FlakySource(store), target)
     session._on_verified = note
     running = asyncio.create_task(session.run())
     await told.wait()
     running.cancel()
-    await asyncio.sleep(0)
-    gate.set()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert good
