@@ -21,7 +21,7 @@ from transports.multicast.fec.isal import IsalCode, find_code
 BY_MATRICES = Path(__file__).parents[3] / "support" / "isal_by_matrices.c"
 CODE = find_code()
 OURS = CauchyCode()
-GUARD = 1 << 17
+GUARD = 1 << 18
 
 installed = pytest.mark.skipif(
     not isinstance(CODE, IsalCode),
@@ -129,8 +129,8 @@ def test_nothing_is_written_beside_the_memory_it_has(missing: int, monkeypatch: 
 
     monkeypatch.setattr(IsalCode, "_memory", memory)
     blocks = 3
-    frame = np.random.default_rng(missing).integers(0, 256, (3 * 100 + 1, 2400), dtype=np.uint8)
-    around = np.full((len(frame) + 2, 2400), 0xA5, dtype=np.uint8)
+    frame = np.random.default_rng(missing).integers(0, 256, (3 * 100 + 1, 4000), dtype=np.uint8)
+    around = np.full((len(frame) + 2, 4000), 0xA5, dtype=np.uint8)
     around[1:-1] = frame
     inside = around[1:-1]
     parity = CODE.encode_frame(inside, blocks, 0, missing)
