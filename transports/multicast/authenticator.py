@@ -66,6 +66,7 @@ _WORD_BYTES = 4
 _LANE_BYTES = 8
 """Of a key, and of a sum."""
 _FEW_WORDS = HEADER_BYTES // _WORD_BYTES
+"""As many as a header has."""
 
 
 class Protection(enum.Enum):

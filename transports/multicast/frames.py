@@ -114,7 +114,7 @@ class Frames:
     def _drop_one(self, wanted: Iterable[int], *, wait: bool = False) -> bool:
         """Forget the frame unused for longest that is not `wanted`; False if there is none."""
         keep = set(wanted)
-        self._last = None
+        self._last = None  # its memory may go to another chunk
         for chunk, future in self._frames.items():
             if chunk in keep or not (wait or future.done()):
                 continue

@@ -90,8 +90,8 @@ class CastSender:
         self._poll = select.poll()
         self._precedence = Precedence(0.0)
         self._goes_first = False
-        self._due = float("-inf")
-        """Until then the machine has nothing, unless it hears of something."""
+        self._quiet_until = float("-inf")
+        """Until then the machine has nothing, unless it hears of something; -inf: ask."""
         self._thread = threading.Thread(target=self._run, name="multicast-send", daemon=True)
         self.counters = SenderCounters()
 
@@ -152,20 +152,20 @@ class CastSender:
     def _turn(self) -> None:
         now = self._clock()
         heard = self._mailbox.run(self._cast, now) + self._take_reports(now)
-        if not heard and now < self._due:
-            self._wait(min(WAIT_MAX_S, self._due - self._clock()))
+        if not heard and now < self._quiet_until:
+            self._wait(min(WAIT_MAX_S, self._quiet_until - self._clock()))
             return
         self._send_control(now)
         burst = self._next_burst(now)
-        # in every turn: a thread that is behind has none without a train
+        # whenever the machine was asked: a thread that is behind has no turn without a train
         while verdict := self._cast.poll_event():
             self._on_event("verdict", {"member": verdict.member, "lane": verdict.lane, "reason": verdict.reason})
         self._look_at_cost(now)
         if burst is not None:
             self._send_burst(burst)
-            self._due = self._cast.poll_timer()
+            self._quiet_until = self._cast.poll_timer()
             return
-        self._due = float("-inf")
+        self._quiet_until = float("-inf")
         self._wait(min(WAIT_MAX_S, self._cast.poll_timer() - self._clock()))
 
     def _wait(self, seconds: float) -> None:

@@ -70,7 +70,7 @@ class TrainBuilder:
         layout, blocks, symbols = burst.layout, burst.blocks, burst.symbols
         ahead = 0 if burst.ahead is None else int(burst.ahead.max())
         original = symbols < layout.block_symbols()[blocks]
-        if not original.any():  # but for who lacks most of a block
+        if len(burst) and not original.any():  # but for who lacks most of a block
             payload[:] = self.parity.rows(burst.chunk, layout, blocks, symbols, frame=frame, ahead=ahead)
             return
         payload[original] = frame()[symbols[original].astype(np.int64) * layout.blocks + blocks[original]]

@@ -145,3 +145,12 @@ def test_the_tags_of_a_known_packet_stay_what_they_are() -> None:
     key = bytes.fromhex("67e5177115fdadcdcdaf1ce64d81ca6a16b88ff8e5a4135adfdb89fe71a256fd")
     CarterWegman(key).seal(packet, numbers(2**32 + 5))
     assert packet[0, 48:].tobytes().hex() == "6b6ae4c7470a8213"
+
+
+def test_packets_of_several_lengths_go_by_one_object_in_turn() -> None:
+    authenticator = CarterWegman(KEY)
+    for length in (1440, 48, 1440, 40):
+        packets = train(2, length)
+        authenticator.seal(packets, numbers(1, 2))
+        assert packets[0, length:].tobytes() == tags_by_formula(KEY, packets[0, :length].tobytes(), 1)
+        assert authenticator.check(packets, numbers(1, 2)).all()

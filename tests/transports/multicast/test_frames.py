@@ -45,6 +45,28 @@ def test_what_was_read_ahead_is_not_read_again(frames: Frames) -> None:
     assert frames.reads == 5
 
 
+def test_a_frame_asked_for_last_is_read_again_once_its_memory_went_to_another(
+    image: StoredImage, frames: Frames
+) -> None:
+    frames.get(3)
+    for start in range(4, 4 + 2 * FRAMES_LEAST - AHEAD_MAX, AHEAD_MAX):
+        frames.read_ahead(range(start, start + AHEAD_MAX))
+        for future in list(frames._frames.values()):
+            future.result()
+    assert frames.get(3).tobytes().startswith(image.frames[3])
+
+
+def test_a_frame_asked_for_many_times_is_the_one_used_last(frames: Frames) -> None:
+    frames.get(0)
+    frames.read_ahead(range(1, 6))
+    frames.get(0)
+    for chunk in range(6, 6 + FRAMES_LEAST - 1):
+        frames.get(chunk)
+    reads = frames.reads
+    frames.get(0)
+    assert frames.reads == reads
+
+
 def test_no_more_than_the_bound_is_held_and_what_is_wanted_stays(image: StoredImage, frames: Frames) -> None:
     frames.get(0)
     for start in range(len(LENGTHS)):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ from images.stores import StoredChunk
 from tests.support.casts import KEY, MemberOfCast, StoredImage, cast_sender, member_key
 from tests.support.netns import INTERFACE, ip, namespaces_usable, run_apart
 from transports.multicast.authenticator import CarterWegman
+from transports.multicast.proto.burst import Burst, Control
 from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.limits import BURST_PACKETS
+from transports.multicast.proto.packets import Kind, kind_of
 from transports.multicast.proto.precedence import LEAST_BYTES
-from transports.multicast.sender import READ_ATTEMPTS
+from transports.multicast.proto.rate import RateLimits
+from transports.multicast.sender import READ_ATTEMPTS, CastSender
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.interface import find_interface
 
@@ -55,6 +58,67 @@ class Events:
 
 def add_member(cast: Cast, now: float, *, chunks: int, number: int = 9) -> None:
     cast.add_member(number, key=member_key(number), wanted=np.ones(chunks, dtype=np.bool_), now=now, probe=False)
+
+
+class Ends:
+    """Socket, frames and trains of a sender, without any of them."""
+
+    packet_bytes = 88
+    parity = ()
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.reports: list[bytes] = []
+
+    def send(self, packets: memoryview, packet_bytes: int) -> None:
+        self.sent.append(bytes(packets))
+
+    def receive(self, buffer: memoryview) -> tuple[int, tuple[str, int]] | None:
+        if not self.reports:
+            return None
+        report = self.reports.pop()
+        buffer[: len(report)] = report
+        return len(report), ("", 0)
+
+    def read_ahead(self, chunks: Iterable[int]) -> None:
+        pass
+
+    def build(self, burst: Burst, frame: Callable[[], object]) -> memoryview:
+        return memoryview(bytes(len(burst) * self.packet_bytes))
+
+    def control(self, control: Control) -> bytes:
+        return control.data
+
+
+@pytest.mark.parametrize("by", ["call", "report"])
+async def test_what_is_heard_is_answered_though_the_next_train_is_not_due(by: str) -> None:
+    ends: Any = Ends()
+    clock = [100.0]
+    limits = RateLimits(cap_bytes_per_s=1000)
+    cast = Cast(cast_id=7, chunks=1, stored=lambda chunk: (64 * 400, 0), symbol_bytes=64, limits=limits, now=100.0)
+    sender = CastSender(
+        cast, socket=ends, frames=ends, trains=ends, on_event=lambda event, fields: None, clock=lambda: clock[0]
+    )
+    sender._wait = lambda seconds: None  # type: ignore[method-assign]
+    sender.call(lambda cast, now: add_member(cast, now, chunks=1))
+    for _ in range(100):
+        clock[0] += 0.05
+        sender._turn()
+        if sender._quiet_until > clock[0]:
+            break
+    before = len(ends.sent)
+    sender._turn()
+    assert len(ends.sent) == before, "nothing was due, and nothing heard"
+    if by == "call":
+        wants = np.ones(1, dtype=np.bool_)
+        sender.call(lambda cast, now: cast.add_member(2, key=member_key(2), wanted=wants, now=now))
+        sender._turn()
+        assert kind_of(ends.sent[before]) is Kind.PROBE
+    else:
+        ends.reports.append(bytes(60))
+        sender._turn()
+        assert cast.totals.reports_refused == 1
+        assert sender._quiet_until == float("-inf")
 
 
 @pytest.mark.parametrize("segment", [True, False])

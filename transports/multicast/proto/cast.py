@@ -75,6 +75,7 @@ class Cast:
         self._pace = Pace(self._rate.rate_bytes_per_s, now)
         self._demotion = Demotion(now)
         self._current: Burst | None = None
+        """The chunk in progress, all of it: what bursts are cut from."""
         self._row = self._stop_row = 0
         self._heads = Heads()
         self._typical = 0.0

@@ -18,7 +18,7 @@ from transports.multicast.proto.limits import MAX_BLOCK_SYMBOLS, MAX_STORED_BYTE
 __all__ = ["Layout", "check_symbol_bytes"]
 
 _REMEMBERED = 16
-"""Lengths of chunks of which what follows from them is: those that are not compressed all have one."""
+"""Lengths of chunks whose blocks and places are remembered; chunks that are not compressed all have one."""
 
 
 def check_symbol_bytes(symbol_bytes: int) -> None:

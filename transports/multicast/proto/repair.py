@@ -339,7 +339,7 @@ class Repairs:
             self._late.pop(chunk, None)
 
     def _note(self, chunk: int, repair: ChunkRepair, now: float, *, late: bool) -> None:
-        """More is due of a chunk, or more of what is `late`."""
+        """More is due of a chunk; `late`: for late members."""
         if chunk not in self._due and repair.due.any():
             repair.asked_at = now
             self._due[chunk] = repair

@@ -91,6 +91,15 @@ def test_after_parity_come_all_symbols_again() -> None:
     assert sorted(symbols[122:378]) == list(range(256))
 
 
+def test_just_behind_the_last_parity_come_all_symbols_and_deficits_count_for_more() -> None:
+    repair = sent_chunk()
+    ask(repair, {0: 122}, as_of=400)
+    send(repair, 600, 122)
+    ask(repair, {0: 1}, as_of=600)
+    assert repair.due[0] == 3
+    assert send(repair, 700, 1).symbols.tolist() == [122 * 157 % 256]
+
+
 @pytest.mark.parametrize(("waits", "part"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("before", [5, 121, 122, 300])
 def test_when_a_chunk_was_sent_again_its_parity_is_fresh_again(before: int, waits: bool, part: bool) -> None:

@@ -79,6 +79,14 @@ def test_deficits_that_cannot_be_are_counted_and_the_rest_holds(entry: tuple[int
     assert desk.demand.chunks_wanted == 0
 
 
+def test_who_says_what_it_lacks_of_a_chunk_in_several_places_is_understood() -> None:
+    desk = Desk()
+    assert desk.report((1, 0, 3), (3, 255, 1), (1, 2, 1), (5, 0, 1), (1, 1, 0))
+    assert desk.repairs[1].due.tolist() == [3, 0, 1]
+    assert desk.demand.chunks_wanted == 1
+    assert desk.totals.entries_refused == 2
+
+
 def test_who_asks_without_end_is_heard_only_so_often_and_keeps_nobody_else_from_asking() -> None:
     desk = Desk()
     for _ in range(int(ASKED_AT_ONCE) + 7):
