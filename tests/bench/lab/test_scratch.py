@@ -1,9 +1,9 @@
-"""What a run keeps lies in memory, in large pages where they may be had, and goes with it, or with the next run."""
+"""What a run keeps lies in memory, and goes with it, or with the next run."""
 
 from __future__ import annotations
 
-import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bench.lab import scratch as module
-from bench.lab import shell
 from bench.lab.scratch import MEMORY_SHARE, remove_leftovers, scratch, targets_fit, where_kept
 from bench.site import ROOT
 from core.memory import free_memory_bytes
@@ -43,28 +42,7 @@ def test_it_goes_away_after_a_fault(tmp_path: Path) -> None:
 def test_where_there_is_no_memory_it_lies_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY", tmp_path / "nowhere")
     with scratch(tmp_path) as folder:
-        assert folder.parents[1] == tmp_path
-        assert not os.path.ismount(folder)
-    assert not folder.exists()
-
-
-@pytest.mark.root
-@pytest.mark.skipif(bool(shell.missing()), reason=shell.missing())
-def test_root_has_large_pages_and_as_much_room_as_before(tmp_path: Path) -> None:
-    with scratch(tmp_path) as folder:
-        (line,) = (line for line in Path("/proc/mounts").read_text().splitlines() if f" {folder} " in line)
-        assert "huge=always" in line
-        assert shutil.disk_usage(folder).total >= shutil.disk_usage(module.MEMORY).total / 2
-        with (folder / "open").open("wb"):  # who still has one open does not keep the folder
-            pass
-    assert str(folder) not in Path("/proc/mounts").read_text()
-
-
-def test_who_may_not_mount_has_a_folder_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "OPTIONS", "huge=of-no-size")
-    with scratch(tmp_path) as folder:
-        assert not os.path.ismount(folder)
-        (folder / "image").write_bytes(b"x")
+        assert folder.parent == tmp_path
     assert not folder.exists()
 
 
@@ -81,21 +59,19 @@ def test_what_a_killed_run_left_goes_and_what_is_in_use_stays(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == [other]
 
 
-@pytest.mark.root
-@pytest.mark.skipif(bool(shell.missing()), reason=shell.missing())
-def test_what_a_killed_run_mounted_goes_too() -> None:
+def test_what_a_run_left_that_was_killed_just_now_goes_too(tmp_path: Path) -> None:
     program = (
         "import os, signal, pathlib, sys\n"
-        "from bench.lab.scratch import scratch\n"
-        "with scratch(pathlib.Path('/tmp')) as folder:\n"
-        "    print(folder, flush=True)\n"
+        "from bench.lab import scratch\n"
+        "scratch.MEMORY = pathlib.Path(sys.argv[1])\n"
+        "with scratch.scratch(scratch.MEMORY):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    folder = Path(killed.stdout.strip())
-    assert os.path.ismount(folder)
-    remove_leftovers(folder.parents[1])
-    assert not folder.parent.exists()
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_targets_are_kept_where_all_of_them_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
