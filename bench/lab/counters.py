@@ -1,4 +1,4 @@
-"""What crossed each cable, from the kernel's own counters: read from the JSON of `tc` and `nft`."""
+"""What crossed each cable, from the kernel's own counters: read from the JSON of `tc`, `ip` and `nft`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import msgspec
 
-__all__ = ["PathCounters", "parse_nft_counters", "parse_qdisc", "path_counters"]
+__all__ = ["PathCounters", "parse_interface", "parse_nft_counters", "parse_qdisc", "path_counters"]
 
 
 class _Named(msgspec.Struct):
@@ -29,6 +29,20 @@ class _Qdisc(msgspec.Struct):
     packets: int = 0
     drops: int = 0
     root: bool = False
+
+
+class _Sent(msgspec.Struct):
+    bytes: int
+    packets: int
+    dropped: int
+
+
+class _Counted(msgspec.Struct):
+    tx: _Sent
+
+
+class _Interface(msgspec.Struct):
+    stats64: _Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +88,17 @@ def parse_qdisc(text: bytes | str) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
+def parse_interface(text: bytes | str) -> tuple[int, int, int]:
+    """(bytes, packets, drops) of what one interface sent, from `ip -s -j link show dev D`."""
+    (one,) = msgspec.json.decode(text, type=list[_Interface])
+    sent = one.stats64.tx
+    return sent.bytes, sent.packets, sent.dropped
+
+
 def path_counters(
     host: str, named: Mapping[str, tuple[int, int]], to_host: tuple[int, int, int], from_host: tuple[int, int, int]
 ) -> PathCounters:
-    """Put together what `nft` and `tc` say about one host."""
+    """Put together what `nft` and the two ends of one host's cable say."""
     nothing = (0, 0)
     return PathCounters(
         to_bytes=to_host[0],

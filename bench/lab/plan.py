@@ -9,13 +9,14 @@ otherwise one draw loses a whole train.
 
 A real switch costs no processor of its hosts, this one does: each packet to a group is copied for each port. So nothing
 is looked at on the way to a host that loses nothing, a port that does has a chain of its own instead of one that first
-asks which port it is, and the bridge hands nothing to the firewall for IP.
+asks which port it is, a port that can hold nothing back has no `tbf` (see Topology.is_shaped), and the bridge hands
+nothing to the firewall for IP, nor to its own host, for which nothing is meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.lab.topology import INTERFACE, ROUTER, SWITCH, Host, Link, Topology
 
@@ -117,7 +118,7 @@ def up(topology: Topology, *, lab: str, smcroute: str = "") -> Iterator[Step]:
     yield nft(lab, _table(topology))
     for host in topology.hosts:
         yield from _host(topology, host, lab)
-    yield _tc(switch, [_shape(host.name, host.link, PORT_QUEUE_BYTES) for host in topology.hosts])
+    yield _tc(switch, [_shape_port(topology, host) for host in topology.hosts])
     if topology.subnets > 1:
         yield from _router(topology, lab, smcroute)
 
@@ -127,7 +128,7 @@ def change_rate(topology: Topology, lab: str, host: Host, link: Link) -> list[St
     inside = namespace(lab, host.name)
     return [
         *([_ip(inside, [_train_limit(link)])] if topology.segmentation else []),
-        _tc(namespace(lab, SWITCH), [_shape(host.name, link, PORT_QUEUE_BYTES)]),
+        _tc(namespace(lab, SWITCH), [_shape_port(topology.with_link(host.name, link), replace(host, link=link))]),
         _tc(inside, [_shape(INTERFACE, link, HOST_QUEUE_BYTES)]),
     ]
 
@@ -291,6 +292,12 @@ def _unmerged(lab: str, port: str) -> Step:
     return Step(words=("ip", "netns", "exec", namespace(lab, SWITCH), "ethtool", "-K", port, "tso", "off"))
 
 
+def _shape_port(topology: Topology, host: Host) -> str:
+    if not topology.is_shaped(host.name):
+        return f"qdisc replace dev {host.name} root noqueue"
+    return _shape(host.name, host.link, PORT_QUEUE_BYTES)
+
+
 def _shape(device: str, link: Link, queue_bytes: int) -> str:
     if not link.rate_bits_per_s:
         return f"qdisc replace dev {device} root pfifo limit 1000"
@@ -311,6 +318,7 @@ def _table(topology: Topology) -> list[str]:
     jumps = ", ".join(f'"{host.name}" : jump from_{host.name}' for host in topology.hosts)
     lines += [f"add chain bridge {TABLE} prerouting {{ type filter hook prerouting priority 0; policy accept; }}"]
     lines += [f"add rule bridge {TABLE} prerouting iifname vmap {{ {jumps} }}"]
+    lines += [f"add chain bridge {TABLE} input {{ type filter hook input priority 0; policy drop; }}"]
     for host in topology.hosts:
         if host.link.loss:
             lines += _way_to(host, host.link, multicast=True)

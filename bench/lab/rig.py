@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO
 
 from bench.lab import plan, shell
-from bench.lab.counters import PathCounters, parse_nft_counters, parse_qdisc, path_counters
+from bench.lab.counters import PathCounters, parse_interface, parse_nft_counters, parse_qdisc, path_counters
 from bench.lab.plan import Step
 from bench.lab.topology import INTERFACE, SWITCH, Link, Topology
 from core.errors import LocalError
@@ -137,9 +137,7 @@ class Rig:
         listing = ("ip", "netns", "exec", plan.namespace(self.name, SWITCH), "nft", "-j", "list", "counters")
         named = parse_nft_counters(shell.output_of(Step(words=listing)))
         return {
-            host.name: path_counters(
-                host.name, named, self._queue(SWITCH, host.name), self._queue(host.name, INTERFACE)
-            )
+            host.name: path_counters(host.name, named, self._port(host.name), self._queue(host.name, INTERFACE))
             for host in self.topology.hosts
         }
 
@@ -159,6 +157,13 @@ class Rig:
                 if line.startswith("\t") and not line.split()[0].endswith("0000E0"):  # 224.0.0.x, as the kernel writes
                     return True
         return False
+
+    def _port(self, host: str) -> tuple[int, int, int]:
+        """What the switch sent to a host. Without a shaper nothing but the interface counts it."""
+        if self.topology.with_link(host, self.link(host)).is_shaped(host):
+            return self._queue(SWITCH, host)
+        words = ("ip", "-n", plan.namespace(self.name, SWITCH), "-s", "-j", "link", "show", "dev", host)
+        return parse_interface(shell.output_of(Step(words=words)))
 
     def _queue(self, host: str, device: str) -> tuple[int, int, int]:
         words = ("tc", "-n", plan.namespace(self.name, host), "-s", "-j", "qdisc", "show", "dev", device)

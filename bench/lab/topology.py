@@ -59,6 +59,8 @@ class Topology:
     """Whether hosts merge arriving packets, as a NIC's driver does."""
     snooping: bool = False
     """Whether the switches learn from IGMPv3 who is in a group, and ask for it; else every port hears every group."""
+    talker: str = ""
+    """The one host that sends more than requests and reports, if there is only one; see `is_shaped`."""
 
     def __post_init__(self) -> None:
         names = [host.name for host in self.hosts]
@@ -74,6 +76,8 @@ class Topology:
                 raise UsageError(f"a subnet of the lab has at most {MAX_HOSTS_PER_SUBNET} hosts")
         if any(not 0 <= host.subnet < self.subnets for host in self.hosts):
             raise UsageError("a host of the lab is in a subnet that does not exist")
+        if self.talker:
+            self.host(self.talker)
 
     def host(self, name: str) -> Host:
         """The host called `name`. UsageError if there is none."""
@@ -81,6 +85,17 @@ class Topology:
             if host.name == name:
                 return host
         raise UsageError(f"no host {name!a} in the lab", hint=f"hosts: {', '.join(host.name for host in self.hosts)}")
+
+    def is_shaped(self, name: str) -> bool:
+        """Whether the port towards a host limits its rate.
+
+        What passed one token bucket passes the next of the same rate and size as it came, so that a port holds nothing
+        back where all but a trickle comes from one talker whose own cable is no faster.
+        """
+        if self.talker in ("", name):
+            return True
+        source, here = self.host(self.talker).link.rate_bits_per_s, self.host(name).link.rate_bits_per_s
+        return not source or 0 < here < source
 
     def address(self, name: str) -> str:
         """The IPv4 address of a host: 10.77.SUBNET.NUMBER, numbers from 1 in the order of `hosts`."""
@@ -110,11 +125,13 @@ def room(
     subnets: int = 1,
     multicast_routing: bool = False,
     others: tuple[str, ...] = (),
+    talker: str = "",
 ) -> Topology:
     """A server and clients c1, c2, … behind one switch; loss is on every client's path, the server's has none.
 
     With several subnets the server is in the first and the clients are spread over all. `others` are further hosts
-    on the server's subnet with full rate and no loss.
+    on the server's subnet with full rate and no loss. `talker` is as in Topology: "server", where the clients give
+    nothing to each other.
     """
     to_client = Link(
         rate_bits_per_s=rate_bits_per_s if client_rate_bits_per_s is None else client_rate_bits_per_s, loss=loss
@@ -128,4 +145,5 @@ def room(
         ),
         subnets=subnets,
         multicast_routing=multicast_routing,
+        talker=talker,
     )

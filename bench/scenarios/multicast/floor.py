@@ -76,7 +76,7 @@ def run(options: Options) -> Outcome:
         if files is not None:
             works.append(Work(label="and clients start, read, mend and write", files=files))
         for loss in LOSSES if options.loss is None else (options.loss,):
-            with Rig(room(CLIENTS, rate_bits_per_s=RATE, loss=loss)) as rig:
+            with Rig(room(CLIENTS, rate_bits_per_s=RATE, loss=loss, talker="server")) as rig:
                 rows += [_work_row(rig, work, loss, options, limit_s) for work in works]
                 if not udpcast_installed():
                     rows.append(Row(label=f"loss {loss:.0%}: udpcast", note=NOT_INSTALLED))

@@ -37,7 +37,7 @@ def run(options: Options) -> Outcome:
         classroom = Classroom(folder, source, chunk_bytes=CHUNK_BYTES)
         for loss, goal in goals.items():
             label = f"loss {loss:.0%}"
-            with Rig(room(CLIENTS, rate_bits_per_s=RATE, loss=loss)) as rig:
+            with Rig(room(CLIENTS, rate_bits_per_s=RATE, loss=loss, talker="server")) as rig:
                 with classroom.open(rig, multicast={"rate_mbit_per_s": RATE / 1e6}) as lesson:
                     ours = []
                     for number in range(options.runs):

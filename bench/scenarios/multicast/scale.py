@@ -34,7 +34,7 @@ def run(options: Options) -> Outcome:
         for count in counts:
             hosts = [f"c{number + 1}" for number in range(count)]
             with (
-                Rig(room(count, rate_bits_per_s=RATE)) as rig,
+                Rig(room(count, rate_bits_per_s=RATE, talker="server")) as rig,
                 classroom.open(rig, multicast={"rate_mbit_per_s": RATE / 1e6}) as lesson,
             ):
                 ours = []

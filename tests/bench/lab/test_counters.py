@@ -1,14 +1,21 @@
-"""What `nft` and `tc` print is read; other entries in it are passed over."""
+"""What `nft`, `tc` and `ip` print is read; other entries in it are passed over."""
 
 from __future__ import annotations
 
-from bench.lab.counters import parse_nft_counters, parse_qdisc, path_counters
+from bench.lab.counters import parse_interface, parse_nft_counters, parse_qdisc, path_counters
 
 NFT = b"""{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"counter": {"family": "bridge", "name": "lost_to_c1",
 "table": "lab", "handle": 1, "packets": 3, "bytes": 300}}, {"counter": {"family": "bridge", "name": "group_from_c1",
 "table": "lab", "handle": 2, "packets": 5, "bytes": 500}}]}"""
 QDISC = b"""[{"kind": "tbf", "handle": "8001:", "root": true, "options": {}, "bytes": 1514, "packets": 1, "drops": 2,
 "overlimits": 0, "requeues": 0, "backlog": 0, "qlen": 0}]"""
+
+INTERFACE = b"""[{"ifname": "c1", "stats64": {"rx": {"bytes": 9, "packets": 8, "errors": 0, "dropped": 7},
+"tx": {"bytes": 6, "packets": 5, "errors": 4, "dropped": 3, "collisions": 2}}}]"""
+
+
+def test_an_interface_is_counted_by_what_it_sent() -> None:
+    assert parse_interface(INTERFACE) == (6, 5, 3)
 
 
 def test_both_sources_make_one_host() -> None:

@@ -23,6 +23,26 @@ def test_every_host_gets_a_cable_a_port_an_address_with_broadcast_and_both_shape
     assert text.count("tx-udp-segmentation off tso off gro on") == 3
 
 
+def test_a_port_that_can_hold_nothing_back_is_not_shaped() -> None:
+    text = _text(room(2, rate_bits_per_s=2e8, talker="server"))
+    for host in ("c1", "c2"):
+        assert f"qdisc replace dev {host} root noqueue" in text
+    assert "qdisc replace dev server root tbf" in text
+    assert text.count("qdisc replace dev eth0 root tbf rate 200000000bit") == 3, "every host keeps its own shaper"
+
+
+def test_a_port_that_becomes_slower_than_the_talker_is_shaped() -> None:
+    topology = room(2, rate_bits_per_s=2e8, talker="server")
+    for rate, expected in ((5e7, "dev c1 root tbf rate 50000000bit"), (2e8, "dev c1 root noqueue")):
+        steps = plan.change_rate(topology, "x", topology.host("c1"), Link(rate_bits_per_s=rate))
+        assert any(expected in step.stdin for step in steps)
+
+
+def test_what_comes_to_the_switch_itself_is_dropped_at_once() -> None:
+    text = _text(room(1, rate_bits_per_s=2e8))
+    assert "add chain bridge lab input { type filter hook input priority 0; policy drop; }" in text
+
+
 def test_merging_is_asked_of_both_ends_of_a_cable() -> None:
     topology = room(1, rate_bits_per_s=0)
     assert "ethtool -K c1 tso off" in _text(topology)

@@ -60,6 +60,23 @@ def test_a_room_loses_and_limits_as_told_and_is_gone_afterwards() -> None:
     assert shell.namespaces_of(name) == []
 
 
+def test_one_talkers_own_shaper_limits_all_and_what_it_sends_is_counted_at_every_port() -> None:
+    packets, per_bit = 4000, (PACKET_BYTES + 42) / PACKET_BYTES * 8
+    with Rig(room(2, rate_bits_per_s=RATE, talker="server")) as rig:
+        before = rig.counters()
+        got = _transfer(rig, GROUP, ["c1", "c2"], packets)
+        moved = {host: seen.since(before[host]) for host, seen in rig.counters().items()}
+        for host in ("c1", "c2"):
+            assert got[host]["packets"] == packets
+            assert 0.5 * RATE < got[host]["bytes"] / got[host]["seconds"] * per_bit < 1.1 * RATE
+            assert moved[host].to_packets >= packets
+            assert moved[host].to_bytes >= moved["server"].from_bytes * 0.99
+        rig.set_link("c2", Link(rate_bits_per_s=RATE / 4))
+        slow = _transfer(rig, GROUP, ["c2"], packets)["c2"]
+        assert slow["bytes"] / slow["seconds"] * per_bit < 1.1 * RATE / 4
+        assert rig.counters()["c2"].to_overflows > 0, "its port has a queue now, which overflows"
+
+
 def test_a_switch_that_snoops_gives_a_group_only_to_who_is_in_it() -> None:
     with Rig(replace(room(2, rate_bits_per_s=RATE), snooping=True)) as rig:
         deadline = time.monotonic() + 5

@@ -29,6 +29,20 @@ def test_one_link_is_replaced() -> None:
     assert topology.host("c1").link.rate_bits_per_s == 1e8
 
 
+def test_a_port_is_shaped_unless_one_talker_is_no_faster() -> None:
+    every = room(2, rate_bits_per_s=1e8, others=("mallory",))
+    assert all(every.is_shaped(host.name) for host in every.hosts)
+    one = room(2, rate_bits_per_s=1e8, talker="server").with_link("c2", Link(rate_bits_per_s=1e7))
+    assert [one.is_shaped(name) for name in ("server", "c1", "c2")] == [True, False, True]
+    assert not one.with_link("c2", Link()).is_shaped("c2")
+    assert one.with_link("server", Link()).is_shaped("c1"), "who has no limit may send more than a cable carries"
+
+
+def test_a_talker_is_one_of_the_hosts() -> None:
+    with pytest.raises(UsageError):
+        room(1, rate_bits_per_s=1e8, talker="c2")
+
+
 @pytest.mark.parametrize(
     "hosts",
     [
