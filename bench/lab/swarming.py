@@ -50,7 +50,7 @@ def aria2_row(
     before = lesson.rig.counters()["server"]
     run = run_aria2(lesson, hosts, folder=folder, timeout_s=timeout_s)
     sent = lesson.rig.counters()["server"].since(before).from_bytes
-    return peer_row(f"{label}: aria2", run, image_bytes=size, limit_s=limit_s, wire_bytes=sent)
+    return peer_row(f"{label}: aria2", [run], image_bytes=size, limit_s=limit_s, wire_bytes=sent)
 
 
 def survivors(transfer: Transfer, gone: Sequence[str]) -> Transfer:

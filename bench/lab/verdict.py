@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.goals import at_most, reached_of
+from bench.goals import at_least, at_most, reached_of
 from bench.lab.classroom import Transfer
 from bench.lab.peers import PeerRun
 from bench.scenario import Outcome, Row
 from bench.stats import summarise
 
-__all__ = ["NOT_INSTALLED", "complaints", "outcome", "peer_row", "transfer_row"]
+__all__ = ["NOT_INSTALLED", "complaints", "counting", "outcome", "peer_row", "times_row", "transfer_row"]
 
 NOT_INSTALLED = "not installed (apt install udpcast uftp)"
 MBIT = 1e6
@@ -55,25 +55,60 @@ def transfer_row(
     )
 
 
-def peer_row(label: str, run: PeerRun, *, image_bytes: int, limit_s: float, wire_bytes: int | None = None) -> Row:
-    """Another tool's transfer of the same room."""
+def peer_row(
+    label: str, runs: Sequence[PeerRun], *, image_bytes: int, limit_s: float, wire_bytes: int | None = None
+) -> Row:
+    """Another tool's transfers of the same room: the medians of those that count, of all if none does."""
+    counted = counting(runs) or runs
+    seconds = summarise([run.seconds for run in counted])
     return Row(
         label=label,
         figures={
-            "s": run.seconds,
+            "s": seconds.median,
             "limit s": limit_s,
-            "ratio": run.seconds / limit_s,
+            "ratio": seconds.median / limit_s,
+            **({"highest s": seconds.high} if len(counted) > 1 else {}),
             "wire / image bytes": None if wire_bytes is None else wire_bytes / image_bytes,
-            "Mbit/s of image": image_bytes * 8 / run.seconds / MBIT if run.seconds else None,
-            "server CPU s": run.sender_cpu_s,
-            "clients CPU s": run.receivers_cpu_s,
+            "Mbit/s of image": image_bytes * 8 / seconds.median / MBIT if seconds.median else None,
+            "server CPU s": summarise([run.sender_cpu_s for run in counted]).median,
+            "clients CPU s": summarise([run.receivers_cpu_s for run in counted]).median,
         },
-        note="; ".join(filter(None, [_incomplete(run), _wrong(run)])),
+        note="; ".join(filter(None, [_incomplete(runs), *map(_wrong, counted)])),
     )
 
 
-def _incomplete(run: PeerRun) -> str:
-    return "" if run.complete else "NOT complete: not every receiver got the file"
+def counting(runs: Sequence[PeerRun]) -> list[PeerRun]:
+    """Those in which every receiver got the file; who gives up has no time to compare with."""
+    return [run for run in runs if run.complete]
+
+
+def times_row(label: str, ours: Row, theirs: Row, *, goal: float, counts: bool) -> Row:
+    """How many times as fast ours is as another tool, and how many times any program could be.
+
+    None is faster than the link. `counts`: whether both have times to compare.
+    """
+    seconds, peer_s, limit_s = (
+        _seconds(row, column) for row, column in ((ours, "s"), (theirs, "s"), (ours, "limit s"))
+    )
+    possible = peer_s / limit_s
+    return Row(
+        label=label,
+        figures={"ratio": peer_s / seconds, **at_least(peer_s / seconds, goal, counts=counts)},
+        note=f"no program could be more than {possible:.2f} times as fast on this link" if possible < goal else "",
+    )
+
+
+def _seconds(row: Row, column: str) -> float:
+    value = row.figures[column]
+    assert value is not None, f"{row.label} has no {column}"
+    return float(value)
+
+
+def _incomplete(runs: Sequence[PeerRun]) -> str:
+    missed = len(runs) - len(counting(runs))
+    if not missed:
+        return ""
+    return f"{missed} of {len(runs)} NOT complete: not every receiver got the file"
 
 
 def _wrong(run: PeerRun) -> str:

@@ -83,10 +83,10 @@ def run(options: Options) -> Outcome:
                     continue
                 options.say(f"loss {loss:.0%}: udpcast")
                 peer = run_udpcast(rig, source, HOSTS, folder=files, timeout_s=patience_s(limit_s))
-            rows.append(peer_row(f"loss {loss:.0%}: udpcast", peer, image_bytes=options.size, limit_s=limit_s))
+            row = peer_row(f"loss {loss:.0%}: udpcast", [peer], image_bytes=options.size, limit_s=limit_s)
             part_s = peer.seconds / TIMES_UDPCAST
             part = {"s": part_s, "limit s": limit_s, "ratio": part_s / limit_s}
-            rows.append(Row(label=f"loss {loss:.0%}: udpcast, divided by {TIMES_UDPCAST}", figures=part))
+            rows += [row, Row(label=f"{row.label}, divided by {TIMES_UDPCAST}", figures=part, note=row.note)]
     material = (
         f"packets for {options.size // MIB} MiB and its repairs, to {CLIENTS} receivers at {RATE / 1e6:.0f} Mbit/s"
     )

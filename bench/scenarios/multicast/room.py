@@ -48,10 +48,10 @@ def run(options: Options) -> Outcome:
                     continue
                 options.say(f"{label}: udpcast")
                 peer = run_udpcast(rig, source, hosts, folder=folder, timeout_s=patience_s(limit_s))
-                rows.append(peer_row(f"{label}: udpcast", peer, image_bytes=options.size, limit_s=limit_s))
+                rows.append(peer_row(f"{label}: udpcast", [peer], image_bytes=options.size, limit_s=limit_s))
                 options.say(f"{label}: uftp")
                 peer = run_uftp(rig, source, hosts, folder=folder, rate_bits_per_s=RATE, timeout_s=patience_s(limit_s))
-                rows.append(peer_row(f"{label}: uftp", peer, image_bytes=options.size, limit_s=limit_s))
+                rows.append(peer_row(f"{label}: uftp", [peer], image_bytes=options.size, limit_s=limit_s))
     material = f"{options.size // MIB} MiB that do not compress, to {CLIENTS} clients, into memory"
     return outcome(rows, material=material, transfers=transfers)
 

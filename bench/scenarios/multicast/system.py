@@ -52,7 +52,7 @@ def run(options: Options) -> Outcome:
                 options.say("udpcast of partclone | lzop")
                 peer = run_udpcast(rig, image, hosts, folder=folder, timeout_s=patience_s(limit_s))
                 size = image.stat().st_size
-                row = peer_row("udpcast of partclone | lzop", peer, image_bytes=size, limit_s=limit_s)
+                row = peer_row("udpcast of partclone | lzop", [peer], image_bytes=size, limit_s=limit_s)
                 rows.append(_with_data(row, classroom, size))
             else:
                 rows.append(Row(label="udpcast", note=NOT_INSTALLED))
