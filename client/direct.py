@@ -142,12 +142,14 @@ def remote_of(
     """The repository as a source. It may be given a session that was opened early, which the first caller gets.
 
     `cache` and `written` are what peers may be given from; they are the caller's. UsageError for an option string that
-    no message can carry, and as RemoteSource says.
+    no message can carry, and as RemoteSource says. One that the protocol has no use for is said to change nothing.
     """
     if len(options) > SHORT_CHARS:
         raise UsageError(
             f"the option string has {len(options)} characters", hint=f"{SHORT_CHARS} at most; see --help for its form"
         )
+    if options and not method.chooses and not registry.by_protocol(method.protocol).capabilities.options:
+        run.notice(f"{method.protocol} has no option string; {options!a} changes nothing")
     settings = run.settings
     return RemoteSource(
         control,

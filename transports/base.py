@@ -60,6 +60,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Works wherever TCP to the repository works; others fall back to it."""
     seeds: bool = False
     """Clients can go on giving when they have everything: the client half is a Seeding."""
+    options: bool = False
+    """Understands the option string that OpenGnsys has for its protocol."""
     listens: bool = False
     """Its settings have a `port`: repod proposes one beside the control API when repod.toml names none."""
 

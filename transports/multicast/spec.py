@@ -11,5 +11,5 @@ TRANSPORT = TransportSpec(
     client="transports.multicast.client:MulticastClient",
     early="transports.multicast.early:listen",
     settings="transports.multicast.settings:MulticastSettings",
-    capabilities=Capabilities(shared_send=True, listens=True),
+    capabilities=Capabilities(shared_send=True, options=True, listens=True),
 )

@@ -11,5 +11,5 @@ TRANSPORT = TransportSpec(
     client="transports.p2p.client:SwarmClient",
     early="transports.p2p.early:listen",
     settings="transports.p2p.settings:SwarmSettings",
-    capabilities=Capabilities(needs_peers=True, seeds=True, listens=True),
+    capabilities=Capabilities(needs_peers=True, seeds=True, options=True, listens=True),
 )

@@ -42,6 +42,17 @@ def test_an_option_string_that_no_message_can_carry_is_told_in_words(room: Room,
     assert not (tmp_path / "disk.img").exists()
 
 
+@pytest.mark.parametrize(("options", "told"), [("9000:full-duplex", 1), ("", 0)])
+def test_an_option_string_that_the_protocol_has_no_use_for_is_said_to_change_nothing(
+    room: Room, tmp_path: Path, options: str, told: int
+) -> None:
+    words = ("--method", "UNICAST-DIRECT", "--options", options)
+    ended = room.ogcast("deploy", "room1", tmp_path / "disk.img", *words)
+    assert ended.code == 0, ended.errors
+    notices = [event["message"] for event in ended.events if event["event"] == "notice"]
+    assert notices == ["UNICAST has no option string; '9000:full-duplex' changes nothing"] * told
+
+
 @pytest.mark.parametrize("words", [("restore", "--method", "UNICAST-DIRECT"), ("deploy",), ("update-cache",)])
 def test_no_stage_is_told_of_what_is_refused(room: Room, tmp_path: Path, words: tuple[str, ...]) -> None:
     command, *options = words
