@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from client.events import human_bytes, human_seconds, sentence, summary
+from client.events import human_seconds, sentence, summary
+from core.units import human_bytes
 
 __all__ = ["BarReporter"]
 

@@ -16,6 +16,7 @@ from core.errors import (
     RepositoryError,
     RepositoryFullError,
 )
+from core.units import human_bytes
 from images.repository import Repository
 
 __all__ = ["CACHE_LABEL", "asked_of", "check_room", "find_cache", "full_cache", "open_cache"]
@@ -105,7 +106,7 @@ def check_room(directory: Path, *, stored_bytes: int, held_bytes: int, missing: 
     free = room.f_bavail * room.f_frsize
     if missing and needed + RESERVE_BYTES > free:
         raise CacheFullError(
-            f"{image} needs {needed} bytes more in the CACHE {directory}, {free} are free",
+            f"{image} needs {human_bytes(needed)} more in the CACHE {directory}, {human_bytes(free)} are free",
             hint=MAKE_ROOM,
         )
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from client.control import ControlClient
-from client.events import human_bytes
 from client.run import Run, in_thread
 from client.uplink import RemoteWriter, Uplink
 from core.errors import (
@@ -26,6 +25,7 @@ from core.errors import (
 )
 from core.hostname import host_name
 from core.ids import SessionId
+from core.units import human_bytes
 from images.build_progress import BuildProgress
 from images.builder import build_image
 from images.importers import ImportOptions, open_source

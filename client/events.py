@@ -13,8 +13,9 @@ from typing import Any, Protocol, TextIO
 import msgspec
 
 from core.errors import OgcastError
+from core.units import human_bytes
 
-__all__ = ["JsonReporter", "PlainReporter", "Reporter", "human_bytes", "human_seconds", "summary"]
+__all__ = ["JsonReporter", "PlainReporter", "Reporter", "human_seconds", "summary"]
 
 PLAIN_EVERY_S = 5.0
 """Seconds between two progress lines where there is no terminal."""
@@ -177,15 +178,6 @@ def summary(fields: Mapping[str, Any]) -> str:
 def error_fields(error: OgcastError) -> dict[str, Any]:
     """Fields of the event `error`."""
     return {"code": error.exit_code, "error": type(error).__name__, "message": str(error), "hint": error.hint}
-
-
-def human_bytes(count: float) -> str:
-    """`1.5 GiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable")
 
 
 def human_seconds(seconds: float) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from client.control import ControlClient
-from client.events import human_bytes
 from client.proto.retry import FAILURES_LEAST, RetryPolicy
 from client.run import Run, in_thread
 from client.seeders import SeederNote, claimed, find_seeder, is_outlasted, seeders_folder, stop
@@ -33,6 +32,7 @@ from core.errors import (
 from core.hostname import host_name
 from core.ids import SessionId
 from core.startup import step_up
+from core.units import human_bytes
 from images.manifest import Manifest
 from images.stores import ChunkReader
 from transports import registry

@@ -21,6 +21,7 @@ from client.sinks.file import FileSink
 from client.sinks.kernel import block_is_read_only, block_size_bytes, sector_bytes
 from client.sinks.null import NULL_TARGET, NullSink
 from core.errors import LockedError, OgcastError, PartitionError, ReadOnlyError, TargetTooSmallError, UsageError
+from core.units import human_bytes
 from images.store.marker import repository_around
 
 __all__ = ["Needs", "OpenTarget", "open_target"]
@@ -199,7 +200,8 @@ def _check_room(where: str, needs: Needs, *, already: int) -> None:
     free = room.f_bavail * room.f_frsize
     if needs.data_bytes > free + already:
         raise TargetTooSmallError(
-            f"the file system of {where} has {free} bytes free, the image's data takes {needs.data_bytes - already}",
+            f"the file system of {where} has {human_bytes(free)} free, the image's data takes "
+            f"{human_bytes(needs.data_bytes - already)}",
             hint="make room or give another target; nothing was written",
         )
 

@@ -9,10 +9,10 @@ from typing import Any
 from client.cache import asked_of, find_cache, open_cache
 from client.control import ControlClient
 from client.deployment import update_cache
-from client.events import human_bytes
 from client.run import Run, in_thread
 from core.errors import ChunkError, NotFoundError
 from core.ids import ImageRef
+from core.units import human_bytes
 from images.repository import Repository
 from images.store.verify import VerifyReport
 

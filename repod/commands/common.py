@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from images.repository import Repository
 
-__all__ = ["DirArgument", "JsonOption", "emit_json", "emit_table", "human_bytes", "open_repository"]
+__all__ = ["DirArgument", "JsonOption", "emit_json", "emit_table", "open_repository"]
 
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The repository.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -29,15 +29,6 @@ def emit_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def human_bytes(count: float) -> str:
-    """A byte count for people: 1.5 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(count) < 1024 or unit == "TiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable")
 
 
 def open_repository(root: Path, *, read_only: bool = False) -> Repository:

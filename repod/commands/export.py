@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import UsageError
-from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
+from core.units import human_bytes
+from repod.commands.common import DirArgument, JsonOption, emit_json, open_repository
 from repod.commands.progress import progress_of
 
 if TYPE_CHECKING:

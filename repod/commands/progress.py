@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from repod.commands.common import human_bytes
+from core.units import human_bytes
 
 __all__ = ["Advance", "progress_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from repod.commands.common import human_bytes
+from core.units import human_bytes
 
 __all__ = ["report_fields", "report_lines"]
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, JsonOption, emit_json, human_bytes, open_repository
+from core.units import human_bytes
+from repod.commands.common import DirArgument, JsonOption, emit_json, open_repository
 
 __all__ = ["show"]
 

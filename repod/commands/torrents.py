@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from repod.commands.common import DirArgument, JsonOption, emit_json, emit_table, human_bytes
+from core.units import human_bytes
+from repod.commands.common import DirArgument, JsonOption, emit_json, emit_table
 
 __all__ = ["torrents"]
 
