@@ -142,7 +142,7 @@ def test_a_cache_without_room_is_refused_before_the_transfer(
     try:
         ended = room.ogcast("update-cache", "room1", "--cache", point / "cache")
         assert ended.code == 16
-        assert "bytes more" in ended.last["message"]
+        assert "MiB more in the CACHE" in ended.last["message"]
         assert not list((point / "cache" / "packs").iterdir())
     finally:
         subprocess.run(["umount", str(point)], check=True)
