@@ -9,6 +9,7 @@ from bench.simnet.client import ClientSettings
 from bench.simnet.path import PathSettings
 from bench.simnet.room import Outcome, Room
 from bench.simnet.theory import sent_share
+from transports.multicast.proto.membership import Membership
 
 CHUNKS = 24
 IMAGE_S = CHUNKS * (4 << 20) / 25e6
@@ -73,6 +74,53 @@ def test_what_a_client_on_a_narrow_link_asked_for_is_not_sent_once_it_left() -> 
     assert max(outcome.done_s[number] for number in range(6)) <= plain() * 1.03
     assert outcome.done_s[lossy] <= 1.3 * IMAGE_S / (1 - 0.10)
     assert outcome.done_s[late] <= plain() * 1.25
+
+
+def test_who_goes_on_with_what_it_has_does_not_wait_for_what_a_newcomer_alone_lacks() -> None:
+    """As after a restart of the repository in the middle: the newcomer's chunks are the first ones, by number."""
+    lacked = np.arange(CHUNKS) >= CHUNKS * 3 // 4
+    room = Room(chunks=CHUNKS, seed=3)
+    (new,) = room.join(1)
+    resumed = room.join(2, at=0.05, wanted=lacked)
+    outcome = ran(room)
+    assert max(outcome.done_s[number] for number in resumed) <= IMAGE_S * 0.40
+    assert outcome.done_s[new] <= plain(1) * 1.05
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_to_wait_for_the_head_of_its_first_chunk_tells_no_joiner_that_its_reports_are_lost(deaf: bool) -> None:
+    """What else it lacks comes later in the carousel, and that head last. `deaf`: the reports are lost in truth."""
+    lacked = np.zeros(128, dtype=np.bool_)
+    lacked[4:26] = lacked[90:110] = True
+    room = Room(chunks=128, seed=3, chunk_bytes=1 << 20, rate_bytes_per_s=3.125e6)
+    room.join(1)
+    (joiner,) = room.join(1, at=3.2, wanted=lacked, path=PathSettings(loss=0.01))
+    membership = Membership(now=3.2, probe_wait_s=1.5)
+    reasons: list[str] = []
+
+    def begin() -> None:
+        membership.handle_joined(room.clock.now, probes=16)
+        if deaf:
+            room.clients[joiner]._send_report = lambda report: None
+
+    def look() -> None:
+        reception = room.clients[joiner].reception
+        step = membership.poll(
+            room.clock.now,
+            packets=reception.tracker.received,
+            span=reception.tracker.span,
+            figures=reception.figures,
+            lacking=reception.lacking,
+            sender_idle=False,
+        )
+        if step is not None and step.fatal:
+            reasons.append(step.reason)
+
+    room.clock.at(3.25, begin)
+    for tick in range(33, 400):
+        room.clock.at(tick / 10, look)
+    room.until_done(at_most_s=40)
+    assert any("reports (UDP to the repository) do not arrive" in reason for reason in reasons) == deaf
 
 
 def test_staggered_starts_cost_no_second_run() -> None:

@@ -20,6 +20,11 @@ class Beginning:
     def __init__(self) -> None:
         self._first_chunk: int | None = None
 
+    @property
+    def first_chunk(self) -> int | None:
+        """The chunk that was going on when the first packet came, whose head may come last of all."""
+        return self._first_chunk
+
     def allows(self, chunk: int, layout: Layout, blocks: NDArray[np.uint8], symbols: NDArray[np.uint8]) -> bool:
         """Whether to start the chunk with packets of these `symbols` of `blocks`, at least one."""
         rows = np.multiply(symbols, layout.blocks, dtype=np.int64)

@@ -301,8 +301,9 @@ class Reception:
         self._clock.handle_sent(now)
         self._number += 1
         self.figures.reports += 1
-        busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones
-        self.figures.asked += bool(len(lacks)) and not (busy and (lacks.blocks == WHOLE_CHUNK).all())
+        busy = status is not None and status.chunks_wanted > 0  # others' chunks may come before whole ones, and heads
+        waits = (lacks.blocks == WHOLE_CHUNK) | (lacks.chunks == self._beginning.first_chunk)
+        self.figures.asked += bool(len(lacks)) and not (busy and waits.all())
         waiting = max(0, self.slots - len(self._slots) - len(self._assemblies))
         return Report(
             cast_id=self._cast_id,

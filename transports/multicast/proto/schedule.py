@@ -1,7 +1,8 @@
 """Which chunk goes next: a carousel over what somebody lacks, the most wanted first once all were sent.
 
-A pointer goes round. Chunks never sent before come first, in its order, so that a disk is read from front to back and
-a joiner only adds what it missed. Then come repetitions: every other time what lets a member go that is nearly done;
+A pointer goes round. Chunks never sent before come first: those wanted by more than half as many as the most wanted of
+them, then the others, both in the pointer's order, so that a disk is read from front to back, a joiner only adds what
+it missed, and who lacks little does not wait for what a newcomer alone lacks. Then come repetitions: every other time what lets a member go that is nearly done;
 else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
 eighth time simply the next, so that a lone want is not put off for ever. Where no chunk is wanted by two, who waits
 for the fewest goes first, but for that eighth time: the others wait no longer in all. Repetitions for one member alone
@@ -84,8 +85,9 @@ class Schedule:
     def peek(self, limit: int) -> list[int]:
         """Up to `limit` chunks likely to come next, for reading ahead. Changes nothing."""
         found: list[int] = []
-        for fresh in (True, False):
-            mask = (self._counts > 0) & (self._sent != fresh)
+        wanted, fresh = self._counts > 0, ~self._sent
+        most_wanted = self._counts > self._most_fresh() // 2
+        for mask in (most_wanted & fresh, wanted & ~most_wanted & fresh, wanted & self._sent):
             (ahead,) = mask.nonzero()
             start, room = int(ahead.searchsorted(self._pointer)), limit - len(found)
             found += [*ahead[start : start + room].tolist(), *ahead[: min(start, room)].tolist()][:room]
@@ -94,7 +96,12 @@ class Schedule:
         return found
 
     def _fresh_from(self, start: int) -> int | None:
-        return self._scan(start, 0, fresh_only=True)
+        most = self._most_fresh()
+        return self._scan(start, most // 2, fresh_only=True) if most else None
+
+    def _most_fresh(self) -> int:
+        """How many lack the most wanted of the chunks that were never sent."""
+        return int(self._counts.max(initial=0, where=~self._sent))
 
     def _repeat(self, most: int) -> int | None:
         if most == 0:

@@ -19,7 +19,9 @@ def allows(beginning: Beginning, chunk: int, *rows: int) -> bool:
 
 def test_the_first_chunk_is_begun_wherever_it_is() -> None:
     beginning = Beginning()
+    assert beginning.first_chunk is None
     assert allows(beginning, 3, 390, 391)
+    assert beginning.first_chunk == 3
     assert allows(beginning, 3, 399)
 
 

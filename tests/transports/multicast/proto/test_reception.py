@@ -318,6 +318,26 @@ def test_to_ask_for_whole_chunks_while_others_get_theirs_is_not_to_ask_in_vain()
         assert wire.reception.figures.asked == asked
 
 
+def test_to_ask_for_the_head_of_a_joiners_first_chunk_while_others_get_theirs_is_not_to_ask_in_vain() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.send(0, range(200, 400))
+    for wanted, asked in ((3, 0), (0, 1)):
+        wire.status(wanted=wanted)
+        told = wire.report(wire.now + 1 + asked)
+        assert told is not None
+        assert {chunk for chunk, block, _ in told[1] if block != WHOLE_CHUNK} == {0}
+        assert wire.reception.figures.asked == asked
+
+
+def test_to_ask_for_repairs_of_a_later_chunk_in_vain_counts_whatever_others_get() -> None:
+    wire = Wire(wanted=(0, 1))
+    wire.send(0, range(200, 400))
+    wire.send(1, range(400), lost=(7,))
+    wire.status(wanted=3)
+    assert wire.report(wire.now + 1) is not None
+    assert wire.reception.figures.asked == 1
+
+
 def test_a_long_queue_in_the_socket_is_backlog_like_full_memory() -> None:
     wire = Wire()
     wire.send(0, range(400), lost=(7,))

@@ -18,10 +18,26 @@ def taken(schedule: Schedule, counts: np.ndarray, most: int = 100) -> list[int]:
 
 
 def test_the_first_pass_is_in_order_and_skips_what_nobody_lacks() -> None:
-    counts = np.array([1, 0, 2, 9, 1], dtype=np.int32)
+    counts = np.array([8, 0, 9, 9, 8], dtype=np.int32)
     schedule = Schedule(counts)
     assert schedule.peek(3) == [0, 2, 3]
     assert taken(schedule, counts) == [0, 2, 3, 4]
+
+
+def test_in_the_first_pass_too_who_lacks_little_does_not_wait_for_what_a_newcomer_alone_lacks() -> None:
+    counts = np.array([1, 1, 1, 3, 1, 2, 3], dtype=np.int32)
+    schedule = Schedule(counts)
+    assert schedule.peek(9) == [3, 5, 6, 0, 1, 2, 4]
+    assert taken(schedule, counts) == [3, 5, 6, 0, 1, 2, 4]
+
+
+def test_what_was_sent_before_does_not_say_what_many_of_the_others_is() -> None:
+    counts = np.ones(5, dtype=np.int32)
+    schedule = Schedule(counts)
+    assert taken(schedule, counts, 2) == [0, 1]
+    counts[:] = [9, 9, 1, 1, 2]
+    assert schedule.peek(5) == [4, 2, 3, 0, 1]
+    assert taken(schedule, counts) == [4, 2, 3, 0, 1]
 
 
 def test_the_pointer_goes_on_where_it_stood() -> None:
