@@ -207,6 +207,8 @@ class ClientContext(msgspec.Struct, frozen=True, kw_only=True):
     cache: ChunkReader | None = None
     """The CACHE, where there is one: what transports that share may give from. It stays open as long as the session."""
     written: WrittenFrames | None = None
+    alone: bool = False
+    """No other transport may be taken: what another brings sooner is waited for."""
     lingers: bool = False
     """`Sharing.leave` will be called: until then a transport may go on giving when it has delivered everything."""
     take_early: Callable[[str], Any] = msgspec.field(default=lambda transport: None)
@@ -347,8 +349,7 @@ class Giving(Protocol):
         """JSON values: `held_chunks`, `chunks_given`, `bytes_given`, `receivers`, and what the transport adds."""
 
     async def wait(self) -> str:
-        """Until the repository says that nobody needs it; returns why. ConnectionFailedError when it goes on only with
-        another session, PathError after a fault."""
+        """Until nobody needs it; returns why. ConnectionFailedError if another session can, PathError after a fault."""
 
 
 @runtime_checkable

@@ -92,6 +92,7 @@ class RemoteSource:
             take_early=lambda transport: None if early is None else early.take_listening(transport),
             cache=cache,
             written=written,
+            alone=not (fallback or parse_method(method).chooses),
             lingers=True,
         )
         self._on_event = on_event

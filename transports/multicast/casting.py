@@ -26,7 +26,7 @@ from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.demotion import Verdict
 from transports.multicast.proto.groups import Endpoint
 from transports.multicast.proto.lane import Closing, Damaged, Health, Joined, LaneChange, Probed, Waiting
-from transports.multicast.proto.options import CastOptions
+from transports.multicast.proto.options import MBIT_BYTES, CastOptions
 from transports.multicast.proto.start import DAY_S, StartGate
 from transports.multicast.sender import CastSender
 from transports.multicast.udp.interface import Interface
@@ -72,6 +72,8 @@ class Casting:
     endpoint: Endpoint
     interface: Interface
     """What it is sent through, as that was when the cast was made."""
+    options: CastOptions
+    """Of the client that it was made for."""
     gate: StartGate
     on_event: Callable[[str, Mapping[str, Any]], None]
     parameters: Mapping[str, Any]
@@ -107,7 +109,18 @@ class Casting:
             "key": base64.b64encode(self.group_key).decode(),
             "start_timeout_s": seat.options.start_timeout_s,
             "receive_timeout_s": seat.options.receive_timeout_s,
+            "unmet": self.unmet(seat.options),
         }
+
+    def unmet(self, wished: CastOptions) -> str:
+        """What it has instead of what an option string wishes of it; empty if it is as that says."""
+        rate = self.cap_bytes_per_s / MBIT_BYTES
+        has = {
+            f"group {self.endpoint}": wished.endpoint not in (None, self.endpoint),
+            f"{rate:g} Mbit/s": wished.rate_bytes_per_s not in (None, round(self.cap_bytes_per_s)),
+            "another start": wished.start not in (None, self.options.start),
+        }
+        return ", ".join(text for text, differs in has.items() if differs)
 
     @property
     def members(self) -> list[Seat]:

@@ -26,6 +26,7 @@ from transports.multicast.incoming import MulticastIncoming
 from transports.multicast.keys import packet_key, report_key
 from transports.multicast.lane import MemberLane
 from transports.multicast.offer import CastOffer
+from transports.multicast.proto.membership import Membership
 from transports.multicast.proto.reception import Reception
 from transports.multicast.udp.group import Group
 from transports.multicast.udp.incoming import GroupReceiver
@@ -46,6 +47,8 @@ class MulticastClient:
     def __init__(self, context: ClientContext) -> None:
         self._context = context
         self._incoming: MulticastIncoming | None = None
+        self._unmet = ""
+        """What was told last."""
 
     def state(self) -> Mapping[str, Any]:
         """How the cast under way arrives, for events and reports; empty without one."""
@@ -61,6 +64,10 @@ class MulticastClient:
     async def _fetch(
         self, offer: CastOffer, session_id: SessionId, key: bytes, want: WantMap, arena: Arena
     ) -> AsyncIterator[MulticastIncoming]:
+        if offer.unmet and offer.unmet != self._unmet:
+            self._unmet = offer.unmet
+            why = "whatever the option string says: it was made for another client, or repod.toml allows no other"
+            self._context.on_event("notice", {"message": f"multicast: the cast has {offer.unmet}, {why}"})
         lane = await self._connect(offer, session_id, key)
         try:
             incoming = self._join(offer, lane, key, want, arena)
@@ -102,6 +109,13 @@ class MulticastClient:
             rng=random.Random(),
             now=time.monotonic(),
         )
+        membership = Membership(
+            now=time.monotonic(),
+            probe_wait_s=offer.probe_wait_s,
+            start_timeout_s=offer.start_timeout_s,
+            silence_s=offer.receive_timeout_s,
+            alone=self._context.alone,
+        )
         early = self._early(group, interface)
         socket = early or GroupReceiver(group, interface)
         try:
@@ -109,6 +123,7 @@ class MulticastClient:
                 offer=offer,
                 lane=lane,
                 reception=reception,
+                membership=membership,
                 listened=early is not None,
                 socket=socket,
                 authenticator=make_authenticator(

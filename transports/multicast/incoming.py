@@ -69,6 +69,7 @@ class MulticastIncoming:
         offer: CastOffer,
         lane: MemberLane,
         reception: Reception,
+        membership: Membership,
         listened: bool,
         socket: GroupReceiver,
         authenticator: PacketAuthenticator,
@@ -106,12 +107,7 @@ class MulticastIncoming:
         self._news = asyncio.Event()
         self._left = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._membership = Membership(
-            now=time.monotonic(),
-            probe_wait_s=offer.probe_wait_s,
-            start_timeout_s=offer.start_timeout_s,
-            silence_s=offer.receive_timeout_s,
-        )
+        self._membership = membership
         self._patience: Patience | None = None
         self._patient = False
         self._health_at = 0.0

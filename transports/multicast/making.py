@@ -22,7 +22,7 @@ from transports.multicast.keys import KEY_BYTES, packet_key
 from transports.multicast.proto.cast import Cast
 from transports.multicast.proto.groups import Endpoint
 from transports.multicast.proto.limits import WIRE_OVERHEAD_BYTES, symbol_bytes_for
-from transports.multicast.proto.options import CastOptions
+from transports.multicast.proto.options import MBIT_BYTES, CastOptions
 from transports.multicast.proto.rate import RateLimits
 from transports.multicast.proto.start import StartGate
 from transports.multicast.sender import CastSender
@@ -36,7 +36,6 @@ __all__ = ["CastMaker"]
 
 LINK_DEFAULT_MBIT = 1000
 """Rate where neither repod.toml nor the interface says one, and the most that is taken without being asked for."""
-MBIT_BYTES = 125_000
 SOMEWHERE = "192.0.2.1"
 """An address of nobody (RFC 5737): the way to it is the default route."""
 FLOOR_BYTES_PER_S = 1_000_000.0
@@ -105,6 +104,7 @@ class CastMaker:
             sender=sender,
             endpoint=endpoint,
             interface=interface,
+            options=options,
             gate=StartGate(options.start or settings.start, wall_s=local_wall_s()),
             on_event=self._context.on_event,
             parameters={"cast": cast_id, "epoch": epoch, **self._parameters(endpoint), **where},

@@ -16,6 +16,7 @@ from transports.multicast.proto.limits import MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
 
 __all__ = ["CastOffer"]
 
+UNMET_CHARS = 256
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
@@ -47,6 +48,8 @@ class CastOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Of the member lane; empty: the repository's own."""
     start_timeout_s: Seconds | None = None
     receive_timeout_s: Seconds | None = None
+    unmet: Annotated[str, msgspec.Meta(max_length=UNMET_CHARS)] = ""
+    """What the cast has instead of what the client's option string wishes of it, for people."""
 
     @classmethod
     def read(cls, offer: Offer) -> CastOffer:

@@ -230,10 +230,11 @@ class CastSender:
         try:
             packets = self._trains.build(burst, lambda: self._frames.get(burst.chunk))
         except (RepositoryTroubleError, OSError) as error:
-            self._note_trouble(burst.chunk, str(error))
+            self._cast.handle_unread(burst, for_good=self._note_trouble(burst.chunk, str(error)))
             return
         except OgcastError as error:
             self._note_unreadable(burst.chunk, str(error))
+            self._cast.handle_unread(burst, for_good=True)
             return
         self._read_failures = 0
         size, sent = self._trains.packet_bytes, 0
@@ -264,15 +265,16 @@ class CastSender:
             self._unreadable.add(chunk)
             self._on_event("chunk_unreadable", {"chunk": chunk, "reason": reason})
 
-    def _note_trouble(self, chunk: int, reason: str) -> None:
-        """The disk cannot give a chunk now. Its members lose a train and ask again."""
+    def _note_trouble(self, chunk: int, reason: str) -> bool:
+        """The disk cannot give a chunk now. Its members lack a train and ask again. True if it was tried too often."""
         self._read_failures += 1
         if self._read_failures >= READ_ATTEMPTS:
             self._read_failures = 0  # the next chunk has its own
             self._note_unreadable(chunk, reason)
-            return
+            return True
         self.counters.read_errors += 1
         time.sleep(TROUBLE_PAUSE_S)
+        return False
 
     def _say_goodbye(self) -> None:
         for _ in range(FAREWELLS):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import random
 import socket
 import time
@@ -123,7 +122,11 @@ class MulticastServer:
         elif (
             casting is not None
             and not casting.seats
-            and (options.start or not self._settings.start.at_once or not casting.gate.open)
+            and (
+                options.of_cast != casting.options.of_cast
+                or not (options.start or self._settings.start).at_once
+                or not casting.gate.open
+            )
         ):
             # It only lingers. Another room comes, whose start is to be waited for, and whose wishes are others; or the
             # one that was waited for has left, and nobody is to wait for it any more.
@@ -183,12 +186,12 @@ class MulticastServer:
         settings = self._settings
         if len(self._casts) >= settings.max_casts:
             self._counts["limit_max_casts"] += 1
-            raise BusyError(f"{settings.max_casts} images are being cast, which is the limit")
+            many = f"{settings.max_casts} at a time may be cast, and as many are"
+            raise BusyError(f"no further image can be cast: {many}", hint="max_casts in repod.toml says how many")
         with _not_the_clients_fault():
             interface = self._maker.interface()
-        wish = options.endpoint
-        if wish is not None and (ipaddress.ip_address(wish.group).version != settings.ip):
-            raise UsageError(f"group {wish.group} is not of IP version {settings.ip}, which repod.toml names")
+        if (wish := options.endpoint) is not None:
+            settings.check_wish(wish.group)
         endpoint = self._groups.acquire(wish)
         root = session.manifest.root
         self._epochs[root] += 1

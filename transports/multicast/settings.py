@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,12 +82,22 @@ class MulticastSettings:
         if not self.ssm and is_source_specific(str(network[0])):
             raise UsageError(
                 f"transports.multicast.groups = {self.group_range!r} with mode = 'asm'",
-                hint="switches forward these groups only to members that name a source; take some of 239.0.0.0/8",
+                hint=_NEEDS_SOURCE,
             )
         with _named("ports"):
             parse_ports(self.ports)
         with _named("start_at"):
             parse_time_of_day(self.start_at)
+
+    def check_wish(self, group: str) -> None:
+        """UsageError for a group of an option string that casts of these settings cannot have."""
+        if ipaddress.ip_address(group).version != self.ip:
+            raise UsageError(
+                f"group {group} is not of IP version {self.ip}, which repod.toml names",
+                hint="leave multicast's option string out, or name a group of that version",
+            )
+        if not self.ssm and is_source_specific(group):
+            raise UsageError(f"group {group} with mode = 'asm', which repod.toml names", hint=_NEEDS_SOURCE)
 
     @property
     def ssm(self) -> bool:
@@ -114,6 +125,7 @@ def _named(key: str) -> Iterator[None]:
         raise UsageError(f"transports.multicast.{key}: {error}", hint=error.hint) from None
 
 
+_NEEDS_SOURCE = "switches forward these groups only to members that name a source; take some of 239.0.0.0/8"
 _WORDS: dict[str, tuple[object, ...]] = {"mode": ("ssm", "asm"), "ip": (4, 6), "authenticator": ("mac", "off")}
 _BOUNDS: dict[str, tuple[float, float]] = {
     "port": (0, 65535),

@@ -213,6 +213,16 @@ async def test_an_interface_that_is_not_there_is_said_before_anything_is_asked_f
     assert control.opened == []
 
 
+@pytest.mark.parametrize(
+    ("fallback", "auto", "alone"), [(True, False, False), (False, False, True), (False, True, False)]
+)
+async def test_a_transport_is_told_whether_another_could_take_its_place(
+    make: Make, fallback: bool, auto: bool, alone: bool
+) -> None:
+    source, _, _ = make(fallback=fallback, auto=auto, group=None, unicast=None)
+    assert source._context.alone == alone
+
+
 async def test_a_transport_that_breaks_the_protocol_is_given_up_for_the_next(make: Make, manifest: Manifest) -> None:
     source, _, events = make(first=ProtocolError("rubbish"), second=None)
     assert await _fetch(source, manifest) == "second"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -25,11 +25,11 @@ pytestmark = pytest.mark.asyncio
 KEY = bytes(32)
 
 
-def _client(interface: str | None = None) -> MulticastClient:
+def _client(
+    interface: str | None = None, on_event: Callable[[str, Mapping[str, Any]], None] = lambda name, fields: None
+) -> MulticastClient:
     return MulticastClient(
-        ClientContext(
-            repository_host="127.0.0.1", interface=interface, state_dir=None, on_event=lambda name, fields: None
-        )
+        ClientContext(repository_host="127.0.0.1", interface=interface, state_dir=None, on_event=on_event)
     )
 
 
@@ -57,6 +57,35 @@ async def test_an_interface_that_is_not_there_makes_the_path_unusable_not_the_se
             assert state["network_loss"] == 0
             wire = incoming._lane._writer.get_extra_info("socket")
             assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD_S * 1000
+    finally:
+        await server.stop(grace_s=1)
+        store.close()
+
+
+async def test_what_the_cast_has_instead_of_what_was_wished_is_told_once() -> None:
+    manifest, store, _ = sample_image()
+    server = MulticastServer(
+        ServerContext(
+            host="127.0.0.1", advertise=None, interface=None, settings={"port": 0}, on_event=lambda name, fields: None
+        )
+    )
+    await server.start()
+    told: list[str] = []
+    client = _client(on_event=lambda name, fields: told.append(fields["message"]) if name == "notice" else None)
+    try:
+        server.open_session(ServedSession(id=SessionId("s"), key=KEY, manifest=manifest, chunks=store))
+        wish = "9002:full-duplex:239.194.17.36:20M:1:0"
+        late = ServedSession(id=SessionId("t"), key=KEY, manifest=manifest, chunks=store, options=wish)
+        offer = server.open_session(late)
+        for _ in range(2):
+            arena, want = Arena(slot_bytes=1 << 18, slots=2), WantMap(manifest.chunk_count)
+            async with client.fetch(
+                offer, session_id=SessionId("t"), key=KEY, manifest=manifest, want=want, arena=arena
+            ):
+                pass
+        (notice,) = told
+        assert f"the cast has group {offer.parameters['group']}" in notice
+        assert "Mbit/s, another start, whatever the option string says" in notice
     finally:
         await server.stop(grace_s=1)
         store.close()

@@ -224,7 +224,7 @@ async def test_a_chunk_that_cannot_be_read_is_told_each_time_it_is_sent_and_the_
         assert await asyncio.to_thread(events.wait_for_more, told)
         assert sender.running
         assert {name for name, _ in events.seen} == {"chunk_unreadable"}
-        assert sender.counters.read_errors > len(events.seen)  # not for every train
+        assert sender.counters.read_errors <= len(events.seen) + 1  # one train of it was tried each time
 
 
 @pytest.mark.parametrize("times", [3, 10_000])

@@ -184,6 +184,38 @@ async def test_a_cast_that_only_lingers_makes_way_for_another_room_and_its_wishe
     more.close()
 
 
+async def test_wishes_of_a_room_that_has_gone_are_not_those_of_the_next_client() -> None:
+    manifest, store, _ = sample_image()
+    async with running() as server:
+        wished = server.open_session(_session(manifest, store, "s1", "9002:full-duplex:239.194.17.36:20M:1:0"))
+        server.close_session(SessionId("s1"), "done")
+        plain = server.open_session(_session(manifest, store, "s2")).parameters
+        assert plain["epoch"] == wished.parameters["epoch"] + 1
+        assert plain["group_port"] != 9002
+        server.close_session(SessionId("s2"), "done")
+        # a client's own times are no wish of the cast
+        again = server.open_session(_session(manifest, store, "s3", "9000:10.1.1.5:60:120")).parameters
+        assert again["epoch"] == plain["epoch"]
+    store.close()
+
+
+async def test_a_client_is_told_what_of_its_option_string_the_cast_does_not_follow() -> None:
+    manifest, store, _ = sample_image()
+    other, more, _ = sample_image(seed=2)
+    wish = "9002:full-duplex:239.194.17.36:{}M:{}:0"
+    async with running(rate_mbit_per_s=50) as server:
+        first = server.open_session(_session(manifest, store, "s1", wish.format(20, 1))).parameters
+        assert first["unmet"] == ""
+        assert server.open_session(_session(manifest, store, "s2")).parameters["unmet"] == ""
+        assert server.open_session(_session(manifest, store, "s3", wish.format(20, 1))).parameters["unmet"] == ""
+        third = server.open_session(_session(manifest, store, "s4", wish.format(30, 5))).parameters
+        assert third["unmet"] == "20 Mbit/s, another start"
+        fast = server.open_session(_session(other, more, "s5", wish.format(70, 1))).parameters
+        assert fast["unmet"] == f"group {fast['group']}:{fast['group_port']}, 50 Mbit/s"
+    store.close()
+    more.close()
+
+
 async def test_where_rooms_are_waited_for_a_lingering_cast_is_not_taken_for_begun() -> None:
     manifest, store, _ = sample_image()
     async with running(start_clients=2) as server:
@@ -211,7 +243,7 @@ async def test_limits_are_refusals_that_are_counted() -> None:
     other, more, _ = sample_image(seed=2)
     async with running(max_casts=1, max_members=2) as server:
         server.open_session(_session(manifest, store, "s1"))
-        with pytest.raises(BusyError, match="images"):
+        with pytest.raises(BusyError, match="no further image can be cast"):
             server.open_session(_session(other, more, "s2"))
         server.open_session(_session(manifest, store, "s3"))
         with pytest.raises(BusyError, match="members"):

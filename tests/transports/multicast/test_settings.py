@@ -41,6 +41,27 @@ def test_what_makes_no_sense_is_refused_by_its_key(table: dict[str, Any]) -> Non
     assert next(iter(table)) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("table", "group", "said"),
+    [
+        ({}, "ff35::8000:1", "not of IP version 4"),
+        ({"ip": 6}, "239.194.17.36", "not of IP version 6"),
+        ({"mode": "asm"}, "232.5.5.5", "mode = 'asm'"),
+        ({"ip": 6, "mode": "asm"}, "ff35::8000:1", "mode = 'asm'"),
+    ],
+)
+def test_a_group_that_casts_cannot_have_is_refused_with_a_hint(table: dict[str, Any], group: str, said: str) -> None:
+    settings = MulticastSettings.load(table)
+    with pytest.raises(UsageError, match=said) as caught:
+        settings.check_wish(group)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("table", "group"), [({}, "232.5.5.5"), ({}, "239.194.17.36"), ({"mode": "asm"}, "239.1.1.1")])
+def test_other_groups_may_be_wished_for(table: dict[str, Any], group: str) -> None:
+    MulticastSettings.load(table).check_wish(group)
+
+
 def test_ipv6_has_its_own_range() -> None:
     assert MulticastSettings.load({"ip": 6}).group_range.startswith("ff35:")
     assert MulticastSettings.load({"ip": 6, "mode": "asm"}).group_range.startswith("ff15:")

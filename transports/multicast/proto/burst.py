@@ -71,6 +71,7 @@ class Totals:
     """Running totals of a cast."""
 
     packets: int = 0
+    """Data packets: originals and repairs."""
     originals: int = 0
     repairs: int = 0
     """Symbols sent beyond the originals of a chunk."""
@@ -97,3 +98,11 @@ class Totals:
     """Deficits a repair sent since took care of."""
     repairs_forgotten: int = 0
     """Chunks whose repairs were dropped because too many were remembered."""
+
+    def count(self, burst: Burst, packets: int) -> None:
+        """So many packets of a burst go out, or are taken back."""
+        self.packets += packets
+        if burst.first_row is None:
+            self.repairs += packets
+        else:
+            self.originals += packets

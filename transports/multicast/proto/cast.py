@@ -228,16 +228,23 @@ class Cast:
             return None
         count = len(burst)
         self._sequence += count
-        self.totals.packets += count
+        self.totals.count(burst, count)
         self._spend(count * self._packet_wire_bytes, now)
         if burst.first_row is not None:
-            self.totals.originals += count
             self._schedule.handle_sent(count)
             self._advance(burst, now)
-        else:
-            self.totals.repairs += count
         self._announcer.handle_state(idle=not self._has_work(), now=now)
         return burst
+
+    def handle_unread(self, burst: Burst, *, for_good: bool) -> None:
+        """The burst `poll_burst` gave last cannot be made, and nothing was sent since: its numbers go to what is sent
+        next, or members would count them as lost on the way. `for_good`: no more of its chunk is sent."""
+        self._sequence -= len(burst)
+        self.totals.count(burst, -len(burst))
+        self.totals.wire_bytes -= len(burst) * self._packet_wire_bytes
+        if for_good and self._current is not None and self._current.chunk == burst.chunk:
+            self._current = None
+            self._repairs.finish(burst.chunk, self._sequence - 1)
 
     def pieces(self, count: int) -> list[tuple[int, float]]:
         """How the `count` packets of a burst just given leave: so many at a time, and not before when."""
@@ -292,7 +299,7 @@ class Cast:
         if self._current is None and self._demand.chunks_wanted and not yields:
             self._begin_chunk()
         if self._current is not None:
-            return self._original_burst(limit)
+            return self._current.cut(self._row, min(self._row + limit, self._stop_row), self._sequence)
         if waiting is not None:
             return self._repair_burst(waiting[0], limit, late=False)
         return None if late is None else self._repair_burst(late[0], limit, late=True)
@@ -315,10 +322,6 @@ class Cast:
         self.totals.chunks_again += again
         if part.wanting == 1 and asked_by is not None and again:
             self._members.charge({asked_by: self._stop_row - self._row})
-
-    def _original_burst(self, limit: int) -> Burst:
-        assert self._current is not None
-        return self._current.cut(self._row, min(self._row + limit, self._stop_row), self._sequence)
 
     def _advance(self, burst: Burst, now: float) -> None:
         """Originals went out."""
@@ -386,11 +389,10 @@ class Cast:
         )
 
     def _control(self, data: bytes, now: float) -> Control:
-        control = Control(sequence=self._sequence, data=data)
         self._sequence += 1
         self.totals.control += 1
         self._spend(len(data) + TAG_BYTES + self._overhead, now, work=self._has_work())
-        return control
+        return Control(sequence=self._sequence - 1, data=data)
 
     def _spend(self, wire_bytes: int, now: float, *, work: bool = True) -> None:
         self.totals.wire_bytes += wire_bytes

@@ -20,6 +20,8 @@ FIRST_PACKETS = 200
 """Fewer say little about a wire."""
 HELD_PACKETS = 1 << 17
 """As many as the largest buffer of a member's socket holds: what it had no room for misses once these were taken."""
+STILL_S = 10.0
+"""A disk that does not finish one chunk in so long has stopped: at the least rate of a cast a chunk takes 4 s."""
 ROUND_TRIP_START_S = 0.02
 ROUND_TRIP_MAX_S = 1.0
 ASKED_PER_S = MAX_REPORT_ENTRIES / REPORT_S
@@ -50,6 +52,8 @@ class Member:
     """Share of its chunk memory that waits for decoding or disk."""
     round_trip_s: float | None = None
     missing_chunks: int = 0
+    got_on_at: float = 0.0
+    """When it lacked fewer chunks than before, the last time; its first report counts."""
     patient: bool = False
     """It has memory for what it lacks until it is served last."""
     lane: str = "multicast"
@@ -70,6 +74,7 @@ class Member:
     """`span` and `received` when the count of fresh loss began."""
 
     def __post_init__(self) -> None:
+        self.got_on_at = self.joined_at
         self.asking = Allowance(rate=ASKED_PER_S, burst=ASKED_AT_ONCE, now=self.joined_at)
 
     @property
@@ -95,6 +100,8 @@ class Member:
         )
         if sent < 0 or came < 0 or dropped < 0:
             raise ProtocolError("figures that run backwards")
+        if not self.number or report.missing_chunks < self.missing_chunks:
+            self.got_on_at = now
         self.number = report.number
         self.span, self.received, self.overflowed = report.span, report.received, report.overflow
         lost = max(0, sent - came)
@@ -207,6 +214,13 @@ class Members:
         member next below instead of a value between two."""
         values = [getattr(member, name) for member in self._members.values() if member.lane == "multicast"]
         return (quantile_below if lower else quantile)(values, share) or 0.0
+
+    def backlog(self, share: float, now: float) -> float:
+        """The `share` quantile (the member next below) of the memory that waits for disks. Who has finished no chunk
+        for STILL_S is not counted while others get on: its disk has stopped, and it will ask for what passes by."""
+        served = [member for member in self._members.values() if member.lane == "multicast"]
+        moving = [member for member in served if member.done or now - member.got_on_at < STILL_S]
+        return quantile_below([member.backlog for member in moving or served], share) or 0.0
 
     def round_trip_s(self) -> float:
         """What nine of ten members need at most for a round trip."""

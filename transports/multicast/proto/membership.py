@@ -44,8 +44,16 @@ class Membership:
     """One membership, from the answer to the join on."""
 
     def __init__(
-        self, *, now: float, probe_wait_s: float, start_timeout_s: float | None = None, silence_s: float | None = None
+        self,
+        *,
+        now: float,
+        probe_wait_s: float,
+        start_timeout_s: float | None = None,
+        silence_s: float | None = None,
+        alone: bool = False,
     ) -> None:
+        """`alone`: there is no other way to take a tail by, so that it is waited for."""
+        self._alone = alone
         self._probe_wait_s = probe_wait_s
         self._start_timeout_s = start_timeout_s
         self._silence_s = silence_s or SILENT_S
@@ -119,7 +127,7 @@ class Membership:
                 ),
                 again_after_s=SILENT_REST_S,
             )
-        if lacking <= TAIL_CHUNKS and not sender_idle and now - self._chunk_at >= TAIL_S:
+        if lacking <= TAIL_CHUNKS and not (sender_idle or self._alone) and now - self._chunk_at >= TAIL_S:
             return Step(
                 fatal=True,
                 reason=f"the last {lacking} chunks are taken alone, while the cast is busy with others",

@@ -5,7 +5,8 @@
     port[:serverIP[:startTimeout[:receiveTimeout]]]    9000:10.1.1.5:60:120
 
 What the fields mean here: group and port are a wish (a cast of another image may have them), the speed caps the cast,
-clients and maxwait say when it begins, and the mode means nothing, because nobody waits for anybody.
+clients and maxwait say when it begins, and the mode means nothing, because nobody waits for anybody. Nor does the
+server's address, for the client is configured with that of its repository.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from core.errors import UsageError
 from transports.multicast.proto.groups import Endpoint, check_group
 from transports.multicast.proto.start import StartPolicy
 
-__all__ = ["CastOptions", "parse_options"]
+__all__ = ["MBIT_BYTES", "CastOptions", "parse_options"]
 
 MODES = ("full-duplex", "half-duplex", "broadcast", "full", "half")
 CLIENTS_MAX = 4096
 WAIT_MAX_S = 86_400
 SPEED_MAX_MBIT = 100_000
+MBIT_BYTES = 125_000
 
 _SERVER_FORM = "port:mode:ip:speed:clients:maxwait, such as 9000:full-duplex:239.194.17.36:70M:50:60"
 _CLIENT_FORM = "port[:serverIP[:startTimeout[:receiveTimeout]]], such as 9000:10.1.1.5:60:120"
@@ -41,6 +43,11 @@ class CastOptions:
     """A client gives multicast up if nothing came for this long at the start."""
     receive_timeout_s: float | None = None
     """And if nothing came for this long afterwards."""
+
+    @property
+    def of_cast(self) -> tuple[Endpoint | None, int | None, StartPolicy | None]:
+        """What is wished of the cast itself, not for one client: group and port, rate, start."""
+        return self.endpoint, self.rate_bytes_per_s, self.start
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -85,11 +92,12 @@ def _server_form(fields: list[str]) -> CastOptions:
         raise UsageError("mode broadcast of multicast", hint="take full-duplex: a broadcast reaches every machine")
     match = re.fullmatch(r"([0-9]{1,6})[Mm]", speed)
     if match is None or not 0 < int(match[1]) <= SPEED_MAX_MBIT:
-        raise UsageError(f"speed {speed[:32]!a} of multicast", hint="Mbit/s with an M, such as 70M")
+        hint = f"Mbit/s with an M, such as 70M; {SPEED_MAX_MBIT}M at most"
+        raise UsageError(f"speed {speed[:32]!a} of multicast", hint=hint)
     return CastOptions(
         port=_port(port),
         group=str(check_group(group)),
-        rate_bytes_per_s=int(match[1]) * 125_000,
+        rate_bytes_per_s=int(match[1]) * MBIT_BYTES,
         start=StartPolicy(
             clients=int(_number(clients, "clients", CLIENTS_MAX, least=1)), wait_s=_number(wait, "maxwait", WAIT_MAX_S)
         ),

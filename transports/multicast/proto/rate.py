@@ -194,7 +194,7 @@ class RateControl:
             anew = self.handle_group(
                 loss=members.fresh_loss(QUANTILE),
                 packets=packets_sent - self._packets_before,
-                backlog=members.quantile("backlog", QUANTILE, lower=True),
+                backlog=members.backlog(QUANTILE, now),
                 settle_s=_settle_s(members),
                 now=now,
             )

@@ -2,12 +2,13 @@
 
 A pointer goes round. Chunks never sent before come first: those wanted by more than half as many as the most wanted of
 them, then the others, both in the pointer's order, so that a disk is read from front to back, a joiner only adds what
-it missed, and who lacks little does not wait for what a newcomer alone lacks. Then come repetitions: every other time what lets a member go that is nearly done;
-else, of those wanted by more than half as many as the most wanted one, the next in the pointer's order, and every
-eighth time simply the next, so that a lone want is not put off for ever. Where no chunk is wanted by two, who waits
-for the fewest goes first, but for that eighth time: the others wait no longer in all. Repetitions for one member alone
-share the wire with the repairs of late members, which get nearly all of it: those are few, end what may be the whole
-image's wait for somebody, and whoever waits for whole chunks waits no longer in all than if they came last.
+it missed, and who lacks little does not wait for what a newcomer alone lacks. Then come repetitions: every other time
+what lets a member go that is nearly done; else, of those wanted by more than half as many as the most wanted one, the
+next in the pointer's order, and every eighth time simply the next, so that a lone want is not put off for ever. Where
+no chunk is wanted by two, who waits for the fewest goes first, but for that eighth time: the others wait no longer in
+all. Repetitions for one member alone share the wire with the repairs of late members, which get nearly all of it: those
+are few, end what may be the whole image's wait for somebody, and whoever waits for whole chunks waits no longer in all
+than if they came last.
 """
 
 from __future__ import annotations

@@ -66,6 +66,63 @@ def rows_of(bursts: list[Burst]) -> list[tuple[int, int]]:
     return [(chunk, row) for chunk, first, count in originals for row in range(first, first + count)]
 
 
+def test_numbers_of_what_could_not_be_read_go_to_what_is_sent_next() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    sent, _, now = drain(cast, bursts=3)
+    before, sequence = (cast.totals.packets, cast.totals.originals, cast.totals.wire_bytes), cast.sequence
+    now = cast.poll_timer()
+    burst = cast.poll_burst(now)
+    assert burst is not None
+    assert burst.first_sequence == sequence + 1
+    cast.handle_unread(burst, for_good=False)
+    assert cast.sequence == sequence
+    assert (cast.totals.packets, cast.totals.originals, cast.totals.wire_bytes) == before
+    more, _, now = drain(cast, now)
+    assert more[0].first_sequence == sequence + 1
+    rows = rows_of([*sent, *more])
+    missing = [(burst.chunk, row) for row in range(burst.first_row or 0, (burst.first_row or 0) + len(burst))]
+    assert sorted([*rows, *missing]) == [(chunk, row) for chunk in range(4) for row in range(ROWS)]
+    ask(cast, (burst.chunk, 0, len(burst)), number=1, as_of=cast.sequence, now=now)
+    repairs, _, _ = drain(cast, now)
+    assert sum(len(repair) for repair in repairs) == len(burst)  # nothing counts as sent that was not
+
+
+def test_of_a_chunk_that_cannot_be_read_nothing_more_is_tried_and_the_next_one_follows() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    tried: list[int] = []
+    sent: list[Burst] = []
+    now = 0.0
+    while now < 60 and len(rows_of(sent)) < 3 * ROWS:
+        if (burst := cast.poll_burst(now)) is not None and burst.chunk == 1:
+            tried.append(len(burst))
+            cast.handle_unread(burst, for_good=True)
+        elif burst is not None:
+            sent.append(burst)
+        while cast.poll_control(now) is not None:
+            pass
+        now = max(now, cast.poll_timer())
+    assert len(tried) == 1
+    assert rows_of(sent) == [(chunk, row) for chunk in (0, 2, 3) for row in range(ROWS)]
+    assert cast.totals.packets == len(rows_of(sent)) + cast.totals.repairs
+
+
+def test_a_repair_that_could_not_be_read_is_none() -> None:
+    cast = make_cast()
+    cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
+    _, _, now = drain(cast)
+    repairs, sequence = cast.totals.repairs, cast.sequence
+    ask(cast, (0, 0, 5), number=1, as_of=sequence, now=now)
+    now = max(now, cast.poll_timer())
+    while (burst := cast.poll_burst(now)) is None:
+        now += 0.01
+    sequence = burst.first_sequence - 1
+    assert burst.first_row is None
+    cast.handle_unread(burst, for_good=True)
+    assert (cast.totals.repairs, cast.sequence) == (repairs, sequence)
+
+
 def test_a_second_class_begins_anew_when_the_first_is_done() -> None:
     cast = make_cast()
     for member in (1, 2):

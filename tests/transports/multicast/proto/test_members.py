@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import BusyError, ProtocolError
 from transports.multicast.proto.limits import MAX_MEMBERS
-from transports.multicast.proto.members import HELD_PACKETS, Members
+from transports.multicast.proto.members import HELD_PACKETS, STILL_S, Members
 from transports.multicast.proto.reports import Report, ReportFlags
 
 KEY = bytes(32)
@@ -158,6 +158,33 @@ def test_the_lower_quantile_is_somebodys_figure() -> None:
     members.add(2, KEY, 0.0)
     assert members.quantile("loss", 0.75) == pytest.approx(0.3)
     assert members.quantile("loss", 0.75, lower=True) == 0.0
+
+
+def test_whose_disk_has_stopped_holds_nobody_up_who_gets_on() -> None:
+    members = Members()
+
+    def tell(number: int, missing: int, backlog: int, now: float) -> None:
+        member = members.get(number) or members.add(number, KEY, now)
+        assert member.handle_report(report(member.number + 1, 0, 0, missing_chunks=missing, backlog=backlog), now)
+
+    for number in (1, 2, 3):
+        tell(number, 9, 255, 0.0)
+    tell(4, 9, 51, 0.0)
+    assert members.backlog(0.75, 1.0) == 1.0
+    for second in range(1, 21):
+        for number in (1, 2, 3):
+            tell(number, 9, 255, second)
+        tell(4, 29 - second, 51, second)
+    assert members.backlog(0.75, STILL_S - 0.1) == 1.0
+    assert members.backlog(0.75, 20.0) == 0.2
+    tell(1, 8, 255, 20.5)
+    tell(2, 8, 255, 20.5)
+    assert members.backlog(0.75, 20.5) == 1.0  # they write again
+    assert members.backlog(0.75, 99.0) == 1.0  # where nobody gets on, all do count
+    done = members.get(4)
+    assert done is not None
+    done.done = True
+    assert members.backlog(0.75, 99.0) == 0.2
 
 
 def test_of_those_who_are_done_or_served_otherwise_no_report_is_waited_for() -> None:

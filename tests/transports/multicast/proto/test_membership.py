@@ -8,8 +8,8 @@ from transports.multicast.proto.received import Figures
 FEED: dict[str, Any] = {"packets": 100, "span": 100, "lacking": 50, "sender_idle": False}
 
 
-def _joined(now: float = 0.0, **settings: float | None) -> Membership:
-    membership = Membership(now=now, probe_wait_s=1.5, **settings)
+def _joined(now: float = 0.0, *, alone: bool = False, **settings: float | None) -> Membership:
+    membership = Membership(now=now, probe_wait_s=1.5, alone=alone, **settings)
     membership.handle_joined(now, probes=16)
     return membership
 
@@ -96,6 +96,14 @@ def test_a_short_tail_is_left_only_while_the_sender_is_busy_with_others() -> Non
     step = _poll(membership, 1.2 + TAIL_S, packets=400, lacking=2)
     assert step is not None
     assert "last 2 chunks" in step.reason
+
+
+def test_a_short_tail_is_waited_for_where_there_is_no_other_way() -> None:
+    membership = _joined(alone=True)
+    _poll(membership, 0.5)
+    membership.handle_chunk(1.0)
+    for second in range(2, 60):
+        assert _poll(membership, float(second), packets=100 * second, lacking=2) is None
 
 
 def test_who_asks_and_asks_and_gets_nothing_of_it_goes_on_by_other_means() -> None:
