@@ -242,6 +242,7 @@ class Cast:
         self._sequence -= len(burst)
         self.totals.count(burst, -len(burst))
         self.totals.wire_bytes -= len(burst) * self._packet_wire_bytes
+        self._repairs.handle_unsent(burst.chunk, self._sequence - 1)
         if for_good and self._current is not None and self._current.chunk == burst.chunk:
             self._current = None
             self._repairs.finish(burst.chunk, self._sequence - 1)

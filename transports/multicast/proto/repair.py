@@ -205,6 +205,13 @@ class ChunkRepair:
         if len(self._history) > HISTORY_BURSTS:
             self._floor, _ = self._history.popleft()
 
+    def note_unsent(self, last_sequence: int) -> None:
+        """What was noted as sent beyond `last_sequence` was not."""
+        while self._history and self._history[-1][0] > last_sequence:
+            self._history.pop()
+        if self.sent_at is not None:
+            self.sent_at = min(self.sent_at, last_sequence)
+
     def restart(self, *, part: bool = False) -> None:
         """The originals, or a part of them, are sent again: what was due comes with them."""
         goes_on = part | (self.due > 0) | (self.late > 0)
@@ -279,6 +286,11 @@ class Repairs:
         """The last original of `chunk` went out as `last_sequence`."""
         if chunk in self._chunks:
             self._chunks[chunk].sent_at = last_sequence
+
+    def handle_unsent(self, chunk: int, last_sequence: int) -> None:
+        """What was to be sent of `chunk` beyond `last_sequence` was not: reports from there on are not too old."""
+        if chunk in self._chunks:
+            self._chunks[chunk].note_unsent(last_sequence)
 
     def merge(
         self,

@@ -108,6 +108,31 @@ def test_of_a_chunk_that_cannot_be_read_nothing_more_is_tried_and_the_next_one_f
     assert cast.totals.packets == len(rows_of(sent)) + cast.totals.repairs
 
 
+@pytest.mark.parametrize("of_originals", [True, False])
+def test_what_lacks_of_what_could_not_be_read_last_is_repaired_as_soon_as_it_is_asked_for(of_originals: bool) -> None:
+    cast = make_cast(1)
+    cast.add_member(1, key=KEY, wanted=wants(0, count=1), now=0.0)
+    now, number = 0.0, 1
+    if not of_originals:
+        _, _, now = drain(cast)
+        ask(cast, (0, 0, 60), number=number, as_of=cast.sequence, now=now)
+        number += 1
+    while True:
+        now = max(now, cast.poll_timer())
+        while cast.poll_control(now) is not None:
+            pass
+        burst = cast.poll_burst(now)
+        if burst is not None and (burst.symbols[-1] == ROWS - 1 if of_originals else burst.first_row is None):
+            break
+    sequence = cast.sequence - len(burst)
+    cast.handle_unread(burst, for_good=False)
+    assert cast.sequence == sequence
+    ask(cast, (0, 0, len(burst)), number=number, as_of=sequence, now=now)
+    again, _, later = drain(cast, now, bursts=1)
+    assert again[0].first_row is None
+    assert later - now < 1.0
+
+
 def test_a_repair_that_could_not_be_read_is_none() -> None:
     cast = make_cast()
     cast.add_member(1, key=KEY, wanted=wants(), now=0.0)
